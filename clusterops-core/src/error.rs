@@ -1,0 +1,165 @@
+//! What can go wrong in this crate, and where.
+
+use std::fmt;
+
+/// The result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of thing went wrong; match on this, show [`Error`] to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Text that does not follow its grammar: a host set expression, an inventory, a target.
+    Syntax,
+    /// An expression that would expand past the limit.
+    TooLarge,
+    /// A group, group source, tag or variable that nobody defines.
+    UnknownGroup,
+    /// A host that the inventory does not have.
+    UnknownHost,
+    /// A name that two places define, so that the selection could mean either.
+    Ambiguous,
+    /// An inventory that reads as text but contradicts itself: a host twice, a wrong type, a misspelt field.
+    Inventory,
+    /// A group source (a file, an external command) that did not answer.
+    GroupSource,
+    /// A file that could not be read.
+    Io,
+}
+
+/// A place in a text: where an error is.
+///
+/// Lines and columns count from 1; columns count characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or what the text was called by its caller.
+    pub file: Option<String>,
+    /// The line, where the text has lines.
+    pub line: Option<usize>,
+    /// The column.
+    pub column: Option<usize>,
+}
+
+/// The error of this crate: a [kind](Error::kind), a sentence, and the [place](Error::place) it is about.
+///
+/// ```
+/// use clusterops_core::{ErrorKind, hostset::HostSet};
+///
+/// let error = "web[1-".parse::<HostSet>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Syntax);
+/// assert_eq!(error.place().unwrap().column, Some(4));
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    place: Option<Place>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Makes an error, for implementations of [`GroupSource`](crate::hostset::GroupSource) outside this crate.
+    ///
+    /// `message` is one sentence that says what is wrong and what to do, without the place and without the source.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            place: None,
+            source: None,
+        }))
+    }
+
+    /// Adds the place that the error is about, unless it has one already.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.0.place.get_or_insert(place);
+        self
+    }
+
+    /// Says where the error is, in place of what it said before.
+    #[must_use]
+    pub(crate) fn moved_to(mut self, place: Place) -> Self {
+        self.0.place = Some(place);
+        self
+    }
+
+    /// Adds the error that caused this one.
+    #[must_use]
+    pub fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says the same of a larger whole: `message` gets this error, and the new sentence has no place yet.
+    pub(crate) fn within(mut self, message: impl FnOnce(&Self) -> String) -> Self {
+        self.0.message = message(&self);
+        self.0.place = None;
+        self
+    }
+
+    /// What kind of thing went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The place that the error is about, where there is one.
+    pub fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref()
+    }
+
+    /// The sentence alone, without the place.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Whether the same call can succeed later without a change: only a group source that did not answer.
+    pub fn is_retryable(&self) -> bool {
+        self.0.kind == ErrorKind::GroupSource
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line, self.column) {
+            (Some(file), Some(line), Some(column)) => write!(f, "{file}:{line}:{column}"),
+            (Some(file), Some(line), None) => write!(f, "{file}:{line}"),
+            (Some(file), None, Some(column)) => write!(f, "{file}: column {column}"),
+            (Some(file), None, None) => f.write_str(file),
+            (None, Some(line), Some(column)) => write!(f, "line {line}, column {column}"),
+            (None, Some(line), None) => write!(f, "line {line}"),
+            (None, None, Some(column)) => write!(f, "column {column}"),
+            (None, None, None) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("place", &self.0.place)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

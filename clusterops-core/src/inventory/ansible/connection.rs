@@ -1,0 +1,230 @@
+//! How Ansible's connection variables map to the fields of a target.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::values::Fact;
+use super::words;
+use crate::inventory::{Unread, values};
+use crate::{Error, ErrorKind, Place, Result, Target};
+
+/// The variables that become fields. Of two for one field the later counts, as for the options of Ansible's `ssh`
+/// connection plugin.
+const FIELDS: [(&str, Field); 8] = [
+    ("ansible_host", Field::Address),
+    ("ansible_ssh_host", Field::Address),
+    ("ansible_port", Field::Port),
+    ("ansible_ssh_port", Field::Port),
+    ("ansible_user", Field::User),
+    ("ansible_ssh_user", Field::User),
+    ("ansible_private_key_file", Field::IdentityFile),
+    ("ansible_ssh_private_key_file", Field::IdentityFile),
+];
+
+/// Options of `ssh` that stay variables, but may name a jump host; `ssh` takes the first that it is given.
+const ARGUMENTS: [&str; 3] = [
+    "ansible_ssh_args",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Address,
+    Port,
+    User,
+    IdentityFile,
+}
+
+/// What becomes of a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Variable,
+    Secret,
+    Field,
+}
+
+pub(super) fn fate(name: &str) -> Fate {
+    if FIELDS.iter().any(|(field, _)| *field == name) {
+        return Fate::Field;
+    }
+    let secret = [
+        "_pass",
+        "_password",
+        "_passphrase",
+        "_private_key",
+        "_secret",
+        "_token",
+    ];
+    if name.starts_with("ansible_") && secret.iter().any(|end| name.ends_with(end)) {
+        return Fate::Secret;
+    }
+    Fate::Variable
+}
+
+/// Sets the fields of a target from its variables.
+pub(super) fn connect<'f>(
+    target: &mut Target,
+    find: impl Fn(&str) -> Option<&'f Fact>,
+    unread: &mut Vec<Unread>,
+) -> Result<()> {
+    for (name, field) in FIELDS {
+        let Some(fact) = find(name) else {
+            continue;
+        };
+        let Some(text) = fact.value.as_deref().filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        let wrong = |what: &str| {
+            let message = format!("`{name}` of `{}`: `{text}` is not {what}", target.name);
+            Err(Error::new(ErrorKind::Inventory, message).at(place(fact)))
+        };
+        match field {
+            Field::Address => match values::address(text) {
+                Some(address) => target.address = address.to_owned(),
+                None => return wrong("a host name or an IP address"),
+            },
+            Field::Port => match text.parse() {
+                Ok(port) if port > 0 => target.port = Some(port),
+                _ => return wrong("a port (1 to 65535)"),
+            },
+            Field::User => target.user = Some(text.to_owned()),
+            Field::IdentityFile => target.identity_file = Some(PathBuf::from(text)),
+        }
+    }
+    for name in ARGUMENTS {
+        let Some((fact, text)) = find(name).and_then(|fact| Some((fact, fact.value.as_deref()?)))
+        else {
+            continue;
+        };
+        let arguments = jump(text);
+        if target.jump.is_none() {
+            target.jump = arguments.jump.filter(|jump| jump != "none");
+        }
+        if let Some(other) = arguments.other {
+            unread.push(Unread {
+                file: fact.file.to_string(),
+                line: Some(fact.line),
+                key: Some(name.to_owned()),
+                reason: format!("of its options only ProxyJump is obeyed, not `{other}`"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A password as a secret.
+pub(super) fn secret(fact: &Fact) -> Option<SecretString> {
+    fact.value.as_deref().map(SecretString::from)
+}
+
+pub(super) fn place(fact: &Fact) -> Place {
+    Place {
+        file: Some(fact.file.to_string()),
+        line: Some(fact.line),
+        column: None,
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Arguments {
+    jump: Option<String>,
+    /// The first option that is something else.
+    other: Option<String>,
+}
+
+/// Finds `-J x`, `-o ProxyJump=x` and their like in options of `ssh`.
+fn jump(text: &str) -> Arguments {
+    let mut found = Arguments::default();
+    let Ok(words) = words::split(text) else {
+        found.other = Some(text.to_owned());
+        return found;
+    };
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let mut value_of = |flag: &str| {
+            let rest = word.strip_prefix(flag)?;
+            match rest {
+                "" => words.next(),
+                rest => Some(rest.to_owned()),
+            }
+        };
+        let jump = match value_of("-J") {
+            Some(jump) => Some(jump),
+            None => match value_of("-o") {
+                None => None,
+                Some(option) => {
+                    let (name, value) = option
+                        .split_once(['=', ' '])
+                        .map_or((option.as_str(), ""), |(name, value)| (name.trim(), value));
+                    let value = value.trim_start_matches(['=', ' ']).trim_end();
+                    if !name.eq_ignore_ascii_case("ProxyJump") {
+                        found.other.get_or_insert(format!("-o {option}"));
+                        continue;
+                    }
+                    Some(value.to_owned())
+                }
+            },
+        };
+        match jump {
+            Some(jump) => {
+                found.jump.get_or_insert(jump);
+            }
+            None => {
+                found.other.get_or_insert(word);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_jump_hosts() {
+        for (text, expected, other) in [
+            ("-J bastion", Some("bastion"), None),
+            ("-Jbastion", Some("bastion"), None),
+            ("-o ProxyJump=ops@gate:2222", Some("ops@gate:2222"), None),
+            ("-oproxyjump=a,b", Some("a,b"), None),
+            ("-o 'ProxyJump a'", Some("a"), None),
+            ("-o \"ProxyJump = a\"", Some("a"), None),
+            ("-J a -J b", Some("a"), None),
+            ("-C -o ProxyJump=a", Some("a"), Some("-C")),
+            (
+                "-o StrictHostKeyChecking=no",
+                None,
+                Some("-o StrictHostKeyChecking=no"),
+            ),
+            ("", None, None),
+        ] {
+            let expected = Arguments {
+                jump: expected.map(str::to_owned),
+                other: other.map(str::to_owned),
+            };
+            assert_eq!(jump(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_secrets() {
+        for name in [
+            "ansible_password",
+            "ansible_ssh_pass",
+            "ansible_ssh_password",
+            "ansible_become_password",
+            "ansible_become_pass",
+            "ansible_sudo_pass",
+            "ansible_ssh_private_key_passphrase",
+            "ansible_ssh_private_key",
+        ] {
+            assert_eq!(fate(name), Fate::Secret, "{name}");
+        }
+        assert_eq!(fate("ansible_ssh_private_key_file"), Fate::Field);
+        assert_eq!(fate("ansible_become_user"), Fate::Variable);
+        assert_eq!(fate("db_password"), Fate::Variable);
+    }
+}

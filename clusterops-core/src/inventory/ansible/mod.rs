@@ -1,0 +1,185 @@
+#![doc = include_str!("ansible.md")]
+
+mod connection;
+mod ini;
+mod model;
+mod pattern;
+mod python;
+mod resolve;
+mod values;
+mod words;
+mod yaml;
+
+use crate::inventory::yaml::{self as tree, Document};
+use crate::inventory::{Inventory, Unread};
+use crate::{Error, ErrorKind, Place, Result};
+
+use model::Model;
+use resolve::VariableFiles;
+use values::Reader;
+
+/// Reads one text.
+pub(super) fn parse(text: &str, name: &str) -> Result<Inventory> {
+    let mut files = Files::new();
+    files.add(text, name, Alone::Yes)?;
+    files.finish()
+}
+
+/// Whether a text is YAML rather than INI: by the end of its name, else by how its first line begins.
+pub(super) fn is_yaml(text: &str, name: &str) -> bool {
+    let extension = name
+        .rsplit(['/', '\\'])
+        .next()
+        .and_then(|name| name.rsplit_once('.'));
+    match extension.map(|(_, extension)| extension) {
+        Some("yaml" | "yml" | "json") => true,
+        Some("ini") => false,
+        _ => {
+            let mut lines = text.lines().map(str::trim);
+            let first = lines.find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+            first.is_none_or(|line| {
+                let word = line.split_whitespace().next().unwrap_or_default();
+                line.starts_with(['{', '%', '"', '\'']) || word == "---" || word.ends_with(':')
+            })
+        }
+    }
+}
+
+/// The files of one inventory.
+pub(super) struct Files {
+    model: Model,
+    variables: VariableFiles,
+}
+
+/// Whether a file is all there is, so that not reading it is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    Yes,
+    No,
+}
+
+/// Whose variables a file has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    Group(String),
+    Host(String),
+}
+
+impl Files {
+    pub(super) fn new() -> Self {
+        Self {
+            model: Model::new(),
+            variables: VariableFiles::default(),
+        }
+    }
+
+    /// Adds an inventory file.
+    pub(super) fn add(&mut self, text: &str, name: &str, alone: Alone) -> Result<()> {
+        if text.starts_with("#!") || text.starts_with(PROGRAM) {
+            return self.skip(name, alone, "it is a program");
+        }
+        if text.starts_with(VAULT) {
+            return self.skip(name, alone, "it is encrypted with Ansible Vault");
+        }
+        if name.ends_with(".toml") {
+            return self.skip(name, alone, "it is in TOML, not in INI or YAML");
+        }
+        if !is_yaml(text, name) {
+            return self.with_reader(name, |reader, model| ini::read(text, reader, model));
+        }
+        let document = tree::parse(text, name)?;
+        if let Some(plugin) = plugin(&document) {
+            let reason = format!("it configures the inventory plugin `{plugin}`");
+            return self.skip(name, alone, &reason);
+        }
+        self.with_reader(name, |reader, model| yaml::read(&document, reader, model))
+    }
+
+    /// Adds a file of `group_vars` or `host_vars`.
+    pub(super) fn add_variables(&mut self, text: &str, name: &str, of: &Owner) -> Result<()> {
+        if text.starts_with(VAULT) {
+            return self.skip(name, Alone::No, "it is encrypted with Ansible Vault");
+        }
+        let document = tree::parse(text, name)?;
+        let facts = self.with_reader(name, |reader, _| yaml::read_variables(&document, reader))?;
+        let known = match of {
+            Owner::Group(name) => self.variables.groups.entry(name.clone()),
+            Owner::Host(name) => self.variables.hosts.entry(name.clone()),
+        };
+        known.or_default().extend(facts);
+        Ok(())
+    }
+
+    /// The groups and hosts that may have files of variables.
+    pub(super) fn owners(&self) -> impl Iterator<Item = Owner> {
+        let groups = self
+            .model
+            .groups
+            .iter()
+            .map(|group| Owner::Group(group.name.clone()));
+        groups.chain(
+            self.model
+                .hosts
+                .iter()
+                .map(|host| Owner::Host(host.name.clone())),
+        )
+    }
+
+    fn with_reader<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Reader<'_>, &mut Model) -> Result<T>,
+    ) -> Result<T> {
+        let mut unread = Vec::new();
+        let mut reader = Reader {
+            file: name.into(),
+            unread: &mut unread,
+        };
+        let value = read(&mut reader, &mut self.model)?;
+        self.model.unread.extend(unread);
+        Ok(value)
+    }
+
+    /// Leaves a whole file out.
+    fn skip(&mut self, name: &str, alone: Alone, reason: &str) -> Result<()> {
+        if alone == Alone::Yes {
+            let message = format!(
+                "this inventory is not read: {reason}; load what `ansible-inventory -i {name} --list --yaml` prints"
+            );
+            return Err(Error::new(ErrorKind::Inventory, message).at(Place {
+                file: Some(name.to_owned()),
+                line: None,
+                column: None,
+            }));
+        }
+        self.model.unread.push(Unread {
+            file: name.to_owned(),
+            line: None,
+            key: None,
+            reason: reason.to_owned(),
+        });
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<Inventory> {
+        resolve::resolve(self.model, self.variables)
+    }
+}
+
+/// How a compiled program begins (ELF).
+pub(super) const PROGRAM: &str = "\u{7f}ELF";
+
+/// How an encrypted file begins.
+const VAULT: &str = "$ANSIBLE_VAULT;";
+
+/// The plugin that a YAML file configures.
+fn plugin<'d>(document: &'d Document<'_>) -> Option<&'d str> {
+    let tree::Value::Mapping(pairs) = &document.root.as_ref()?.value else {
+        return None;
+    };
+    let pair = pairs.iter().find(|(key, _)| key.text() == Some("plugin"))?;
+    pair.1.text()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Values of Ansible's variables: what is read, and what is only reported.
+
+use std::rc::Rc;
+
+use super::model::Facts;
+use super::python::{self, Literal};
+use crate::inventory::Unread;
+use crate::inventory::yaml::{Node, Value};
+
+/// One variable as one place says it.
+#[derive(Debug, Clone)]
+pub(super) struct Fact {
+    /// `None` for null and for what is not read; it still hides what a group says.
+    pub(super) value: Option<Rc<str>>,
+    pub(super) file: Rc<str>,
+    pub(super) line: usize,
+}
+
+/// The file that values come from, and the list of what is not read in it.
+pub(super) struct Reader<'u> {
+    pub(super) file: Rc<str>,
+    pub(super) unread: &'u mut Vec<Unread>,
+}
+
+impl Reader<'_> {
+    /// Reports a key that is not read.
+    pub(super) fn skip(&mut self, line: usize, key: &str, reason: impl Into<String>) {
+        self.unread.push(Unread {
+            file: self.file.to_string(),
+            line: Some(line),
+            key: Some(key.to_owned()),
+            reason: reason.into(),
+        });
+    }
+
+    fn fact(&mut self, line: usize, key: &str, value: Result<Option<String>, &str>) -> Fact {
+        let value = value.unwrap_or_else(|reason| {
+            self.skip(line, key, reason);
+            None
+        });
+        Fact {
+            value: value.map(Into::into),
+            file: self.file.clone(),
+            line,
+        }
+    }
+
+    /// A value of an INI inventory.
+    pub(super) fn ini(&mut self, line: usize, key: &str, text: &str) -> Fact {
+        let value = match python::read(text) {
+            Literal::Text(text) if is_template(&text) => Err(TEMPLATE),
+            Literal::Text(text) | Literal::Plain(text) => Ok(Some(text)),
+            Literal::Nothing => Ok(None),
+            Literal::Collection => {
+                Err("it is a Python collection; only single values are variables")
+            }
+        };
+        self.fact(line, key, value)
+    }
+
+    /// A value of a YAML inventory or variable file.
+    pub(super) fn yaml(&mut self, key: &Node<'_>, node: &Node<'_>) -> Fact {
+        let value = match (&node.value, node.tag.as_deref()) {
+            (_, Some("!vault" | "!vault-encrypted")) => Err("it is encrypted with Ansible Vault"),
+            // Never a template, says Ansible.
+            (Value::Scalar { text, .. }, Some("!unsafe")) => Ok(Some(text.to_string())),
+            (_, Some(_)) => Err("it has a tag that is not known here"),
+            _ if node.is_null() => Ok(None),
+            (Value::Scalar { text, .. }, None) if is_template(text) => Err(TEMPLATE),
+            (Value::Scalar { text, .. }, None) => Ok(Some(text.to_string())),
+            (Value::Sequence(_), None) => Err("it is a list; only single values are variables"),
+            (Value::Mapping(_), None) => Err("it is a mapping; only single values are variables"),
+        };
+        self.fact(
+            key.mark.line as usize,
+            key.text().unwrap_or_default(),
+            value,
+        )
+    }
+
+    /// The variables in a YAML mapping.
+    pub(super) fn yaml_facts(&mut self, pairs: &[(Node<'_>, Node<'_>)]) -> Facts {
+        pairs
+            .iter()
+            .map(|(key, value)| {
+                let name = key.text().unwrap_or_default();
+                (name.into(), self.yaml(key, value))
+            })
+            .collect()
+    }
+}
+
+const TEMPLATE: &str = "it is a Jinja template";
+
+fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+}

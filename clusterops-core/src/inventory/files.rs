@@ -1,0 +1,236 @@
+//! Inventories on disk.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::ansible::{Alone, Files, Owner, PROGRAM};
+use super::load::{self, Format};
+use super::yaml::MAX_BYTES;
+use super::{Inventory, groups, native};
+use crate::{Error, ErrorKind, Place, Result};
+
+/// The endings of files that a folder of inventories may hold and that are none (`INVENTORY_IGNORE_EXTS` of
+/// ansible-core 2.19).
+const IGNORED: [&str; 12] = [
+    ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry",
+];
+
+/// How deep folders may be nested.
+const MAX_DEPTH: usize = 32;
+
+impl Inventory {
+    /// Reads an inventory from a file or a folder.
+    ///
+    /// The format is found out as by [`parse`](Self::parse). A folder is an inventory of Ansible, and to such the
+    /// variables in `group_vars` and `host_vars` beside the file, or in the folder, are added.
+    ///
+    /// ```
+    /// use clusterops_core::inventory::Inventory;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("fleet.yaml");
+    /// std::fs::write(&path, "hosts: {'web[1-3]': {zone: a}}")?;
+    /// let inventory = Inventory::load(&path)?;
+    /// assert_eq!(inventory.hosts().to_string(), "web[1-3]");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse); also a file that cannot be read, or is a program.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path.is_dir() {
+            return Self::load_ansible(path);
+        }
+        let name = path.display().to_string();
+        let text = read(path)?;
+        match load::detect(&text, &name)? {
+            Format::Native(document) => groups::assemble(native::read(&document, &name)?, &name),
+            Format::Ansible => ansible(path, Some(&text)),
+        }
+    }
+
+    /// Reads an inventory of Ansible from a file or a folder, whatever it looks like.
+    ///
+    /// ```
+    /// use clusterops_core::inventory::Inventory;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// std::fs::create_dir(folder.join("group_vars"))?;
+    /// std::fs::write(folder.join("group_vars/web.yml"), "zone: a")?;
+    /// std::fs::write(folder.join("hosts"), "[web]\nweb[1:3]")?;
+    /// let inventory = Inventory::load_ansible(folder)?;
+    /// assert_eq!(inventory.resolve("@zone:a")?.to_string(), "web[1-3]");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_ansible(path: impl AsRef<Path>) -> Result<Self> {
+        ansible(path.as_ref(), None)
+    }
+}
+
+/// Reads Ansible's files; `text` is that of a single file, if it was read already.
+fn ansible(path: &Path, text: Option<&str>) -> Result<Inventory> {
+    let mut files = Files::new();
+    let base = if path.is_dir() {
+        add_folder(&mut files, path, 0)?;
+        path
+    } else {
+        let name = path.display().to_string();
+        match text {
+            Some(text) => files.add(text, &name, Alone::Yes)?,
+            None => files.add(&read(path)?, &name, Alone::Yes)?,
+        }
+        path.parent().unwrap_or(Path::new(""))
+    };
+    let beside = |name: &str| Names::of(base.join(name));
+    let (groups, hosts) = (beside("group_vars")?, beside("host_vars")?);
+    let owners: Vec<Owner> = files.owners().collect();
+    for owner in owners {
+        let found = match &owner {
+            Owner::Group(name) => groups.find(name)?,
+            Owner::Host(name) => hosts.find(name)?,
+        };
+        for path in found {
+            files.add_variables(&read(&path)?, &path.display().to_string(), &owner)?;
+        }
+    }
+    files.finish()
+}
+
+/// Adds the files of a folder in the order of their names.
+fn add_folder(files: &mut Files, folder: &Path, depth: usize) -> Result<()> {
+    check_depth(folder, depth)?;
+    for name in names(folder)? {
+        let special = matches!(name.as_str(), "group_vars" | "host_vars" | "vars_plugins");
+        if special || name.starts_with('.') || IGNORED.iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
+        let path = folder.join(&name);
+        if path.is_dir() {
+            add_folder(files, &path, depth + 1)?;
+        } else {
+            files.add(&read(&path)?, &path.display().to_string(), Alone::No)?;
+        }
+    }
+    Ok(())
+}
+
+/// The names in `group_vars` or `host_vars`.
+struct Names {
+    folder: PathBuf,
+    names: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(folder: PathBuf) -> Result<Self> {
+        let names = match folder.is_dir() {
+            true => names(&folder)?,
+            false => BTreeSet::new(),
+        };
+        Ok(Self { folder, names })
+    }
+
+    /// The files of one group or host: the first of `name` (also a folder of files), `name.yml`, `name.yaml` and
+    /// `name.json`.
+    fn find(&self, name: &str) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        let candidates = ["", ".yml", ".yaml", ".json"].map(|end| format!("{name}{end}"));
+        if let Some(candidate) = candidates.iter().find(|name| self.names.contains(*name)) {
+            let path = self.folder.join(candidate);
+            if path.is_dir() {
+                variable_files(&path, 0, &mut found)?;
+            } else {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The files of variables in a folder and the folders below.
+fn variable_files(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+    check_depth(folder, depth)?;
+    for name in names(folder)? {
+        if name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        let path = folder.join(&name);
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        match extension {
+            None if path.is_dir() => variable_files(&path, depth + 1, found)?,
+            None | Some("yml" | "yaml" | "json") if path.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_depth(folder: &Path, depth: usize) -> Result<()> {
+    if depth > MAX_DEPTH {
+        let message = format!(
+            "folders are nested more than {MAX_DEPTH} deep at `{}`",
+            folder.display()
+        );
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(())
+}
+
+fn names(folder: &Path) -> Result<BTreeSet<String>> {
+    let list = || -> std::io::Result<BTreeSet<String>> {
+        std::fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.file_name()))
+            .filter_map(|name| name.map(|name| name.into_string().ok()).transpose())
+            .collect()
+    };
+    list().map_err(|error| unreadable(folder, error))
+}
+
+/// The text of a file.
+fn read(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that the reader sees that it is too large.
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(path, error))?;
+    text(bytes, path)
+}
+
+/// Bytes as UTF-8; in comments of whole lines anything goes, as in Ansible.
+fn text(bytes: Vec<u8>, path: &Path) -> Result<String> {
+    if bytes.starts_with(PROGRAM.as_bytes()) {
+        return Ok(PROGRAM.to_owned());
+    }
+    let bytes = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error.into_bytes(),
+    };
+    let mut text = String::with_capacity(bytes.len());
+    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+        match std::str::from_utf8(line) {
+            Ok(line) => text.push_str(line),
+            Err(_) if line.trim_ascii_start().starts_with(b"#") || line.starts_with(b";") => {}
+            Err(_) => {
+                let message = "this line is not UTF-8";
+                return Err(Error::new(ErrorKind::Syntax, message).at(Place {
+                    file: Some(path.display().to_string()),
+                    line: Some(number),
+                    column: None,
+                }));
+            }
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    let message = format!("cannot read `{}`", path.display());
+    Error::new(ErrorKind::Io, message).caused_by(error)
+}

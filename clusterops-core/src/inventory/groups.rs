@@ -1,0 +1,163 @@
+//! The groups of a native inventory: expressions over hosts, variables, tags and one another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Inventory;
+use super::native::{Expression, Group, MAX_FACTS, Native};
+use crate::hostset::{GroupSource, HostSet};
+use crate::{Error, ErrorKind, Place, Result};
+
+/// How deep groups may refer to one another.
+const MAX_DEPTH: usize = 64;
+
+/// The inventory that a native file describes.
+pub(super) fn assemble(native: Native, file: &str) -> Result<Inventory> {
+    let mut members: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for target in &native.targets {
+        for group in &target.groups {
+            match members.get_mut(group) {
+                Some(names) => names.push(&target.name),
+                None => {
+                    members.insert(group.clone(), vec![&target.name]);
+                }
+            }
+        }
+    }
+    let members = members
+        .into_iter()
+        .map(|(group, names)| (group, names.into_iter().collect()))
+        .collect();
+    let mut inventory = Inventory::assemble(native.targets, members);
+    let resolver = Resolver {
+        inventory: &inventory,
+        groups: &native.groups,
+        file,
+        progress: Mutex::default(),
+    };
+    let groups = native
+        .groups
+        .keys()
+        .map(|name| Ok((name.clone(), resolver.resolve(name)?.unwrap_or_default())))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    if groups.values().map(HostSet::len).sum::<usize>() > MAX_FACTS {
+        let message = format!("the groups have more than {MAX_FACTS} members");
+        return Err(Error::new(ErrorKind::TooLarge, message).at(Place {
+            file: Some(file.to_owned()),
+            line: None,
+            column: None,
+        }));
+    }
+    for (name, set) in groups {
+        for host in set.iter() {
+            if let Some(at) = inventory.index.get(host.as_str()) {
+                inventory.targets[*at].groups.insert(name.clone());
+            }
+        }
+        inventory.groups.insert(name, set);
+    }
+    Ok(inventory)
+}
+
+/// Evaluates each group once, whichever asks for it first.
+#[derive(Debug)]
+struct Resolver<'a> {
+    /// Its groups are the memberships that hosts declare.
+    inventory: &'a Inventory,
+    groups: &'a BTreeMap<String, Group>,
+    file: &'a str,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// `None` while the group is being evaluated.
+    groups: HashMap<String, Option<HostSet>>,
+    depth: usize,
+}
+
+impl Resolver<'_> {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resolve(&self, name: &str) -> Result<Option<HostSet>> {
+        let declared = self.inventory.groups.get(name);
+        let Some(group) = self.groups.get(name) else {
+            return Ok(declared.cloned());
+        };
+        {
+            let mut progress = self.progress();
+            match progress.groups.get(name) {
+                Some(Some(set)) => return Ok(Some(set.clone())),
+                Some(None) => {
+                    let message = format!("group `{name}` is defined by itself; break the circle");
+                    return Err(Error::new(ErrorKind::Inventory, message));
+                }
+                None => {}
+            }
+            if progress.depth >= MAX_DEPTH {
+                let message = format!("groups refer to one another more than {MAX_DEPTH} deep");
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            progress.depth += 1;
+            progress.groups.insert(name.to_owned(), None);
+        }
+        let mut set = declared.cloned().unwrap_or_default();
+        for expression in &group.expressions {
+            let part = self
+                .inventory
+                .evaluate(&expression.text, self)
+                .and_then(|part| {
+                    self.inventory.check_known(&part)?;
+                    Ok(part)
+                })
+                .map_err(|error| self.place(error, expression))?;
+            set.extend(part.iter());
+        }
+        let mut progress = self.progress();
+        progress.depth -= 1;
+        progress.groups.insert(name.to_owned(), Some(set.clone()));
+        Ok(Some(set))
+    }
+
+    /// Moves the column in an expression to the column in the file.
+    fn place(&self, error: Error, expression: &Expression) -> Error {
+        if error.place().is_some_and(|place| place.file.is_some()) {
+            return error;
+        }
+        let column = error.place().and_then(|place| place.column).unwrap_or(1);
+        error.moved_to(Place {
+            file: Some(self.file.to_owned()),
+            line: Some(expression.mark.line as usize),
+            column: Some(expression.mark.column as usize + column - 1),
+        })
+    }
+}
+
+impl GroupSource for Resolver<'_> {
+    fn name(&self) -> &str {
+        self.inventory.name()
+    }
+
+    fn map(&self, group: &str) -> Result<Option<String>> {
+        match self.resolve(group)? {
+            Some(set) => Ok(Some(set.to_string())),
+            None => {
+                let known = self.groups.keys().chain(self.inventory.groups.keys());
+                Err(self
+                    .inventory
+                    .unknown_group(group, known.map(String::as_str)))
+            }
+        }
+    }
+
+    fn all(&self) -> Result<Option<String>> {
+        self.inventory.all()
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        let known = self.groups.keys().chain(self.inventory.groups.keys());
+        Ok(known.cloned().collect())
+    }
+}

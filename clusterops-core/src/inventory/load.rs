@@ -1,0 +1,61 @@
+//! Which format a text has, and the loaders.
+
+use super::{Inventory, ansible, groups, native, yaml};
+use crate::{Error, ErrorKind, Place, Result};
+
+/// Reads a text of any format.
+pub(super) fn parse(text: &str, name: &str) -> Result<Inventory> {
+    match detect(text, name)? {
+        Format::Native(document) => groups::assemble(native::read(&document, name)?, name),
+        Format::Ansible => ansible::parse(text, name),
+    }
+}
+
+/// A format, with what was read to find it out.
+pub(super) enum Format<'a> {
+    Native(yaml::Document<'a>),
+    Ansible,
+}
+
+pub(super) fn detect<'a>(text: &'a str, name: &str) -> Result<Format<'a>> {
+    if text.starts_with("#!") || !ansible::is_yaml(text, name) {
+        return Ok(Format::Ansible);
+    }
+    let document = yaml::parse(text, name)?;
+    let Some(root) = &document.root else {
+        let message = "the inventory is empty; it needs `hosts:`";
+        return Err(Error::new(ErrorKind::Inventory, message).at(Place {
+            file: Some(name.to_owned()),
+            line: None,
+            column: None,
+        }));
+    };
+    let native = match &root.value {
+        yaml::Value::Mapping(pairs) => {
+            let top = |wanted: &[&str]| {
+                pairs
+                    .iter()
+                    .any(|(key, _)| key.text().is_some_and(|key| wanted.contains(&key)))
+            };
+            top(&native::SECTIONS)
+                || !(top(&["all", "plugin"])
+                    || pairs.iter().any(|(_, value)| is_ansible_group(value)))
+        }
+        _ => true,
+    };
+    Ok(if native {
+        Format::Native(document)
+    } else {
+        Format::Ansible
+    })
+}
+
+/// Whether a mapping has a part that only Ansible's groups have.
+fn is_ansible_group(node: &yaml::Node<'_>) -> bool {
+    let yaml::Value::Mapping(pairs) = &node.value else {
+        return false;
+    };
+    pairs
+        .iter()
+        .any(|(key, _)| matches!(key.text(), Some("hosts" | "children" | "vars")))
+}

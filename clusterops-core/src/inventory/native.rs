@@ -1,0 +1,519 @@
+//! The native format: `defaults`, `hosts` and `groups` in one YAML file.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::values::{self, Values};
+use super::yaml::{Document, Mark, Node, Value};
+use crate::hostset::expand_pattern;
+use crate::nearest::{did_you_mean, distance};
+use crate::{Error, ErrorKind, Result, Target, Variables};
+
+/// The most hosts in one inventory.
+pub(super) const MAX_HOSTS: usize = 1_000_000;
+
+/// The most variables and memberships of single hosts, counted for each host.
+pub(super) const MAX_FACTS: usize = 20_000_000;
+
+/// The keys at the top of the file.
+pub(super) const SECTIONS: [&str; 3] = ["defaults", "hosts", "groups"];
+
+/// The fields of a host that have a type; every other name is a variable.
+pub(super) const FIELDS: [&str; 8] = [
+    "address",
+    "port",
+    "user",
+    "identity_file",
+    "known_hosts",
+    "jump",
+    "tags",
+    "groups",
+];
+
+/// What a native file says, with the group expressions not evaluated yet.
+#[derive(Debug, Default)]
+pub(super) struct Native {
+    pub(super) targets: Vec<Target>,
+    pub(super) groups: BTreeMap<String, Group>,
+}
+
+/// A group as its host set expressions; a host is a member when it is in any of them.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) expressions: Vec<Expression>,
+}
+
+/// A host set expression and where its first character stands.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pub(super) text: String,
+    pub(super) mark: Mark,
+}
+
+/// Reads a native file.
+pub(super) fn read(document: &Document<'_>, file: &str) -> Result<Native> {
+    let reader = Reader {
+        file,
+        variables: RefCell::default(),
+    };
+    if let Some(double) = document.duplicates.first() {
+        let message = format!(
+            "`{}` is given twice, first in line {}; keep one",
+            double.key, double.first.line
+        );
+        return Err(reader.error(double.mark, message));
+    }
+    let mut native = Native::default();
+    let Some(root) = &document.root else {
+        return Ok(native);
+    };
+    let mut defaults = Fields::default();
+    let sections = reader.mapping(root, "an inventory")?;
+    for (key, value) in sections {
+        let name = key.text().unwrap_or_default();
+        match name {
+            "defaults" => defaults = reader.fields(value, "`defaults`")?,
+            "hosts" | "groups" => {}
+            _ => {
+                let message = format!(
+                    "`{name}` is not a part of an inventory (`defaults`, `hosts`, `groups`){}",
+                    did_you_mean(name, SECTIONS)
+                );
+                return Err(reader.error(key.mark, message));
+            }
+        }
+    }
+    if let Some(address) = defaults.scalar("address") {
+        let message = "`address` belongs to a host; all hosts cannot share one";
+        return Err(reader.error(address.mark, message));
+    }
+    for (key, value) in sections {
+        match key.text() {
+            Some("hosts") => native.targets = reader.hosts(value, &defaults)?,
+            Some("groups") => native.groups = reader.groups(value)?,
+            _ => {}
+        }
+    }
+    Ok(native)
+}
+
+struct Reader<'f> {
+    file: &'f str,
+    /// The names of variables that were found right.
+    variables: RefCell<HashSet<String>>,
+}
+
+/// The fields of one entry, as nodes.
+#[derive(Default)]
+struct Fields<'n, 'a> {
+    /// Typed single values and variables; a null hides the default.
+    scalars: BTreeMap<&'n str, &'n Node<'a>>,
+    tags: BTreeSet<String>,
+    groups: BTreeSet<String>,
+}
+
+impl<'n, 'a> Fields<'n, 'a> {
+    fn scalar(&self, name: &str) -> Option<&'n Node<'a>> {
+        self.scalars.get(name).copied()
+    }
+}
+
+/// The field or variable that an entry gives to its hosts.
+struct Given<'n, 'a> {
+    name: &'n str,
+    node: &'n Node<'a>,
+    values: Values,
+}
+
+impl Reader<'_> {
+    fn error(&self, mark: Mark, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Inventory, message).at(mark.place(self.file))
+    }
+
+    /// The pairs of a mapping; nothing counts as an empty one.
+    fn mapping<'n, 'a>(
+        &self,
+        node: &'n Node<'a>,
+        what: &str,
+    ) -> Result<&'n [(Node<'a>, Node<'a>)]> {
+        match &node.value {
+            Value::Mapping(pairs) if node.tag.is_none() => Ok(pairs),
+            _ if node.is_null() => Ok(&[]),
+            _ => {
+                let message = format!(
+                    "{what} is a mapping of names to values, not {}",
+                    node.kind()
+                );
+                Err(self.error(node.mark, message))
+            }
+        }
+    }
+
+    fn hosts(&self, node: &Node<'_>, defaults: &Fields<'_, '_>) -> Result<Vec<Target>> {
+        let mut hosts = Hosts {
+            reader: self,
+            defaults,
+            targets: Vec::new(),
+            defined: HashMap::new(),
+            shared: HashSet::new(),
+            facts: 0,
+        };
+        for (key, value) in self.mapping(node, "`hosts`")? {
+            hosts.entry(key, value)?;
+        }
+        Ok(hosts.targets)
+    }
+
+    /// The fields of `defaults` or of one host entry.
+    fn fields<'n, 'a>(&self, node: &'n Node<'a>, what: &str) -> Result<Fields<'n, 'a>> {
+        let mut fields = Fields::default();
+        for (key, value) in self.mapping(node, what)? {
+            let name = key.text().unwrap_or_default();
+            match name {
+                "tags" => fields.tags = self.names(value, name)?,
+                "groups" => fields.groups = self.names(value, name)?,
+                _ => {
+                    if !FIELDS.contains(&name) {
+                        self.check_variable(key, name)?;
+                    }
+                    self.check_single(value, name)?;
+                    fields.scalars.insert(name, value);
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Refuses a variable whose name is a slip for a field, or that plans could not name.
+    fn check_variable(&self, key: &Node<'_>, name: &str) -> Result<()> {
+        if self.variables.borrow().contains(name) {
+            return Ok(());
+        }
+        if let Some(field) = misspelt(name) {
+            let message =
+                format!("`{name}` is probably `{field}` misspelt; a variable needs another name");
+            return Err(self.error(key.mark, message));
+        }
+        if !is_variable_name(name) {
+            let message = format!(
+                "`{name}` cannot be a variable: a name has letters, digits and `_`, no digit first"
+            );
+            return Err(self.error(key.mark, message));
+        }
+        self.variables.borrow_mut().insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Refuses what is not a single value.
+    fn check_single(&self, node: &Node<'_>, name: &str) -> Result<()> {
+        if let Some(tag) = &node.tag {
+            let message = format!("`{name}` has the tag `{tag}`, which is not read here");
+            return Err(self.error(node.mark, message));
+        }
+        if node.text().is_none() {
+            let hint = match node.value {
+                Value::Sequence(_) => "; put quotes around a text that starts with a bracket",
+                _ => "",
+            };
+            let message = format!("`{name}` takes a single value, not {}{hint}", node.kind());
+            return Err(self.error(node.mark, message));
+        }
+        Ok(())
+    }
+
+    /// One name or a list of them: tags, groups.
+    fn names(&self, node: &Node<'_>, field: &str) -> Result<BTreeSet<String>> {
+        self.list(node, field)?
+            .into_iter()
+            .map(|item| {
+                let name = item.text().unwrap_or_default();
+                self.check_name(item, name, field)?;
+                Ok(name.to_owned())
+            })
+            .collect()
+    }
+
+    fn check_name(&self, node: &Node<'_>, name: &str, field: &str) -> Result<()> {
+        if super::is_plain_name(name) {
+            return Ok(());
+        }
+        let message = format!(
+            "`{name}` cannot be a name in `{field}`: it has letters, digits, `_`, `-` and `.` (several names \
+             are written as a list)"
+        );
+        Err(self.error(node.mark, message))
+    }
+
+    /// One value or a list of them.
+    fn list<'n, 'a>(&self, node: &'n Node<'a>, field: &str) -> Result<Vec<&'n Node<'a>>> {
+        let items: Vec<_> = match &node.value {
+            Value::Sequence(items) => items.iter().collect(),
+            _ if node.is_null() => Vec::new(),
+            _ => vec![node],
+        };
+        items
+            .into_iter()
+            .map(|item| {
+                if item.text().is_none() || item.tag.is_some() || item.is_null() {
+                    let message = format!(
+                        "`{field}` takes a name or a list of names, not {}",
+                        item.kind()
+                    );
+                    return Err(self.error(item.mark, message));
+                }
+                Ok(item)
+            })
+            .collect()
+    }
+
+    fn groups(&self, node: &Node<'_>) -> Result<BTreeMap<String, Group>> {
+        let mut groups = BTreeMap::new();
+        for (key, value) in self.mapping(node, "`groups`")? {
+            let name = key.text().unwrap_or_default();
+            self.check_name(key, name, "groups")?;
+            let expressions = self.list(value, name)?.into_iter().map(|item| Expression {
+                text: item.text().unwrap_or_default().to_owned(),
+                mark: Mark {
+                    // A quote stands before the first character.
+                    column: item.mark.column
+                        + u32::from(matches!(item.value, Value::Scalar { plain: false, .. })),
+                    ..item.mark
+                },
+            });
+            let group = Group {
+                expressions: expressions.collect(),
+            };
+            groups.insert(name.to_owned(), group);
+        }
+        Ok(groups)
+    }
+}
+
+/// The hosts while they are read.
+struct Hosts<'r, 'd, 'n, 'a> {
+    reader: &'r Reader<'r>,
+    defaults: &'d Fields<'n, 'a>,
+    targets: Vec<Target>,
+    /// Where each host was defined.
+    defined: HashMap<String, Mark>,
+    /// The maps that hosts have in common, each once.
+    shared: HashSet<Arc<BTreeMap<String, String>>>,
+    /// How much there is that hosts do not share.
+    facts: usize,
+}
+
+impl Hosts<'_, '_, '_, '_> {
+    /// Adds the hosts of one entry: `web[01-50]: {...}`.
+    fn entry(&mut self, key: &Node<'_>, node: &Node<'_>) -> Result<()> {
+        let pattern = key.text().unwrap_or_default();
+        let left = MAX_HOSTS - self.targets.len();
+        let names = expand_pattern(pattern, left).map_err(|error| {
+            let message = format!(
+                "`{pattern}` is not a host name pattern: {}",
+                error.message()
+            );
+            Error::new(error.kind(), message).at(key.mark.place(self.reader.file))
+        })?;
+        let fields = self.reader.fields(node, &format!("`{pattern}`"))?;
+        let mut common = BTreeMap::new();
+        let mut given = Vec::new();
+        for (name, node) in &self.defaults.scalars {
+            if fields.scalars.contains_key(name) || node.is_null() {
+                continue;
+            }
+            let text = node.text().unwrap_or_default().to_owned();
+            if FIELDS.contains(name) {
+                let values = Values::Shared(text);
+                given.push(Given { name, node, values });
+            } else {
+                common.insert((*name).to_owned(), text);
+            }
+        }
+        for (name, node) in &fields.scalars {
+            if node.is_null() {
+                continue;
+            }
+            let text = node.text().unwrap_or_default();
+            match values::beside(text, names.len()) {
+                Ok(Values::Shared(text)) if !FIELDS.contains(name) => {
+                    common.insert((*name).to_owned(), text);
+                }
+                Ok(values) => given.push(Given { name, node, values }),
+                Err(problem) => {
+                    let message = format!("`{name}` of `{pattern}`: {problem}");
+                    return Err(self.reader.error(node.mark, message));
+                }
+            }
+        }
+        let labels = fields.tags.len() + fields.groups.len();
+        let labels = labels + self.defaults.tags.len() + self.defaults.groups.len();
+        self.facts = self
+            .facts
+            .saturating_add(names.len().saturating_mul(given.len() + labels));
+        if self.facts > MAX_FACTS {
+            let message = format!("up to here are more than {MAX_FACTS} fields of single hosts");
+            return Err(
+                Error::new(ErrorKind::TooLarge, message).at(key.mark.place(self.reader.file))
+            );
+        }
+        let common = self.share(common);
+        for (at, name) in names.into_iter().enumerate() {
+            self.define(&name, key.mark)?;
+            let mut target = self.named(name, key.mark)?;
+            target.variables = Variables::shared(common.clone());
+            target.tags = self.defaults.tags.union(&fields.tags).cloned().collect();
+            target.groups = self
+                .defaults
+                .groups
+                .union(&fields.groups)
+                .cloned()
+                .collect();
+            for given in &given {
+                self.give(&mut target, given, at)?;
+            }
+            self.targets.push(target);
+        }
+        Ok(())
+    }
+
+    fn share(&mut self, map: BTreeMap<String, String>) -> Arc<BTreeMap<String, String>> {
+        if let Some(known) = self.shared.get(&map) {
+            return known.clone();
+        }
+        let map = Arc::new(map);
+        self.shared.insert(map.clone());
+        map
+    }
+
+    fn define(&mut self, name: &str, mark: Mark) -> Result<()> {
+        if let Some(first) = self.defined.get(name) {
+            let message = format!(
+                "host `{name}` is defined twice, first in line {}; keep one",
+                first.line
+            );
+            return Err(self.reader.error(mark, message));
+        }
+        self.defined.insert(name.to_owned(), mark);
+        Ok(())
+    }
+
+    /// The target that a name alone stands for: `[user@]host[:port]`.
+    fn named(&self, name: String, mark: Mark) -> Result<Target> {
+        name.parse::<Target>()
+            .map_err(|error| self.reader.error(mark, error.message()))
+    }
+
+    /// Sets one field or variable of the `at`th host of an entry.
+    fn give(&self, target: &mut Target, given: &Given<'_, '_>, at: usize) -> Result<()> {
+        let text = given.values.of(at);
+        let wrong = |what: &str| {
+            let message = format!(
+                "`{}` of `{}`: `{text}` is not {what}",
+                given.name, target.name
+            );
+            Err(self.reader.error(given.node.mark, message))
+        };
+        match given.name {
+            "address" => match values::address(text) {
+                Some(address) => target.address = address.to_owned(),
+                None => return wrong("a host name or an IP address (a port goes into `port`)"),
+            },
+            "port" => match text.parse() {
+                Ok(port) if port > 0 => target.port = Some(port),
+                _ => return wrong("a port (1 to 65535)"),
+            },
+            _ if text.is_empty() && FIELDS.contains(&given.name) => {
+                return wrong("a value; remove the line");
+            }
+            "user" => target.user = Some(text.to_owned()),
+            "identity_file" => target.identity_file = Some(PathBuf::from(text)),
+            "known_hosts" => target.known_hosts = Some(PathBuf::from(text)),
+            "jump" => target.jump = Some(text.to_owned()),
+            name => target.variables.insert(name, text),
+        }
+        Ok(())
+    }
+}
+
+/// Whether plans could use this as `{{name}}`.
+pub(super) fn is_variable_name(name: &str) -> bool {
+    let starts = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(starts) && name.chars().all(|c| starts(c) || c.is_ascii_digit())
+}
+
+/// The field that `name` is probably a slip for.
+///
+/// A variable may be called what it likes, so only close calls count: the same letters in another case or with other
+/// separators (`Port`, `identity-file`), one edit (not a new letter in a short word: `part`, `test`; not a plural:
+/// `ports`), or two edits of a long word (`adres`).
+fn misspelt(name: &str) -> Option<&'static str> {
+    let letters = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
+    let plain = letters(name);
+    FIELDS.into_iter().find(|field| {
+        let known = letters(field);
+        if plain == known {
+            return true;
+        }
+        if ["s", "es"]
+            .iter()
+            .any(|plural| plain.strip_suffix(plural) == Some(known.as_str()))
+        {
+            return false;
+        }
+        let limit = if known.len() >= 7 { 2 } else { 1 };
+        let substituted = plain.chars().count() == known.len() && {
+            let (mut a, mut b): (Vec<_>, Vec<_>) =
+                (plain.chars().collect(), known.chars().collect());
+            a.sort_unstable();
+            b.sort_unstable();
+            a != b
+        };
+        distance(&plain, &known, limit).is_some() && (known.len() > 5 || !substituted)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_close_calls_are_misspellings() {
+        for (name, field) in [
+            ("adress", "address"),
+            ("addres", "address"),
+            ("prot", "port"),
+            ("usr", "user"),
+            ("Port", "port"),
+            ("identity-file", "identity_file"),
+            ("identityfile", "identity_file"),
+            ("known_host", "known_hosts"),
+            ("tag", "tags"),
+            ("group", "groups"),
+            ("jmp", "jump"),
+        ] {
+            assert_eq!(misspelt(name), Some(field), "{name}");
+        }
+        for name in [
+            "role",
+            "zone",
+            "version",
+            "part",
+            "post",
+            "sort",
+            "ports",
+            "users",
+            "used",
+            "host",
+            "hostname",
+            "dump",
+            "bags",
+            "rack",
+            "id",
+            "addresses",
+        ] {
+            assert_eq!(misspelt(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Tests of the native format and of selections.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const FLEET: &str = r#"
+defaults: {user: deploy, port: 22, identity_file: ~/.ssh/id_ed25519, known_hosts: ~/.ssh/known_hosts}
+hosts:
+  web[01-50]: {address: "10.0.1.[1-50]", role: agent, zone: a, tags: [public], version: "1.4"}   # the ranges go side by side
+  db[1-3]: {role: master, zone: b}
+groups:
+  canary: web01,db1
+  front: "@role:agent&@tag:public"
+"#;
+
+fn fleet() -> Inventory {
+    Inventory::parse(FLEET, "fleet.yaml").expect("the example reads")
+}
+
+fn names(inventory: &Inventory, expression: &str) -> Vec<String> {
+    let targets = inventory.select(expression).expect(expression);
+    targets.into_iter().map(|target| target.name).collect()
+}
+
+fn parse_error(text: &str) -> Error {
+    Inventory::parse(text, "f.yaml").expect_err(text)
+}
+
+fn target<'a>(inventory: &'a Inventory, name: &str) -> &'a Target {
+    inventory.host(name).expect(name)
+}
+
+#[test]
+fn the_example_reads() {
+    let inventory = fleet();
+    assert_eq!(inventory.targets().len(), 53);
+    let web = target(&inventory, "web07");
+    assert_eq!(web.address, "10.0.1.7");
+    assert_eq!((web.user.as_deref(), web.port), (Some("deploy"), Some(22)));
+    assert_eq!(
+        web.identity_file.as_deref(),
+        Some(Path::new("~/.ssh/id_ed25519"))
+    );
+    assert_eq!(
+        web.known_hosts.as_deref(),
+        Some(Path::new("~/.ssh/known_hosts"))
+    );
+    assert_eq!(
+        web.variables,
+        [("role", "agent"), ("version", "1.4"), ("zone", "a")].into()
+    );
+    assert_eq!(web.groups, BTreeSet::from(["front".to_owned()]));
+    assert_eq!(target(&inventory, "db2").address, "db2");
+    assert_eq!(
+        inventory.groups().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["canary", "front"]
+    );
+    assert!(inventory.unread().is_empty());
+}
+
+#[test]
+fn selections() {
+    let inventory = fleet();
+    assert_eq!(names(&inventory, "@canary"), ["db1", "web01"]);
+    assert_eq!(
+        names(&inventory, "@front&@zone:a!web[04-50]"),
+        ["web01", "web02", "web03"]
+    );
+    assert_eq!(names(&inventory, "@role:master!db2"), ["db1", "db3"]);
+    assert_eq!(names(&inventory, "*1!@*").len(), 0);
+    assert_eq!(names(&inventory, "@*").len(), 53);
+    assert_eq!(names(&inventory, "@zone:*").len(), 53);
+    assert_eq!(names(&inventory, "db?"), ["db1", "db2", "db3"]);
+    assert_eq!(names(&inventory, "@tag:public!web[02-50]"), ["web01"]);
+    assert_eq!(
+        inventory.select("").expect("nothing is a selection").len(),
+        0
+    );
+}
+
+#[test]
+fn selections_say_what_was_meant() {
+    let inventory = fleet();
+    for (expression, kind, part) in [
+        ("@canray", ErrorKind::UnknownGroup, "did you mean `canary`?"),
+        (
+            "@role:agnet",
+            ErrorKind::UnknownGroup,
+            "did you mean `agent`?",
+        ),
+        (
+            "@tag:publik",
+            ErrorKind::UnknownGroup,
+            "did you mean `public`?",
+        ),
+        (
+            "@rol:agent",
+            ErrorKind::UnknownGroup,
+            "did you mean `role`?",
+        ),
+        ("@zone", ErrorKind::UnknownGroup, "write `@zone:value`"),
+        (
+            "wbe01",
+            ErrorKind::UnknownHost,
+            "`wbe01` is no known host; did you mean `web01`?",
+        ),
+        ("db[1-5]", ErrorKind::UnknownHost, "are no known hosts"),
+        // A slip in what is taken away would else deploy to the host that was to be spared.
+        (
+            "web*!web1",
+            ErrorKind::UnknownHost,
+            "column 6: `web1` is no known host; did you mean `web01`?",
+        ),
+        (
+            "web*&nope1",
+            ErrorKind::UnknownHost,
+            "column 6: `nope1` is no known host",
+        ),
+        (
+            "web*!wbe*",
+            ErrorKind::UnknownHost,
+            "column 6: `wbe*` matches no known host",
+        ),
+    ] {
+        let error = inventory.select(expression).expect_err(expression);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[derive(Debug)]
+struct Other(&'static str);
+
+impl GroupSource for Other {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn map(&self, group: &str) -> Result<Option<String>> {
+        Ok((group == "first").then(|| "web01,db1".to_owned()))
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        Ok(vec!["first".to_owned()])
+    }
+}
+
+#[test]
+fn other_sources_are_asked_by_name() {
+    let mut inventory = fleet();
+    inventory.add_source(Box::new(Other("racks")));
+    inventory.add_source(Box::new(Other("zone")));
+    assert_eq!(names(&inventory, "@racks:first"), ["db1", "web01"]);
+    let error = inventory
+        .select("@zone:a")
+        .expect_err("a variable and a source");
+    assert_eq!(error.kind(), ErrorKind::Ambiguous);
+}
+
+#[test]
+fn fields_defaults_and_variables() {
+    let text = r#"
+defaults: {user: deploy, zone: a, tags: [all-of-us]}
+hosts:
+  ops@gate.example.org:2200: {jump: "bastion,[::1]:22"}
+  a: {user: root, zone: b, version: 1.10, flag: on, octal: 0755, empty: "", tags: edge, groups: [x, y]}
+  b: {user: ~, zone: null, port: "2222"}
+  "[2001:db8::7]":
+  six[1-2]: {address: "[2001:db8::[1-2]]", port: "[2201-2202]", note: "[[0-9]+ [prod] disk[0]", id: "n[1-2]"}
+"#;
+    let inventory = Inventory::parse(text, "f.yaml").expect("it reads");
+    let gate = target(&inventory, "ops@gate.example.org:2200");
+    assert_eq!(
+        (gate.address.as_str(), gate.port),
+        ("gate.example.org", Some(2200))
+    );
+    assert_eq!(gate.user.as_deref(), Some("deploy"));
+    assert_eq!(gate.jump.as_deref(), Some("bastion,[::1]:22"));
+    let a = target(&inventory, "a");
+    let expected = [
+        ("empty", ""),
+        ("flag", "on"),
+        ("octal", "0755"),
+        ("version", "1.10"),
+        ("zone", "b"),
+    ];
+    assert_eq!(a.variables, expected.into());
+    assert_eq!(
+        a.tags.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["all-of-us", "edge"]
+    );
+    let b = target(&inventory, "b");
+    assert_eq!(
+        (b.user.as_deref(), b.port, b.variables.get("zone")),
+        (None, Some(2222), None)
+    );
+    assert_eq!(target(&inventory, "[2001:db8::7]").address, "2001:db8::7");
+    let six = target(&inventory, "six2");
+    assert_eq!(
+        (six.address.as_str(), six.port),
+        ("2001:db8::2", Some(2202))
+    );
+    assert_eq!(six.variables.get("note"), Some("[0-9]+ [prod] disk[0]"));
+    assert_eq!(six.variables.get("id"), Some("n2"));
+    assert_eq!(names(&inventory, "@x&@y"), ["a"]);
+}
+
+#[test]
+fn groups_refer_to_one_another() {
+    let text = "
+hosts: {'web[1-4]': {zone: a, groups: odd}, db1: {groups: [odd]}}
+groups:
+  all-but: '@most!@odd'
+  most: ['@zone:a', 'db*']
+  odd: web1
+  late: '@early'
+  early: '@*'
+";
+    let inventory = Inventory::parse(text, "f.yaml").expect("it reads");
+    assert_eq!(
+        names(&inventory, "@odd"),
+        ["db1", "web1", "web2", "web3", "web4"]
+    );
+    assert_eq!(names(&inventory, "@all-but").len(), 0);
+    assert_eq!(names(&inventory, "@late").len(), 5);
+    let groups = &target(&inventory, "web2").groups;
+    assert_eq!(
+        groups.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["early", "late", "most", "odd"]
+    );
+    assert_eq!(
+        inventory
+            .reverse("db1")
+            .expect("it answers")
+            .expect("it knows")
+            .len(),
+        4
+    );
+}
+
+#[test]
+fn errors_name_the_place_and_the_right_name() {
+    for (text, message) in [
+        (
+            "hosts: {web[1-3]: }\nhots: {}",
+            "f.yaml:1:12: this is not YAML",
+        ),
+        (
+            "hots: {}\nhosts: {}",
+            "f.yaml:1:1: `hots` is not a part of an inventory (`defaults`, `hosts`, `groups`); did you mean `hosts`?",
+        ),
+        (
+            "hosts:\n  a: {prot: 22}",
+            "f.yaml:2:7: `prot` is probably `port` misspelt; a variable needs another name",
+        ),
+        (
+            "hosts:\n  a: {port: ssh}",
+            "f.yaml:2:13: `port` of `a`: `ssh` is not a port (1 to 65535)",
+        ),
+        (
+            "hosts:\n  a: {port: [22]}",
+            "f.yaml:2:13: `port` takes a single value, not a list; put quotes around a text that starts with a bracket",
+        ),
+        (
+            "hosts:\n  a: {zone: {b: c}}",
+            "f.yaml:2:13: `zone` takes a single value, not a mapping",
+        ),
+        (
+            "hosts:\n  a: {k: !vault x}",
+            "f.yaml:2:17: `k` has the tag `!vault`, which is not read here",
+        ),
+        (
+            "hosts:\n  a: {my-zone: b}",
+            "f.yaml:2:7: `my-zone` cannot be a variable: a name has letters, digits and `_`, no digit first",
+        ),
+        (
+            "hosts:\n  a: {address: '10.0.0.1:22'}",
+            "f.yaml:2:16: `address` of `a`: `10.0.0.1:22` is not a host name or an IP address (a port goes into `port`)",
+        ),
+        (
+            "hosts:\n  'a[1-3]': {address: '10.0.0.[1-2]'}",
+            "f.yaml:2:23: `address` of `a[1-3]`: the range in `10.0.0.[1-2]` has 2 values for 3 hosts; give as many, or write `[[` for a plain bracket",
+        ),
+        (
+            "hosts:\n  'a[1-3]': {}\n  a2: {}",
+            "f.yaml:3:3: host `a2` is defined twice, first in line 2; keep one",
+        ),
+        (
+            "hosts:\n  a: {}\n  a: {}",
+            "f.yaml:3:3: `a` is given twice, first in line 2; keep one",
+        ),
+        (
+            "hosts:\n  a: {x: 1, x: 2}",
+            "f.yaml:2:13: `x` is given twice, first in line 2; keep one",
+        ),
+        (
+            "hosts: [a, b]",
+            "f.yaml:1:8: `hosts` is a mapping of names to values, not a list",
+        ),
+        (
+            "hosts:\n  a: 5",
+            "f.yaml:2:6: `a` is a mapping of names to values, not a single value",
+        ),
+        (
+            "hosts:\n  a: {tags: 'x,y'}",
+            "f.yaml:2:13: `x,y` cannot be a name in `tags`",
+        ),
+        (
+            "hosts:\n  a: {tags: {x: y}}",
+            "f.yaml:2:13: `tags` takes a name or a list of names, not a mapping",
+        ),
+        (
+            "defaults: {address: x}\nhosts: {a: }",
+            "f.yaml:1:21: `address` belongs to a host",
+        ),
+        (
+            "hosts: {a: }\ngroups:\n  'x y': a",
+            "f.yaml:3:3: `x y` cannot be a name in `groups`",
+        ),
+        (
+            "hosts: {a1: }\ngroups:\n  x: a1,@nix\n  nox: a1",
+            "f.yaml:3:9: there is no group `nix` in the inventory; did you mean `nox`?",
+        ),
+        (
+            "hosts: {a1: }\ngroups:\n  x: 'a1,a2'",
+            "f.yaml:3:10: `a2` is no known host; did you mean `a1`?",
+        ),
+        (
+            "hosts: {a1: }\ngroups:\n  x: '@y'\n  y: '@x'",
+            "f.yaml:4:7: group `x` is defined by itself; break the circle",
+        ),
+        ("", "f.yaml: the inventory is empty"),
+        (
+            "just text",
+            "f.yaml:1:1: an inventory is a mapping of names to values, not a single value",
+        ),
+    ] {
+        let error = parse_error(text).to_string();
+        assert!(
+            error.starts_with(message),
+            "{text:?}\n is {error}\nnot {message}"
+        );
+    }
+}
+
+#[test]
+fn many_groups_and_bombs_stay_bounded() {
+    let mut text = String::from("hosts: {a: }\ngroups:\n  g0: a\n");
+    for n in 1..60 {
+        text.push_str(&format!("  g{n}: '@g{0},@g{0}'\n", n - 1));
+    }
+    let inventory = Inventory::parse(&text, "f.yaml").expect("each group is evaluated once");
+    assert_eq!(names(&inventory, "@g59"), ["a"]);
+    let mut text = String::from("hosts: {a: }\ngroups:\n  g2000: a\n");
+    for n in (1000..2000).rev() {
+        text.push_str(&format!("  g{n}: '@g{}'\n", n + 1));
+    }
+    assert_eq!(parse_error(&text).kind(), ErrorKind::TooLarge);
+    assert_eq!(
+        parse_error("hosts: {'a[1-2000000]': }").kind(),
+        ErrorKind::TooLarge
+    );
+}
+
+/// Hosts as an operator would write them, with what they must become.
+fn arbitrary_hosts() -> impl Strategy<Value = BTreeMap<String, BTreeMap<String, String>>> {
+    let name = "[a-d]{1,3}(-[a-d])?[0-9]{0,2}";
+    let variables = proptest::collection::btree_map("v_[a-z]{1,3}", "\\PC{0,8}", 0..4);
+    proptest::collection::btree_map(name, variables, 1..20)
+}
+
+proptest! {
+    #[test]
+    fn generated_inventories_load_to_what_was_generated(hosts in arbitrary_hosts()) {
+        let mut text = String::from("hosts:\n");
+        for (name, variables) in &hosts {
+            let escaped: BTreeMap<_, _> = variables.iter().map(|(name, value)| (name, values::escape(value))).collect();
+            text.push_str(&format!("  {name}: {}\n", serde_json::to_string(&escaped).expect("JSON")));
+        }
+        let inventory = Inventory::parse(&text, "f.yaml").expect("it reads");
+        prop_assert_eq!(inventory.targets().len(), hosts.len());
+        for (name, variables) in &hosts {
+            let read = target(&inventory, name);
+            prop_assert_eq!(&read.address, name);
+            prop_assert_eq!(&read.variables, &variables.iter().collect::<crate::Variables>());
+        }
+        // What it writes reads back the same.
+        let written = inventory.to_string();
+        let again = Inventory::parse(&written, "f.yaml").expect("it reads back");
+        prop_assert_eq!(again.to_string(), written);
+    }
+
+    #[test]
+    fn no_text_panics(text in any::<String>(), name in "f(\\.yaml|\\.ini)?") {
+        let _ = Inventory::parse(&text, &name);
+    }
+
+    #[test]
+    fn no_inventory_like_text_panics(
+        text in "(hosts:|groups:|defaults:|all:|children:|vars:| |  |\n|\n  |\\{|\\}|\\[|\\]|a|a\\[1-3\\]|b: |'|,|x: 1|\\[g\\]\n|\\[g:vars\\]\n|=|@|!){0,30}",
+        name in "f(\\.yaml|\\.ini)?",
+    ) {
+        let _ = Inventory::parse(&text, &name);
+    }
+}
