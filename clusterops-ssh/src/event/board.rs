@@ -1,0 +1,383 @@
+//! Where the hosts of a run leave their latest, and the reader of the events finds it.
+//!
+//! Each host has one slot with its latest state and a bounded piece of output, and stands in the queue at most once: a
+//! slow reader gets the latest of each host, and a reader that is not there costs nothing.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::{Event, HostState, RunState};
+use crate::OutputStream;
+
+/// Output kept for a reader, in bytes: for one host, and for all hosts together.
+const HOST_OUTPUT: usize = 64 << 10;
+const ALL_OUTPUT: usize = 8 << 20;
+
+/// Pieces of output are joined up to this size.
+const JOINED: usize = 4 << 10;
+
+/// The latest of every host.
+pub(crate) struct Board {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    slots: Vec<Slot>,
+    stages: Vec<Arc<str>>,
+    /// Slots with something new, each at most once.
+    queue: VecDeque<u32>,
+    run: Option<RunState>,
+    finished: bool,
+    reader_state: ReaderState,
+    /// Bytes of output kept, all slots together.
+    kept: usize,
+    reader: Option<Waker>,
+}
+
+struct Slot {
+    host: Arc<str>,
+    state: HostState,
+    is_new: bool,
+    is_queued: bool,
+    output: Option<Box<Output>>,
+}
+
+/// Whether somebody reads the events: before that, missed output is counted; afterwards, it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReaderState {
+    NotYet,
+    Reading,
+    Gone,
+}
+
+struct Output {
+    chunks: VecDeque<OutputChunk>,
+    kept: usize,
+    skipped: u64,
+    /// The stage and stream of what was skipped last.
+    skipped_from: (usize, OutputStream),
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            kept: 0,
+            skipped: 0,
+            skipped_from: (0, OutputStream::Stdout),
+        }
+    }
+}
+
+impl Output {
+    /// Adds a piece; small ones join the piece before, so that many of them take no more memory than their bytes.
+    fn push(&mut self, stage: usize, stream: OutputStream, bytes: Bytes) {
+        self.kept += bytes.len();
+        if let Some(last) = self.chunks.back_mut()
+            && (last.stage, last.stream) == (stage, stream)
+            && last.bytes.len() + bytes.len() <= JOINED
+        {
+            last.bytes = [&last.bytes[..], &bytes[..]].concat().into();
+        } else {
+            self.chunks.push_back(OutputChunk {
+                stage,
+                stream,
+                bytes,
+            });
+        }
+    }
+}
+
+struct OutputChunk {
+    stage: usize,
+    stream: OutputStream,
+    bytes: Bytes,
+}
+
+impl Board {
+    pub(crate) fn new<'a>(
+        hosts: impl Iterator<Item = &'a str>,
+        stages: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let slots = hosts
+            .map(|host| Slot {
+                host: host.into(),
+                state: HostState::Waiting,
+                is_new: false,
+                is_queued: false,
+                output: None,
+            })
+            .collect();
+        Self {
+            inner: Mutex::new(Inner {
+                slots,
+                stages: stages.map(Into::into).collect(),
+                queue: VecDeque::new(),
+                run: Some(RunState::Running),
+                finished: false,
+                reader_state: ReaderState::NotYet,
+                kept: 0,
+                reader: None,
+            }),
+        }
+    }
+
+    /// Somebody reads from now on.
+    pub(super) fn open(&self) {
+        self.lock().reader_state = ReaderState::Reading;
+    }
+
+    /// Nobody will read any more, so nothing is kept for that.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.reader_state = ReaderState::Gone;
+        inner.kept = 0;
+        for slot in &mut inner.slots {
+            slot.output = None;
+        }
+    }
+
+    pub(crate) fn run(&self, state: RunState) {
+        let mut inner = self.lock();
+        if !inner.finished {
+            inner.run = Some(state);
+            inner.finished = state == RunState::Finished;
+            inner.wake();
+        }
+    }
+
+    pub(crate) fn host(&self, index: usize, state: HostState) {
+        let mut inner = self.lock();
+        let slot = &mut inner.slots[index];
+        slot.state = state;
+        slot.is_new = true;
+        inner.enqueue(index);
+    }
+
+    pub(crate) fn output(&self, index: usize, stage: usize, stream: OutputStream, bytes: Bytes) {
+        let mut inner = self.lock();
+        if inner.reader_state == ReaderState::Gone {
+            return;
+        }
+        let room = match inner.reader_state {
+            ReaderState::Reading => HOST_OUTPUT,
+            _ => 0,
+        };
+        let others = inner.kept;
+        let output = inner.slots[index].output.get_or_insert_default();
+        let before = output.kept;
+        output.push(stage, stream, bytes);
+        while output.kept > room || others - before + output.kept > ALL_OUTPUT {
+            let Some(oldest) = output.chunks.pop_front() else {
+                break;
+            };
+            output.kept -= oldest.bytes.len();
+            output.skipped += oldest.bytes.len() as u64;
+            output.skipped_from = (oldest.stage, oldest.stream);
+        }
+        let after = output.kept;
+        inner.kept = others - before + after;
+        inner.enqueue(index);
+    }
+
+    /// Ends the events, with nothing more to say.
+    pub(crate) fn end(&self) {
+        let mut inner = self.lock();
+        inner.run = None;
+        inner.finished = true;
+    }
+
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut inner = self.lock();
+        // The end is told last, when everything before it was read.
+        let is_end = inner.run == Some(RunState::Finished);
+        if !is_end && let Some(state) = inner.run.take() {
+            return Poll::Ready(Some(Event::Run(state)));
+        }
+        while let Some(index) = inner.queue.pop_front() {
+            if let Some(event) = inner.take(index as usize) {
+                return Poll::Ready(Some(event));
+            }
+        }
+        if let Some(state) = inner.run.take() {
+            return Poll::Ready(Some(Event::Run(state)));
+        }
+        if inner.finished {
+            return Poll::Ready(None);
+        }
+        inner.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The next event of a slot. Output comes before a new state, since it was written in an earlier one; a slot with
+    /// more to say goes to the end of the queue, so that hosts take turns.
+    fn take(&mut self, index: usize) -> Option<Event> {
+        let slot = &mut self.slots[index];
+        slot.is_queued = false;
+        let host = Arc::clone(&slot.host);
+        let mut event = None;
+        if let Some(output) = &mut slot.output {
+            let chunk = output.chunks.pop_front().or_else(|| {
+                // Nothing was kept of what was missed, and it is still told.
+                let (stage, stream) = output.skipped_from;
+                (output.skipped > 0).then(|| OutputChunk {
+                    stage,
+                    stream,
+                    bytes: Bytes::new(),
+                })
+            });
+            if let Some(chunk) = chunk {
+                output.kept -= chunk.bytes.len();
+                self.kept -= chunk.bytes.len();
+                let skipped = std::mem::take(&mut output.skipped);
+                let stage = Arc::clone(&self.stages[chunk.stage]);
+                let host = Arc::clone(&host);
+                let (stream, bytes) = (chunk.stream, chunk.bytes);
+                event = Some(Event::Output {
+                    host,
+                    stage,
+                    stream,
+                    bytes,
+                    skipped,
+                });
+            }
+            if output.chunks.is_empty() {
+                slot.output = None;
+            }
+        }
+        if event.is_none() && slot.is_new {
+            slot.is_new = false;
+            event = Some(Event::Host {
+                host,
+                state: slot.state.clone(),
+            });
+        }
+        if slot.is_new || slot.output.is_some() {
+            slot.is_queued = true;
+            self.queue.push_back(index as u32);
+        }
+        event
+    }
+
+    fn enqueue(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        if !slot.is_queued {
+            slot.is_queued = true;
+            self.queue.push_back(index as u32);
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Board").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Events;
+
+    fn board() -> (Arc<Board>, Events) {
+        let board = Arc::new(Board::new(["a", "b"].into_iter(), ["s"].into_iter()));
+        let events = Events::new(Arc::clone(&board));
+        (board, events)
+    }
+
+    fn drain(events: &mut Events) -> Vec<Event> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut all = Vec::new();
+        while let Poll::Ready(Some(event)) = events.board.poll(&mut context) {
+            all.push(event);
+        }
+        all
+    }
+
+    #[test]
+    fn a_late_reader_gets_the_latest_state_only() {
+        let (board, mut events) = board();
+        for attempt in 1..100 {
+            board.host(0, HostState::Connecting { attempt });
+        }
+        let states: Vec<_> = drain(&mut events)
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Host { state, .. } => Some(state),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(states, [HostState::Connecting { attempt: 99 }]);
+    }
+
+    #[test]
+    fn output_is_bounded_and_says_what_was_missed() {
+        let (board, mut events) = board();
+        let piece = Bytes::from(vec![b'x'; 1000]);
+        for _ in 0..1000 {
+            board.output(0, 0, OutputStream::Stdout, piece.clone());
+        }
+        board.output(1, 0, OutputStream::Stdout, Bytes::from_static(b"y"));
+        let (mut read, mut missed, mut order) = (0, 0, Vec::new());
+        for event in drain(&mut events) {
+            if let Event::Output {
+                host,
+                bytes,
+                skipped,
+                ..
+            } = event
+            {
+                read += bytes.len() as u64;
+                missed += skipped;
+                order.push(host);
+            }
+        }
+        assert_eq!(read + missed, 1_000_001);
+        assert!(read <= HOST_OUTPUT as u64 + 1);
+        assert_eq!(
+            &*order[1], "b",
+            "a host with much to say does not keep the others waiting"
+        );
+    }
+
+    #[test]
+    fn the_end_comes_last() {
+        let (board, mut events) = board();
+        board.run(RunState::Finished);
+        board.host(1, HostState::Succeeded);
+        let all = drain(&mut events);
+        assert!(matches!(all.last(), Some(Event::Run(RunState::Finished))));
+        assert!(matches!(
+            events.board.poll(&mut Context::from_waker(Waker::noop())),
+            Poll::Ready(None)
+        ));
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_reader_that_is_gone() {
+        let (board, events) = board();
+        board.output(0, 0, OutputStream::Stdout, Bytes::from_static(b"x"));
+        drop(events);
+        board.output(0, 0, OutputStream::Stdout, Bytes::from_static(b"x"));
+        let inner = board.lock();
+        assert_eq!(inner.kept, 0);
+        assert!(inner.slots[0].output.is_none());
+    }
+}

@@ -1,0 +1,332 @@
+//! Many targets, and the terms on which they are worked on.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clusterops_core::Target;
+
+use crate::report::Report;
+use crate::run::{self, Prepared, Run};
+use crate::{Credentials, Error, ErrorKind, Plan, Result, SessionOptions};
+
+/// File descriptors left to the rest of the process.
+const SPARE_DESCRIPTORS: usize = 64;
+
+/// Many targets, and the terms on which plans are run on them.
+///
+/// ```no_run
+/// # async fn example() -> clusterops_ssh::Result<()> {
+/// use clusterops_core::Target;
+/// use clusterops_ssh::{Fleet, plan::{Plan, Stage}};
+///
+/// let targets = ["web1", "web2"].map(|name| Target::new(name, format!("{name}.example.org")));
+/// let fleet = Fleet::new(targets).parallelism(200);
+/// let plan = Plan::new("look").stage(Stage::command("kernel", ["uname", "-r"]));
+/// let mut report = fleet.run(&plan)?.await?;
+/// println!("{}", report.gather("kernel"));
+/// if !report.is_success() {
+///     report = fleet.retry(&plan, &report)?.await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    targets: Arc<[Target]>,
+    options: FleetOptions,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FleetOptions {
+    pub(crate) parallelism: usize,
+    pub(crate) session: SessionOptions,
+    pub(crate) connect_retries: ConnectRetries,
+    pub(crate) credentials: Option<Arc<dyn Credentials>>,
+    pub(crate) output_cap: usize,
+    pub(crate) output_budget: usize,
+    pub(crate) output_folder: Option<PathBuf>,
+}
+
+/// How often a connection is tried, and how long the pauses between are.
+///
+/// Only errors that can pass are worth another try ([`Error::is_retryable`]): a host that cannot be reached, refuses,
+/// takes too long or hangs up. A command is never run a second time by this.
+///
+/// ```
+/// use std::time::Duration;
+/// use clusterops_ssh::ConnectRetries;
+///
+/// let retries = ConnectRetries::default().attempts(6).first_pause(Duration::from_millis(200));
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConnectRetries {
+    /// How many times a connection is tried. Default: 4.
+    pub attempts: u32,
+    /// The pause after the first try; it doubles with each try, and is varied by up to a half in both directions, so
+    /// that hosts that failed together do not come back together. Default: 500 ms.
+    pub first_pause: Duration,
+    /// The longest pause before it is varied. Default: 10 s.
+    pub longest_pause: Duration,
+}
+
+impl Default for ConnectRetries {
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ConnectRetries {
+    /// Sets how many times a connection is tried; 1 is no retry.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Sets the pause after the first try.
+    #[must_use]
+    pub fn first_pause(mut self, pause: Duration) -> Self {
+        self.first_pause = pause;
+        self
+    }
+
+    /// Sets the longest pause.
+    #[must_use]
+    pub fn longest_pause(mut self, pause: Duration) -> Self {
+        self.longest_pause = pause;
+        self
+    }
+
+    /// The pause after the `attempt`-th try.
+    pub(crate) fn pause(&self, attempt: u32) -> Duration {
+        let doublings = 2_u32.saturating_pow(attempt.saturating_sub(1));
+        let pause = self
+            .first_pause
+            .saturating_mul(doublings)
+            .min(self.longest_pause);
+        pause.mul_f64(0.5 + fastrand::f64())
+    }
+}
+
+impl Fleet {
+    /// A fleet of these targets, at most 100 of which are worked on at once.
+    pub fn new(targets: impl IntoIterator<Item = Target>) -> Self {
+        let options = FleetOptions {
+            parallelism: 100,
+            session: SessionOptions::default(),
+            connect_retries: ConnectRetries::default(),
+            credentials: None,
+            output_cap: 1 << 20,
+            output_budget: 64 << 20,
+            output_folder: None,
+        };
+        Self {
+            targets: targets.into_iter().collect(),
+            options,
+        }
+    }
+
+    /// Sets how many hosts are worked on at once. Hosts that wait for others do not count. The process's limit of open
+    /// files (RLIMIT_NOFILE, getrlimit(2)) can make it less.
+    #[must_use]
+    pub fn parallelism(mut self, hosts: usize) -> Self {
+        self.options.parallelism = hosts;
+        self
+    }
+
+    /// Sets how connections are made.
+    #[must_use]
+    pub fn session(mut self, options: SessionOptions) -> Self {
+        self.options.session = options;
+        self
+    }
+
+    /// Sets how often a connection is tried.
+    #[must_use]
+    pub fn connect_retries(mut self, retries: ConnectRetries) -> Self {
+        self.options.connect_retries = retries;
+        self
+    }
+
+    /// Sets who is asked for secrets.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.options.credentials = Some(credentials);
+        self
+    }
+
+    /// Sets how many bytes the report keeps of each output of each stage on each host; default 1 MiB.
+    #[must_use]
+    pub fn output_cap(mut self, bytes: usize) -> Self {
+        self.options.output_cap = bytes;
+        self
+    }
+
+    /// Sets how many bytes of output the report keeps in all; default 64 MiB.
+    #[must_use]
+    pub fn output_budget(mut self, bytes: usize) -> Self {
+        self.options.output_budget = bytes;
+        self
+    }
+
+    /// Also writes every output whole into this folder: `HOST/NN-STAGE.stdout` and `.stderr`, with
+    /// the attempt before the ending from the second on, and `.rollback` for what a rollback wrote.
+    #[must_use]
+    pub fn output_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.options.output_folder = Some(folder.into());
+        self
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Starts a run of the plan.
+    ///
+    /// # Errors
+    /// Before the first connection: a plan that does not [validate](Plan::validate), a variable that a target does not
+    /// have, a local file that cannot be read, two targets of one name, no targets at all, no tokio runtime.
+    pub fn run(&self, plan: &Plan) -> Result<Run> {
+        Run::start(plan, Arc::clone(&self.targets), self.options()?, None)
+    }
+
+    /// Starts a run that continues each failed host of a report at its first unfinished stage.
+    ///
+    /// A stage that was rolled back counts as unfinished, also when the rollback failed. Hosts that had finished, and
+    /// hosts that are no targets of this fleet, are not touched and stand in the new report as they were, so that it
+    /// tells about the whole fleet. Targets that the report does not know start at the first stage. Variables are those
+    /// that the targets have now.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); and when the report is about another plan. When a local file is not the one that was sent
+    /// before, the run itself ends with an error before the first connection.
+    pub fn retry(&self, plan: &Plan, report: &Report) -> Result<Run> {
+        Run::start(
+            plan,
+            Arc::clone(&self.targets),
+            self.options()?,
+            Some(report.clone()),
+        )
+    }
+
+    /// What each host would get, with variables filled in. Nothing is connected to.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn dry_run(&self, plan: &Plan) -> Result<DryRun> {
+        run::check(plan, &self.targets)?;
+        let hosts = self
+            .targets
+            .iter()
+            .map(|target| Ok((target.name.clone(), run::prepare(plan, target)?)));
+        Ok(DryRun {
+            hosts: hosts.collect::<Result<_>>()?,
+        })
+    }
+
+    fn options(&self) -> Result<FleetOptions> {
+        if self.options.parallelism == 0 {
+            return Err(Error::new(
+                ErrorKind::Plan,
+                "a parallelism of 0 works on no host",
+            ));
+        }
+        Ok(self.options.clone())
+    }
+}
+
+/// What each host would get; see [`Fleet::dry_run`].
+///
+/// `Display` lists the stages, with hosts that get the same together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DryRun {
+    hosts: Vec<(String, Vec<Prepared>)>,
+}
+
+impl DryRun {
+    /// The hosts in the order of the targets, each with its stages.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, &[Prepared])> {
+        self.hosts
+            .iter()
+            .map(|(host, stages)| (host.as_str(), stages.as_slice()))
+    }
+}
+
+impl fmt::Display for DryRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut by_text: Vec<(String, Vec<&str>)> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        for (host, stages) in &self.hosts {
+            let text: String = stages.iter().map(|stage| format!("\n  {stage}")).collect();
+            let place = *places.entry(text.clone()).or_insert_with(|| {
+                by_text.push((text, Vec::new()));
+                by_text.len() - 1
+            });
+            by_text[place].1.push(host);
+        }
+        for (index, (text, hosts)) in by_text.into_iter().enumerate() {
+            let hosts: clusterops_core::hostset::HostSet = hosts.into_iter().collect();
+            let line = if index == 0 { "" } else { "\n" };
+            write!(f, "{line}{hosts}:{text}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the process's limit of open files leaves for a run.
+pub(crate) struct Limits {
+    /// How many hosts are worked on at once.
+    pub(crate) parallelism: usize,
+    /// Whether hosts can keep their connection while they wait for others.
+    pub(crate) keep_connections: bool,
+    /// What the operator should know about it.
+    pub(crate) warning: Option<String>,
+}
+
+impl Limits {
+    pub(crate) fn of(options: &FleetOptions, hosts: usize) -> Self {
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+            .current
+            .map_or(usize::MAX, |limit| {
+                usize::try_from(limit).unwrap_or(usize::MAX)
+            })
+            .saturating_sub(SPARE_DESCRIPTORS);
+        // A host at work holds a connection, and a local file or a second connection beside it.
+        let parallelism = options.parallelism.min((descriptors / 2).max(1));
+        Self {
+            parallelism,
+            warning: (parallelism < options.parallelism.min(hosts)).then(|| {
+                format!("the limit of open files (ulimit -n) lets no more than {parallelism} hosts be worked on at once")
+            }),
+            keep_connections: hosts.saturating_add(2 * parallelism) <= descriptors,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_vary_by_half() {
+        let retries = ConnectRetries::default();
+        for (attempt, middle) in [(1, 500), (2, 1000), (5, 8000), (6, 10_000), (100, 10_000)] {
+            let middle = Duration::from_millis(middle);
+            for _ in 0..100 {
+                let pause = retries.pause(attempt);
+                assert!(
+                    pause >= middle.mul_f64(0.5) && pause < middle.mul_f64(1.5),
+                    "{attempt}: {pause:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Steering a run from outside.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::event::{Board, RunState};
+
+/// What somebody asked of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Running,
+    Paused,
+    Aborting,
+    Cancelling,
+}
+
+/// Steers a run: cheap to clone, and usable from any task or thread.
+///
+/// Whatever is asked, the run still yields its report.
+#[derive(Debug, Clone)]
+pub struct Control {
+    mode: Arc<watch::Sender<Mode>>,
+    board: Arc<Board>,
+}
+
+impl Control {
+    pub(crate) fn new(board: Arc<Board>) -> Self {
+        Self {
+            mode: Arc::new(watch::Sender::new(Mode::Running)),
+            board,
+        }
+    }
+
+    /// Lets no host start another stage. What runs goes on.
+    pub fn pause(&self) {
+        self.turn(Mode::Paused, RunState::Paused, |now| now == Mode::Running);
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&self) {
+        self.turn(Mode::Running, RunState::Running, |now| now == Mode::Paused);
+    }
+
+    /// Ends the run: remote processes are ended, and what was done stays done. After [`abort`](Self::abort) it ends the
+    /// rollbacks too.
+    pub fn cancel(&self) {
+        self.turn(Mode::Cancelling, RunState::Cancelling, |now| {
+            now != Mode::Cancelling
+        });
+    }
+
+    /// Ends the run and rolls back: remote processes are ended, then the stages that hosts began are undone, as the
+    /// plan's [`RollbackWhen`](crate::plan::RollbackWhen) says; also on hosts that had finished.
+    pub fn abort(&self) {
+        self.turn(Mode::Aborting, RunState::Aborting, |now| {
+            matches!(now, Mode::Running | Mode::Paused)
+        });
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        Watch {
+            mode: self.mode.subscribe(),
+        }
+    }
+
+    fn turn(&self, to: Mode, state: RunState, from: impl FnOnce(Mode) -> bool) {
+        let turned = self.mode.send_if_modified(|mode| {
+            let turns = from(*mode);
+            if turns {
+                *mode = to;
+            }
+            turns
+        });
+        if turned {
+            self.board.run(state);
+        }
+    }
+}
+
+/// A view of what was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    mode: watch::Receiver<Mode>,
+}
+
+impl Watch {
+    pub(crate) fn mode(&self) -> Mode {
+        *self.mode.borrow()
+    }
+
+    /// Waits until the run is to end, by cancel or abort.
+    pub(crate) async fn ending(&mut self) {
+        self.until(|mode| matches!(mode, Mode::Cancelling | Mode::Aborting))
+            .await;
+    }
+
+    /// Waits until the run is cancelled, which ends rollbacks too.
+    pub(crate) async fn cancelled(&mut self) {
+        self.until(|mode| mode == Mode::Cancelling).await;
+    }
+
+    /// Waits until the run is not paused.
+    pub(crate) async fn not_paused(&mut self) {
+        self.until(|mode| mode != Mode::Paused).await;
+    }
+
+    async fn until(&mut self, condition: impl Fn(Mode) -> bool) {
+        if self.mode.wait_for(|mode| condition(*mode)).await.is_err() {
+            // Nobody is left who could ask for anything.
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Where hosts wait for each other: barriers and `run_once` stages.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::Plan;
+
+/// The gates of a run, one entry for each stage.
+#[derive(Debug)]
+pub(super) struct Gates {
+    stages: Vec<StageGates>,
+}
+
+#[derive(Debug, Default)]
+struct StageGates {
+    barrier: Option<Gate<usize>>,
+    once: Option<Gate<Once>>,
+}
+
+/// A state that hosts wait on.
+#[derive(Debug)]
+struct Gate<T> {
+    state: Mutex<T>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Once {
+    /// The hosts that have this stage before them.
+    candidates: BTreeSet<usize>,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Progress {
+    Open,
+    Begun,
+    Succeeded,
+    FailedOn(usize),
+}
+
+/// What a host does about a `run_once` stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It takes the step.
+    Mine,
+    /// Another host took it, and it succeeded.
+    Done,
+    /// It failed on the host with this index.
+    FailedOn(usize),
+}
+
+impl Gates {
+    /// `starts` holds, for each host of the run, its index and the stage it starts at; `done` says whether a `run_once`
+    /// stage succeeded in an earlier run that is being continued.
+    pub(super) fn new(
+        plan: &Plan,
+        starts: &[(usize, usize)],
+        done: impl Fn(usize) -> bool,
+    ) -> Self {
+        let stages = plan.stages.iter().enumerate().map(|(position, stage)| {
+            let coming = || {
+                starts
+                    .iter()
+                    .filter(move |(_, start)| *start <= position)
+                    .map(|(host, _)| *host)
+            };
+            let progress = if done(position) {
+                Progress::Succeeded
+            } else {
+                Progress::Open
+            };
+            StageGates {
+                barrier: stage.barrier.then(|| Gate::new(coming().count())),
+                once: stage.run_once.then(|| {
+                    Gate::new(Once {
+                        candidates: coming().collect(),
+                        progress,
+                    })
+                }),
+            }
+        });
+        Self {
+            stages: stages.collect(),
+        }
+    }
+
+    /// Waits for this host's turn at a `run_once` stage. Whoever gets [`Turn::Mine`] keeps it until it [begins](Self::begin)
+    /// and [finishes](Self::finish), or [stops](Self::stop).
+    pub(super) async fn turn(&self, position: usize, host: usize) -> Turn {
+        let Some(gate) = &self.stages[position].once else {
+            return Turn::Mine;
+        };
+        gate.wait(|once| match once.progress {
+            Progress::Succeeded => Some(Turn::Done),
+            Progress::FailedOn(other) => Some(Turn::FailedOn(other)),
+            Progress::Open if once.candidates.first() == Some(&host) => Some(Turn::Mine),
+            Progress::Open | Progress::Begun => None,
+        })
+        .await
+    }
+
+    /// The host whose turn it is takes the step now: nobody may take it over any more.
+    pub(super) fn begin(&self, position: usize) {
+        if let Some(gate) = &self.stages[position].once {
+            gate.lock().progress = Progress::Begun;
+        }
+    }
+
+    /// A host is behind a stage: it succeeded or was skipped there.
+    pub(super) fn finish(&self, position: usize, host: usize) {
+        self.leave(position, host, true);
+    }
+
+    /// A host goes no further; `position` is the stage it did not finish.
+    pub(super) fn stop(&self, position: usize, host: usize) {
+        for later in position..self.stages.len() {
+            self.leave(later, host, false);
+        }
+    }
+
+    /// Waits until every host has passed or given up the stage, where it is a barrier.
+    pub(super) async fn pass(&self, position: usize) {
+        if let Some(gate) = &self.stages[position].barrier {
+            gate.wait(|left| (*left == 0).then_some(())).await;
+        }
+    }
+
+    /// Whether hosts would wait here now.
+    pub(super) fn is_shut(&self, position: usize) -> bool {
+        self.stages[position]
+            .barrier
+            .as_ref()
+            .is_some_and(|gate| *gate.lock() > 0)
+    }
+
+    fn leave(&self, position: usize, host: usize, succeeded: bool) {
+        let stage = &self.stages[position];
+        if let Some(gate) = &stage.barrier {
+            gate.change(|left| {
+                *left = left.saturating_sub(1);
+                *left == 0
+            });
+        }
+        if let Some(gate) = &stage.once {
+            gate.change(|once| {
+                let was_first = once.candidates.first() == Some(&host);
+                once.candidates.remove(&host);
+                // Only the first host can have begun the step.
+                match once.progress {
+                    Progress::Begun if was_first && succeeded => {
+                        once.progress = Progress::Succeeded
+                    }
+                    Progress::Begun if was_first => once.progress = Progress::FailedOn(host),
+                    _ => {}
+                }
+                was_first
+            });
+        }
+    }
+}
+
+impl<T> Gate<T> {
+    fn new(state: T) -> Self {
+        Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        }
+    }
+
+    async fn wait<R>(&self, mut ready: impl FnMut(&mut T) -> Option<R>) -> R {
+        loop {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            // Registered before the look, so that no change between look and wait is missed.
+            changed.as_mut().enable();
+            if let Some(result) = ready(&mut self.lock()) {
+                return result;
+            }
+            changed.await;
+        }
+    }
+
+    /// Changes the state, and wakes everybody when the change says so.
+    fn change(&self, change: impl FnOnce(&mut T) -> bool) {
+        let wake = change(&mut self.lock());
+        if wake {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, T> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Stage;
+
+    fn gates(stage: Stage, hosts: usize) -> Gates {
+        let starts: Vec<_> = (0..hosts).map(|host| (host, 0)).collect();
+        Gates::new(&Plan::new("p").stage(stage), &starts, |_| false)
+    }
+
+    #[tokio::test]
+    async fn a_barrier_opens_when_the_last_host_passed_or_gave_up() {
+        let gates = gates(Stage::command("s", ["true"]).barrier(), 3);
+        gates.finish(0, 0);
+        gates.stop(0, 1);
+        assert!(gates.is_shut(0));
+        let (_, ()) = tokio::join!(gates.pass(0), async { gates.finish(0, 2) });
+        assert!(!gates.is_shut(0));
+    }
+
+    #[tokio::test]
+    async fn the_next_host_takes_over_when_the_first_never_began() {
+        let gates = gates(Stage::command("s", ["true"]).run_once(), 3);
+        let (turn, ()) = tokio::join!(gates.turn(0, 1), async { gates.stop(0, 0) });
+        assert_eq!(turn, Turn::Mine);
+        gates.begin(0);
+        let (turn, ()) = tokio::join!(gates.turn(0, 2), async { gates.finish(0, 1) });
+        assert_eq!(turn, Turn::Done);
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_over_when_the_step_failed() {
+        let gates = gates(Stage::command("s", ["true"]).run_once(), 2);
+        assert_eq!(gates.turn(0, 0).await, Turn::Mine);
+        gates.begin(0);
+        gates.stop(0, 0);
+        assert_eq!(gates.turn(0, 1).await, Turn::FailedOn(0));
+    }
+}

@@ -1,0 +1,408 @@
+//! One host on its way through the plan.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
+
+use super::Shared;
+use super::control::{Mode, Watch};
+use super::gates::Turn;
+use super::prepare::Prepared;
+use super::step::{StepRun, Stop, Stopped, cancelled};
+use crate::event::HostState;
+use crate::plan::{RollbackWhen, Stage};
+use crate::report::{
+    Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
+};
+use crate::session::Session;
+use crate::{Error, ErrorKind, Result, Termination};
+
+/// One host in a run. It works only while it holds a permit, and gives the permit back while it waits for others.
+pub(super) struct HostRun {
+    run: Arc<Shared>,
+    index: usize,
+    report: HostReport,
+    watch: Watch,
+    session: Option<Session>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// Whether the other hosts know how far this one goes.
+    has_stopped: bool,
+}
+
+impl HostRun {
+    pub(super) fn new(
+        run: Arc<Shared>,
+        index: usize,
+        known: Option<HostReport>,
+        watch: Watch,
+    ) -> Self {
+        let report = known.unwrap_or_else(|| HostReport::new(&run.targets[index].name));
+        Self {
+            run,
+            index,
+            report,
+            watch,
+            session: None,
+            permit: None,
+            has_stopped: false,
+        }
+    }
+
+    /// Goes through the plan from `start` on.
+    pub(super) async fn drive(mut self, start: usize, permit: OwnedSemaphorePermit) -> HostReport {
+        self.begin(start);
+        self.permit = Some(permit);
+        for position in start..self.run.plan.stages.len() {
+            // Boxed, so that a host that waits for others is small.
+            if let Err(stopped) = Box::pin(self.stage(position)).await {
+                self.stop(position, stopped);
+                break;
+            }
+            if let Err(stopped) = self.pass(position).await {
+                self.stop(position + 1, stopped);
+                break;
+            }
+        }
+        if self.is_to_be_undone() {
+            Box::pin(self.roll_back()).await;
+        }
+        self.finish().await
+    }
+
+    /// The report of a host whose turn never came.
+    pub(super) fn not_started(mut self, start: usize) -> HostReport {
+        self.begin(start);
+        self.stop(start, cancelled().into());
+        self.tell(self.last_state());
+        std::mem::replace(&mut self.report, HostReport::new(""))
+    }
+
+    /// Undoes what the host did in an aborted run, when it has come to its end already.
+    pub(super) async fn undo(mut self, permit: OwnedSemaphorePermit) -> HostReport {
+        self.permit = Some(permit);
+        if self.report.failure.is_none() {
+            let error = Error::new(
+                ErrorKind::Cancelled,
+                "rolled back because the run was aborted",
+            );
+            self.report.failure = Some(Failure::new(&error, None));
+        }
+        Box::pin(self.roll_back()).await;
+        self.finish().await
+    }
+
+    fn begin(&mut self, start: usize) {
+        self.report.stages.truncate(start);
+        self.report.failure = None;
+        self.report.termination = None;
+    }
+
+    /// Takes one stage, once the host may.
+    async fn stage(&mut self, position: usize) -> Result<(), Stopped> {
+        let run = Arc::clone(&self.run);
+        let stage = &run.plan.stages[position];
+        self.admitted(position).await?;
+        match self.turn(position).await? {
+            Turn::Mine => {}
+            Turn::Done => {
+                let mut report = StageReport::new(self.report.attempts(position));
+                report.status = StageStatus::Skipped(SkipReason::RunOnce);
+                self.report.stages.push(report);
+                run.gates.finish(position, self.index);
+                return Ok(());
+            }
+            Turn::FailedOn(other) => {
+                let other = &run.targets[other].name;
+                let message = format!(
+                    "stage `{}` did not succeed on {other}, which ran it for all",
+                    stage.name
+                );
+                return Err(Error::new(ErrorKind::Blocked, message).into());
+            }
+        }
+        let prepared = Prepared::new(stage, &run.targets[self.index])?;
+        self.ready(position).await?;
+        let Some(session) = &self.session else {
+            return Err(cancelled().into());
+        };
+
+        run.gates.begin(position);
+        let attempt = self.report.begin_attempt(position);
+        let mut report = StageReport::new(attempt);
+        self.tell(HostState::Running { stage: position });
+        let started = Instant::now();
+        let stop = Stop {
+            watch: self.watch.clone(),
+            is_rollback: false,
+        };
+        let mut step = StepRun {
+            run: &run,
+            host: self.index,
+            position,
+            attempt,
+            session,
+            stop,
+        };
+        let result = step.stage(&prepared, &mut report).await;
+        report.set_duration(started.elapsed());
+        self.report.stages.push(report);
+        if result.is_ok() {
+            run.gates.finish(position, self.index);
+        }
+        result
+    }
+
+    /// Waits behind a stage for the others, where it is a barrier and something follows.
+    async fn pass(&mut self, position: usize) -> Result<(), Stopped> {
+        let run = Arc::clone(&self.run);
+        if position + 1 < run.plan.stages.len() && run.gates.is_shut(position) {
+            self.hold(position + 1, run.gates.pass(position)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits while the run is paused; fails when it is to end.
+    async fn admitted(&mut self, position: usize) -> Result<()> {
+        match self.watch.mode() {
+            Mode::Running => Ok(()),
+            Mode::Aborting | Mode::Cancelling => Err(cancelled()),
+            Mode::Paused => {
+                let mut watch = self.watch.clone();
+                self.hold(position, watch.not_paused()).await
+            }
+        }
+    }
+
+    /// Makes a connection, unless there is one; a pause can come while the host waits for its turn or connects.
+    async fn ready(&mut self, position: usize) -> Result<()> {
+        loop {
+            self.admitted(position).await?;
+            self.connect().await?;
+            if self.watch.mode() != Mode::Paused {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn turn(&mut self, position: usize) -> Result<Turn> {
+        let run = Arc::clone(&self.run);
+        let now = tokio::select! {
+            biased;
+            turn = run.gates.turn(position, self.index) => Some(turn),
+            () = std::future::ready(()) => None,
+        };
+        match now {
+            Some(turn) => Ok(turn),
+            None => {
+                self.hold(position, run.gates.turn(position, self.index))
+                    .await
+            }
+        }
+    }
+
+    /// Waits for something that other hosts or people do, without a permit; fails when the run is to end.
+    async fn hold<T>(&mut self, before: usize, until: impl Future<Output = T>) -> Result<T> {
+        self.tell(HostState::Held { before });
+        self.permit = None;
+        if !self.run.keep_connections
+            && let Some(session) = self.session.take()
+        {
+            session.close().await;
+        }
+        let mut watch = self.watch.clone();
+        let waited = tokio::select! {
+            biased;
+            () = watch.ending() => None,
+            result = until => Some(result),
+        };
+        // Also on the way out: what still has to be done on the host counts as work.
+        self.permit = Arc::clone(&self.run.permits).acquire_owned().await.ok();
+        waited.ok_or_else(cancelled)
+    }
+
+    /// Makes a connection, unless there is one; tries again where that can help.
+    async fn connect(&mut self) -> Result<()> {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| !session.is_closed())
+        {
+            return Ok(());
+        }
+        let run = Arc::clone(&self.run);
+        let target = &run.targets[self.index];
+        let retries = &run.options.connect_retries;
+        for attempt in 1.. {
+            self.tell(HostState::Connecting { attempt });
+            self.report.connection_attempts += 1;
+            let mut stop = self.stop_signal();
+            let error = tokio::select! {
+                biased;
+                () = stop.requested() => return Err(cancelled()),
+                connected = run.connector.connect(target) => match connected {
+                    Ok(session) => {
+                        self.session = Some(session);
+                        return Ok(());
+                    }
+                    Err(error) => error,
+                },
+            };
+            if attempt >= retries.attempts || !error.is_retryable() {
+                return Err(error);
+            }
+            tokio::select! {
+                biased;
+                () = stop.requested() => return Err(cancelled()),
+                () = sleep(retries.pause(attempt)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection for a rollback is still made when the run is being aborted.
+    fn stop_signal(&self) -> Stop {
+        Stop {
+            watch: self.watch.clone(),
+            is_rollback: self.report.failure.is_some(),
+        }
+    }
+
+    /// Notes why the host goes no further; `position` is the stage it did not finish.
+    fn stop(&mut self, position: usize, stopped: Stopped) {
+        let begun = (self.report.stages.len() > position)
+            .then(|| self.run.plan.stages[position].name.as_str());
+        self.report.failure = Some(Failure::new(&stopped.error, begun));
+        self.report.termination = stopped.termination;
+        self.run.gates.stop(position, self.index);
+        self.has_stopped = true;
+    }
+
+    /// Whether this host's stages are to be rolled back now.
+    fn is_to_be_undone(&self) -> bool {
+        let Some(failure) = &self.report.failure else {
+            return false;
+        };
+        let when = self.run.plan.rollback_when;
+        match failure.kind {
+            ErrorKind::Cancelled => {
+                self.watch.mode() == Mode::Aborting && when != RollbackWhen::Failed
+            }
+            _ => when != RollbackWhen::Aborted,
+        }
+    }
+
+    /// Undoes the stages that the host began, the last first. What fails is noted, and the rest is still undone.
+    async fn roll_back(&mut self) {
+        let run = Arc::clone(&self.run);
+        for position in (0..self.report.stages.len()).rev() {
+            let stage = &run.plan.stages[position];
+            if !needs_rollback(stage, &self.report.stages[position]) {
+                continue;
+            }
+            self.tell(HostState::RollingBack { stage: position });
+            let mut output = StageReport::new(0);
+            let result = self.undo_stage(position, &mut output).await;
+            let report = &mut self.report.stages[position];
+            let mut written = output.stdout;
+            written.append(output.stderr);
+            let failure = match result {
+                Ok(()) => {
+                    report.status = StageStatus::RolledBack;
+                    None
+                }
+                Err(stopped) => {
+                    if let Some(Termination::Unconfirmed(why)) = stopped.termination {
+                        self.report.termination = Some(Termination::Unconfirmed(why));
+                    }
+                    Some(stopped.error.full_message())
+                }
+            };
+            report.rollback = Some(RollbackReport {
+                failure,
+                output: written,
+            });
+        }
+    }
+
+    async fn undo_stage(
+        &mut self,
+        position: usize,
+        output: &mut StageReport,
+    ) -> Result<(), Stopped> {
+        let run = Arc::clone(&self.run);
+        let prepared = Prepared::new(&run.plan.stages[position], &run.targets[self.index])?;
+        self.connect().await?;
+        let (Some(session), Some(step)) = (&self.session, &prepared.rollback) else {
+            return Ok(());
+        };
+        let attempt = self.report.stages[position].attempt;
+        let stop = Stop {
+            watch: self.watch.clone(),
+            is_rollback: true,
+        };
+        let mut run = StepRun {
+            run: &run,
+            host: self.index,
+            position,
+            attempt,
+            session,
+            stop,
+        };
+        run.rollback(step, &prepared, output).await
+    }
+
+    async fn finish(mut self) -> HostReport {
+        self.has_stopped = true;
+        self.tell(self.last_state());
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+        std::mem::replace(&mut self.report, HostReport::new(""))
+    }
+
+    fn last_state(&self) -> HostState {
+        match &self.report.failure {
+            None => HostState::Succeeded,
+            Some(failure) => HostState::Failed {
+                failure: failure.clone(),
+                termination: self.report.termination.clone(),
+            },
+        }
+    }
+
+    fn tell(&self, state: HostState) {
+        self.run.board.host(self.index, state);
+    }
+}
+
+/// However a host's work ends, the others must not wait for it.
+impl Drop for HostRun {
+    fn drop(&mut self) {
+        if !self.has_stopped {
+            self.run
+                .gates
+                .stop(self.report.first_unfinished(), self.index);
+        }
+    }
+}
+
+/// Whether a rollback of this stage is still to be done: it was begun, and nobody tried to undo it yet.
+pub(super) fn needs_rollback(stage: &Stage, report: &StageReport) -> bool {
+    stage.rollback.is_some()
+        && report.rollback.is_none()
+        && matches!(report.status, StageStatus::Done | StageStatus::Failed)
+}
+
+impl Captured {
+    /// Adds another output behind this one.
+    fn append(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+        } else if let Some(bytes) = other.bytes() {
+            self.push(bytes);
+        } else {
+            self.push(other.to_string_lossy().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Where a command's output goes: into the report within its caps, to whoever reads events, and whole to disk when
+//! that is asked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+
+use super::Shared;
+use crate::report::{Captured, StageReport};
+use crate::session::Chunk;
+use crate::{Error, ErrorKind, OutputStream, Result};
+
+/// The memory that all outputs of a run share.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: AtomicUsize,
+}
+
+impl Budget {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self {
+            left: AtomicUsize::new(bytes),
+        }
+    }
+
+    /// Takes up to `wanted` bytes from the budget; gives how many it got.
+    fn take(&self, wanted: usize) -> usize {
+        let before = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                Some(left.saturating_sub(wanted))
+            })
+            .unwrap_or_default();
+        before.min(wanted)
+    }
+}
+
+/// The folder that takes whole outputs.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// The first thing that went wrong; a full disk is told once.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Folder {
+    /// Makes the folder. Blocks.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path).map_err(|error| {
+            let message = format!("the folder `{}` for outputs cannot be made", path.display());
+            Error::new(ErrorKind::Local, message).caused_by(error)
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            trouble: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn create_file(&self, host: &str, name: &str) -> std::io::Result<File> {
+        let folder = self.path.join(file_name(host));
+        tokio::fs::create_dir_all(&folder).await?;
+        File::create(folder.join(name)).await
+    }
+
+    fn report(&self, host: &str, error: &std::io::Error) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert_with(|| {
+            format!(
+                "outputs in `{}` are not complete, first that of {host}: {error}",
+                self.path.display()
+            )
+        });
+    }
+}
+
+/// The output of one stage on one host.
+pub(super) struct Sink<'a> {
+    run: &'a Shared,
+    host: usize,
+    stage: usize,
+    /// What tells this output from that of other attempts, in the name of its file.
+    suffix: String,
+    files: [Option<File>; 2],
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(
+        run: &'a Shared,
+        host: usize,
+        stage: usize,
+        attempt: u32,
+        is_rollback: bool,
+    ) -> Self {
+        let mut suffix = if attempt > 1 {
+            format!(".{attempt}")
+        } else {
+            String::new()
+        };
+        if is_rollback {
+            suffix.push_str(".rollback");
+        }
+        Self {
+            run,
+            host,
+            stage,
+            suffix,
+            files: [None, None],
+        }
+    }
+
+    pub(super) async fn take(&mut self, chunk: Chunk, report: &mut StageReport) {
+        let captured = match chunk.stream {
+            OutputStream::Stdout => &mut report.stdout,
+            OutputStream::Stderr => &mut report.stderr,
+        };
+        self.capture(captured, &chunk.bytes);
+        self.run
+            .board
+            .output(self.host, self.stage, chunk.stream, chunk.bytes.clone());
+        if let Some(folder) = &self.run.folder {
+            self.write(folder, chunk.stream, chunk.bytes).await;
+        }
+    }
+
+    /// Adds bytes to a captured output, as far as its cap and the run's budget go.
+    pub(super) fn capture(&self, captured: &mut Captured, bytes: &[u8]) {
+        if captured.is_empty() {
+            *captured = Captured::new(self.run.options.output_cap);
+        }
+        let wanted = bytes.len().min(captured.room());
+        let granted = self.run.budget.take(wanted);
+        if granted < wanted {
+            captured.restrict(granted);
+        }
+        captured.push(bytes);
+    }
+
+    async fn write(&mut self, folder: &Folder, stream: OutputStream, bytes: Bytes) {
+        let target = &self.run.targets[self.host];
+        let file = &mut self.files[stream as usize];
+        let result = async {
+            let file = match file {
+                Some(file) => file,
+                None => {
+                    let stage = file_name(&self.run.plan.stages[self.stage].name);
+                    let ending = match stream {
+                        OutputStream::Stdout => "stdout",
+                        OutputStream::Stderr => "stderr",
+                    };
+                    let name = format!("{:02}-{stage}{}.{ending}", self.stage + 1, self.suffix);
+                    file.insert(folder.create_file(&target.name, &name).await?)
+                }
+            };
+            file.write_all(&bytes).await
+        };
+        if let Err(error) = result.await {
+            folder.report(&target.name, &error);
+        }
+    }
+
+    /// Waits until everything is in the files.
+    pub(super) async fn finish(mut self) {
+        let Some(folder) = &self.run.folder else {
+            return;
+        };
+        for file in self.files.iter_mut().flatten() {
+            if let Err(error) = file.flush().await {
+                folder.report(&self.run.targets[self.host].name, &error);
+            }
+        }
+    }
+}
+
+/// The longest part of a file's name that comes from outside; NAME_MAX is 255.
+const LONGEST_NAME: usize = 180;
+
+/// A name that is safe as one part of a path: every byte outside `A-Z a-z 0-9 . _ - @ : [ ]` as `%XX`.
+fn file_name(name: &str) -> String {
+    let mut safe = String::with_capacity(name.len());
+    for (index, byte) in name.bytes().enumerate() {
+        let is_safe = byte.is_ascii_alphanumeric() || b"._-@:[]".contains(&byte);
+        if is_safe && !(index == 0 && byte == b'.') {
+            safe.push(byte as char);
+        } else {
+            safe.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    if safe.len() > LONGEST_NAME {
+        // Two long names that begin alike stay apart.
+        let digest = HEXLOWER.encode(&Sha256::digest(name)[..8]);
+        safe.truncate(LONGEST_NAME - digest.len());
+        safe.push_str(&digest);
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_the_folder() {
+        assert_eq!(file_name("../etc/passwd"), "%2E.%2Fetc%2Fpasswd");
+        assert_eq!(file_name("root@[::1]:22"), "root@[::1]:22");
+        assert_eq!(file_name("größe"), "gr%C3%B6%C3%9Fe");
+        let long = |end: &str| file_name(&format!("{}{end}", "a".repeat(300)));
+        assert_eq!(long("1").len(), LONGEST_NAME);
+        assert_ne!(long("1"), long("2"));
+    }
+
+    #[test]
+    fn a_budget_gives_no_more_than_it_has() {
+        let budget = Budget::new(10);
+        assert_eq!(
+            (
+                budget.take(4),
+                budget.take(4),
+                budget.take(4),
+                budget.take(4)
+            ),
+            (4, 4, 2, 0)
+        );
+    }
+}

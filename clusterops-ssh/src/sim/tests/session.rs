@@ -1,0 +1,118 @@
+//! This crate's own sessions against the simulator.
+
+use std::time::Duration;
+
+use super::client::eventually;
+use crate::sim::{Answer, Fault, Match, Sim, SimHost};
+use crate::{Command, ErrorKind, Exit, Session, SessionOptions, Termination};
+
+const GRACE: Duration = Duration::from_millis(50);
+
+fn options() -> SessionOptions {
+    let short = Duration::from_millis(300);
+    SessionOptions::default().handshake_deadline(short)
+}
+
+#[tokio::test]
+async fn commands_run_and_host_keys_are_checked() {
+    let sim = Sim::start([SimHost::new("web01"), SimHost::new("own").own_port()])
+        .await
+        .expect("started");
+    for target in sim.targets() {
+        let session = Session::connect(&target, &options())
+            .await
+            .expect("connected");
+        let output = session
+            .output(&Command::new(["uname", "-n"]))
+            .await
+            .expect("run");
+        assert_eq!(
+            output.stdout.to_string_lossy(),
+            format!("{}\n", target.name)
+        );
+        assert_eq!(output.exit, Exit::Status(0));
+    }
+}
+
+#[tokio::test]
+async fn every_fault_has_its_kind() {
+    let sim = Sim::start([SimHost::new("a").own_port()])
+        .await
+        .expect("started");
+    let host = sim.host("a");
+    for (fault, kind) in [
+        (Fault::Refuse, ErrorKind::Refused),
+        (Fault::Silent, ErrorKind::Timeout),
+        (Fault::DropInKeyExchange, ErrorKind::Disconnected),
+        (Fault::WrongHostKey, ErrorKind::HostKey),
+        (Fault::RejectAuthentication, ErrorKind::Authentication),
+        (Fault::DropFirst(1), ErrorKind::Disconnected),
+    ] {
+        host.fault(fault.clone());
+        let error = Session::connect(&sim.target("a"), &options())
+            .await
+            .expect_err("a fault");
+        assert_eq!(error.kind(), kind, "{fault:?}: {error}");
+        host.heal();
+        Session::connect(&sim.target("a"), &options())
+            .await
+            .expect("healed");
+    }
+    host.fault(Fault::DropDuringCommand);
+    let session = Session::connect(&sim.target("a"), &options())
+        .await
+        .expect("connected");
+    let error = session
+        .output(&Command::shell("sleep infinity"))
+        .await
+        .expect_err("a fault");
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    assert_eq!(host.processes().len(), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_processes_is_confirmed() {
+    let serve = |answer: Answer| SimHost::new("template").answer("serve", answer);
+    let stubborn = serve(Answer::never_exits().ignoring_term());
+    let hosts = [
+        serve(Answer::never_exits()).named("plain"),
+        serve(Answer::never_exits()).named("root").user("root"),
+        stubborn.named("stubborn"),
+        stubborn.named("both").ignores_signals(),
+        serve(Answer::never_exits().with_detached("/opt/app/daemon")).named("detached"),
+    ];
+    let sim = Sim::start(hosts).await.expect("started");
+    for host in sim.hosts() {
+        let session = Session::connect(&sim.target(host.name()), &options())
+            .await
+            .expect("connected");
+        let mut process = session
+            .exec(&Command::shell("serve"))
+            .await
+            .expect("started");
+        eventually("the command", || host.commands().len() == 1).await;
+        assert_eq!(host.commands()[0].attempt(), host.processes()[0].attempt());
+        assert_eq!(
+            process.terminate(&session, GRACE).await,
+            Termination::Confirmed,
+            "{}",
+            host.name()
+        );
+        assert_eq!(host.processes(), [], "{}", host.name());
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_grep_confirms_nothing() {
+    let host = SimHost::new("web01").answer(Match::prefix("grep"), Answer::status(127));
+    let sim = Sim::start([host]).await.expect("started");
+    let session = Session::connect(&sim.target("web01"), &options())
+        .await
+        .expect("it lets us in");
+    let mut process = session
+        .exec(&Command::shell("sleep 1000"))
+        .await
+        .expect("it starts");
+    let end = process.terminate(&session, GRACE).await;
+    assert!(matches!(end, Termination::Unconfirmed(_)), "{end:?}");
+}

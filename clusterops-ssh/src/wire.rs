@@ -1,0 +1,420 @@
+//! How a command travels to the remote shell.
+//!
+//! The exec request is one fixed string, [`BOOTSTRAP`], which every login shell (sh, bash, zsh, csh, fish) passes on to
+//! `/bin/sh` unharmed: it holds no `!`, no backslash, no newline and no quote inside its quotes. What is to be run
+//! follows as the first line of standard input, the *header*: shell code made by [`Request::header`], in which every
+//! word is quoted by construction. So no word, path or secret stands in the exec string or in the remote argument list
+//! of a shell, and the length limit of one argument (128 KiB on Linux) does not apply to it. `read` takes one byte at a
+//! time from a pipe or socket (POSIX.1-2024, `read`), so whatever follows the header is left for the command.
+//!
+//! Before the command starts, the shell writes one line to standard output: `\x01clusterops TAG PID`, or a word in place
+//! of the process id when a step before the command failed. Output before that line comes from the start-up files of the
+//! login shell and is dropped.
+//!
+//! [`Request::from_header`] is the inverse; the simulator uses it.
+
+/// The exec string of every command.
+pub(crate) const BOOTSTRAP: &str =
+    "exec /bin/sh -c 'IFS= read -r _clusterops_c && eval \"$_clusterops_c\"'";
+
+/// The first line of a header that holds a word with a line feed in it.
+const NEWLINE: &str = r"_clusterops_n=$(printf '\nx');_clusterops_n=${_clusterops_n%x};";
+
+/// What to run, with everything that must be known before it starts. It holds secrets, so it shows nothing.
+#[cfg_attr(test, derive(Debug))]
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Marks this request's ready line; letters and digits.
+    pub(crate) tag: String,
+    /// Environment variables, in order. Names are `[A-Za-z_][A-Za-z0-9_]*`.
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) directory: Option<String>,
+    pub(crate) program: Program,
+}
+
+/// The three things that can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// A program and its arguments, looked up in PATH.
+    Words(Vec<String>),
+    /// A line for `/bin/sh -c`.
+    Shell(String),
+    /// A script of `length` bytes, which follow the header and are themselves followed by the tag as a line; so a script
+    /// that was cut off on the way is never run.
+    Script {
+        interpreter: Vec<String>,
+        arguments: Vec<String>,
+        length: u64,
+    },
+}
+
+/// What the remote shell says before the command's own output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// The command runs in this process, which leads its own process group.
+    Process(u32),
+    /// The working directory could not be entered.
+    NoDirectory,
+    /// The script could not be stored.
+    NoScript,
+}
+
+impl Request {
+    /// The header line, with its line feed.
+    pub(crate) fn header(&self) -> String {
+        let mut code = String::new();
+        let tag = &self.tag;
+        if let Some(directory) = &self.directory {
+            code.push_str("cd -- ");
+            quote_into(directory, &mut code);
+            code.push_str(&format!(
+                ">/dev/null||{{ printf '\\001clusterops {tag} directory\\n';exit 125;}};"
+            ));
+        }
+        if let Program::Script { length, .. } = &self.program {
+            // The file is unlinked before it is filled, so nothing is left behind however this ends.
+            code.push_str("_clusterops_f=$(mktemp ");
+            match self.environment.iter().find(|(name, _)| name == "TMPDIR") {
+                Some((_, folder)) => quote_into(folder, &mut code),
+                None => code.push_str("\"${TMPDIR:-/tmp}\""),
+            }
+            code.push_str(&format!(
+                "/clusterops.XXXXXX)&&exec 3<>\"$_clusterops_f\"&&rm -f \"$_clusterops_f\"&&\
+                 head -c {length} >&3&&IFS= read -r _clusterops_e&&[ \"$_clusterops_e\" = {tag} ]||\
+                 {{ printf '\\001clusterops {tag} script\\n';exit 125;}};"
+            ));
+        }
+        // Behind all that, so that no variable of the command's can change what our own code does.
+        for (name, value) in &self.environment {
+            code.push_str("export ");
+            code.push_str(name);
+            code.push('=');
+            quote_into(value, &mut code);
+            code.push(';');
+        }
+        code.push_str(&format!("printf '\\001clusterops {tag} %s\\n' \"$$\";exec"));
+        let mut word = |word: &str| {
+            code.push(' ');
+            quote_into(word, &mut code);
+        };
+        match &self.program {
+            Program::Words(words) => words.iter().for_each(|w| word(w)),
+            Program::Shell(line) => ["/bin/sh", "-c", line].into_iter().for_each(word),
+            Program::Script {
+                interpreter,
+                arguments,
+                ..
+            } => {
+                interpreter.iter().for_each(|w| word(w));
+                word("/proc/self/fd/3");
+                arguments.iter().for_each(|w| word(w));
+            }
+        }
+        code.push('\n');
+        if code.contains("\"$_clusterops_n\"") {
+            format!("{NEWLINE}{code}")
+        } else {
+            code
+        }
+    }
+
+    /// Reads what [`header`](Self::header) wrote, without its line feed; `None` for any other text.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn from_header(line: &str) -> Option<Self> {
+        let mut rest = line.strip_prefix(NEWLINE).unwrap_or(line);
+        let mut directory = None;
+        if let Some(after) = rest.strip_prefix("cd -- ") {
+            let (path, after) = unquote(after)?;
+            directory = Some(path);
+            rest = after.split_once("exit 125;};")?.1;
+        }
+        let mut length = None;
+        if rest.starts_with("_clusterops_f=") {
+            let (_, after) = rest.split_once("&&head -c ")?;
+            let (digits, after) = after.split_once(' ')?;
+            length = Some(digits.parse().ok()?);
+            rest = after.split_once("exit 125;};")?.1;
+        }
+        let mut environment = Vec::new();
+        while let Some(after) = rest.strip_prefix("export ") {
+            let (name, after) = after.split_once('=')?;
+            let (value, after) = unquote(after)?;
+            environment.push((name.to_owned(), value));
+            rest = after.strip_prefix(';')?;
+        }
+        let (tag, after) = rest
+            .strip_prefix(r"printf '\001clusterops ")?
+            .split_once(' ')?;
+        rest = after.strip_prefix("%s\\n' \"$$\";exec")?;
+        let mut words = Vec::new();
+        while let Some(after) = rest.strip_prefix(' ') {
+            let (word, after) = unquote(after)?;
+            words.push(word);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return None;
+        }
+        let program = match length {
+            Some(length) => {
+                let script = words.iter().position(|word| word == "/proc/self/fd/3")?;
+                let arguments = words.split_off(script + 1);
+                words.pop();
+                Program::Script {
+                    interpreter: words,
+                    arguments,
+                    length,
+                }
+            }
+            None => match <[String; 3]>::try_from(words) {
+                Ok([sh, c, line]) if sh == "/bin/sh" && c == "-c" => Program::Shell(line),
+                Ok(words) => Program::Words(words.into()),
+                Err(words) => Program::Words(words),
+            },
+        };
+        Some(Self {
+            tag: tag.to_owned(),
+            environment,
+            directory,
+            program,
+        })
+    }
+
+    /// The line that ends a script's bytes.
+    pub(crate) fn script_end(&self) -> String {
+        format!("{}\n", self.tag)
+    }
+}
+
+/// Finds the ready line of `tag` in the first output; gives what it says and where the command's own output starts.
+pub(crate) fn find_ready(output: &[u8], tag: &str) -> Option<(Ready, usize)> {
+    let marker = [b"\x01clusterops ", tag.as_bytes(), b" "].concat();
+    let start = output
+        .windows(marker.len())
+        .position(|window| window == marker)?
+        + marker.len();
+    let end = start + output[start..].iter().position(|&byte| byte == b'\n')?;
+    let ready = match std::str::from_utf8(&output[start..end])
+        .ok()?
+        .trim_end_matches('\r')
+    {
+        "directory" => Ready::NoDirectory,
+        "script" => Ready::NoScript,
+        // The group 1 is every process, to kill(2); a process that was started by sshd never has it.
+        pid => Ready::Process(pid.parse().ok().filter(|&pid| pid > 1)?),
+    };
+    Some((ready, end + 1))
+}
+
+/// The line by which a simulated shell says that it is ready.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) fn ready_line(tag: &str, ready: Ready) -> String {
+    let word = match ready {
+        Ready::Process(pid) => pid.to_string(),
+        Ready::NoDirectory => "directory".to_owned(),
+        Ready::NoScript => "script".to_owned(),
+    };
+    format!("\x01clusterops {tag} {word}\n")
+}
+
+/// Quotes a word for `/bin/sh` on one line.
+///
+/// POSIX.1-2024, Shell Command Language, 2.2.2: within single quotes every character stands for itself, save the single
+/// quote, which is written as `'\''` here; a line feed is taken from a variable, since the header is one line.
+fn quote_into(word: &str, code: &mut String) {
+    code.push('\'');
+    for character in word.chars() {
+        match character {
+            '\'' => code.push_str(r"'\''"),
+            '\n' => code.push_str("'\"$_clusterops_n\"'"),
+            other => code.push(other),
+        }
+    }
+    code.push('\'');
+}
+
+/// Reads one quoted word; gives the word and the text after it.
+#[cfg(any(test, feature = "sim"))]
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut word = String::new();
+    let mut rest = text.strip_prefix('\'')?;
+    loop {
+        let (plain, after) = rest.split_once('\'')?;
+        word.push_str(plain);
+        if let Some(after) = after.strip_prefix(r"\''") {
+            word.push('\'');
+            rest = after;
+        } else if let Some(after) = after.strip_prefix("\"$_clusterops_n\"'") {
+            word.push('\n');
+            rest = after;
+        } else {
+            return Some((word, after));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn words() -> impl Strategy<Value = Vec<String>> {
+        // No NUL: it cannot stand in an argument.
+        proptest::collection::vec("[^\0]{0,12}", 0..5).prop_map(|mut words| {
+            words.insert(0, "printf".to_owned());
+            words
+        })
+    }
+
+    fn requests() -> impl Strategy<Value = Request> {
+        let program = prop_oneof![
+            words().prop_map(Program::Words),
+            "[^\0]{0,40}".prop_map(Program::Shell),
+            (words(), words(), any::<u64>()).prop_map(|(interpreter, arguments, length)| {
+                Program::Script {
+                    interpreter,
+                    arguments,
+                    length,
+                }
+            }),
+        ];
+        let environment =
+            proptest::collection::vec(("[A-Za-z_][A-Za-z0-9_]{0,8}", "[^\0]{0,20}"), 0..4);
+        (
+            environment,
+            proptest::option::of("[^\0]{1,20}"),
+            "[0-9a-f]{16}",
+            program,
+        )
+            .prop_map(|(environment, directory, tag, program)| Request {
+                tag,
+                environment,
+                directory,
+                program,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_reads_back(request in requests()) {
+            let header = request.header();
+            let line = header.strip_suffix('\n').expect("a header ends in a line feed");
+            prop_assert!(!line.contains('\n'));
+            prop_assert_eq!(Request::from_header(line), Some(request));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,200}", cut in any::<prop::sample::Index>(), request in requests()) {
+            let _ = Request::from_header(&text);
+            let header = request.header();
+            let cut = header.floor_char_boundary(cut.index(header.len()));
+            let _ = Request::from_header(&header[..cut]);
+            let _ = find_ready(text.as_bytes(), "tag");
+        }
+    }
+
+    /// Runs the bootstrap under `login_shell -c`, as sshd does.
+    fn run(login_shell: &str, stdin: &[u8]) -> Option<(Vec<u8>, Option<i32>)> {
+        let mut child = Command::new(login_shell)
+            .args(["-c", BOOTSTRAP])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        child
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(stdin)
+            .expect("the shell reads its input");
+        let output = child.wait_with_output().expect("the shell ends");
+        Some((output.stdout, output.status.code()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn the_shell_sees_the_same_words(
+            words in proptest::collection::vec("[^\0]{0,12}", 0..4),
+            value in "[^\0]{0,12}",
+            input in "[^\0]{0,12}",
+        ) {
+            let mut all = vec!["/bin/sh".to_owned(), "-c".to_owned()];
+            all.push(r#"printf '%s\0' "$V" "$@"; cat"#.to_owned());
+            all.push("sh".to_owned());
+            all.extend(words.iter().cloned());
+            let request = Request {
+                tag: "5eed".into(),
+                environment: vec![("V".into(), value.clone())],
+                directory: Some("/".into()),
+                program: Program::Words(all),
+            };
+            let mut expected: Vec<u8> = Vec::new();
+            for word in std::iter::once(&value).chain(&words) {
+                expected.extend(word.as_bytes());
+                expected.push(0);
+            }
+            expected.extend(input.as_bytes());
+            let stdin = format!("{}{input}", request.header());
+            for shell in ["sh", "bash", "zsh", "csh", "tcsh", "fish", "busybox"] {
+                let Some((output, _)) = run(shell, stdin.as_bytes()) else { continue };
+                let (ready, start) = find_ready(&output, "5eed").expect("a ready line");
+                prop_assert!(matches!(ready, Ready::Process(_)));
+                prop_assert_eq!(&output[start..], &expected[..], "{}", shell);
+            }
+        }
+    }
+
+    #[test]
+    fn a_script_runs_whole_or_not_at_all() {
+        let text = "echo \"$1\"; cat; exit 3\n";
+        let request = Request {
+            tag: "5eed".into(),
+            environment: vec![],
+            directory: None,
+            program: Program::Script {
+                interpreter: vec!["/bin/sh".into()],
+                arguments: vec!["one 'argument'".into()],
+                length: text.len() as u64,
+            },
+        };
+        let whole = format!(
+            "{}{text}{}and input",
+            request.header(),
+            request.script_end()
+        );
+        let (output, code) = run("sh", whole.as_bytes()).expect("sh is there");
+        let (_, start) = find_ready(&output, "5eed").expect("a ready line");
+        assert_eq!(
+            String::from_utf8_lossy(&output[start..]),
+            "one 'argument'\nand input"
+        );
+        assert_eq!(code, Some(3));
+
+        let cut = format!("{}{}", request.header(), &text[..8]);
+        let (output, code) = run("sh", cut.as_bytes()).expect("sh is there");
+        assert_eq!(
+            find_ready(&output, "5eed").map(|(ready, _)| ready),
+            Some(Ready::NoScript)
+        );
+        assert_eq!(code, Some(125));
+    }
+
+    #[test]
+    fn noise_before_the_ready_line_is_skipped() {
+        let output = b"motd\n\x01clusterops other 3\n\x01clusterops 5eed 4711\nout";
+        assert_eq!(
+            find_ready(output, "5eed"),
+            Some((Ready::Process(4711), output.len() - 3))
+        );
+        assert_eq!(find_ready(&output[..output.len() - 4], "5eed"), None);
+        assert_eq!(
+            ready_line("5eed", Ready::Process(4711)),
+            "\x01clusterops 5eed 4711\n"
+        );
+    }
+}

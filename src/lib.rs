@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Which type when
+//!
+//! | you want to | use |
+//! |---|---|
+//! | run one line on some hosts | [`run`](run()) |
+//! | name many hosts | [`HostSet`] |
+//! | keep hosts, groups and variables in a file | [`Inventory`] |
+//! | say what is to be done | [`Plan`], [`Stage`], [`Step`] |
+//! | do it on many hosts | [`Fleet`], which gives a [`Run`] |
+//! | watch it and steer it | [`Events`], [`Control`] |
+//! | know what happened | [`Report`] |
+//! | talk to one host | [`Session`] |
+//! | test your automation without hosts | [`sim`] |
+//!
+//! The parts are there whole as [`core`] and [`ssh`], each with its own error type;
+//! [`Error`] is for what needs more than one of them.
+
+mod error;
+#[cfg(feature = "ssh")]
+mod one_shot;
+pub mod prelude;
+
+#[doc(inline)]
+pub use clusterops_core::{
+    self as core, Target, Variables, hostset, hostset::HostSet, inventory, inventory::Inventory,
+    secrecy,
+};
+#[cfg(feature = "sim")]
+#[doc(inline)]
+pub use clusterops_ssh::sim;
+#[cfg(feature = "ssh")]
+#[doc(inline)]
+pub use clusterops_ssh::{
+    self as ssh, Command, ConnectRetries, Control, Credentials, Event, Events, Exit, Fleet,
+    HostKeys, HostState, OutputStream, Plan, Purpose, Report, Run, RunState, Session,
+    SessionOptions, Stage, Step, Termination, event, fleet, known_hosts, plan, report, run,
+    session,
+};
+pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "ssh")]
+pub use one_shot::run;
