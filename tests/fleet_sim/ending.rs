@@ -1,0 +1,167 @@
+//! Commands that are ended before their time.
+
+use super::*;
+
+/// A host on which a command is under way that only a signal ends.
+fn serving(name: &str, answer: Answer) -> SimHost {
+    SimHost::new(name).answer("serve", answer)
+}
+
+#[tokio::test]
+async fn a_cancel_ends_every_remote_process_and_nothing_else() {
+    let endless = Answer::never_exits();
+    let flood = Answer::new().with_fault(Fault::Flood(None));
+    let hosts = [
+        serving("polite", endless.clone()),
+        serving("root", endless.clone()).user("root"),
+        serving("deaf", endless.clone()).ignores_signals(),
+        serving("stubborn", endless.clone().ignoring_term()),
+        serving("detached", endless.clone().with_detached("worker --away")),
+        serving(
+            "worst",
+            endless
+                .ignoring_term()
+                .with_detached("worker --away")
+                .with_detached("worker --too"),
+        )
+        .user("root"),
+        serving("flood", flood.clone()),
+        serving("torrent", flood.ignoring_term()).user("root"),
+        SimHost::new("connecting").fault(Fault::Silent),
+        SimHost::new("waiting"),
+    ];
+    let sim = start(hosts).await;
+    let (busy, all) = (8, sim.targets().len());
+
+    // What others run on the same hosts is not ours to end.
+    let options = SessionOptions::default().agent(false);
+    let session = Session::connect(&sim.target("worst"), &options)
+        .await
+        .expect("it serves");
+    let mut other = session
+        .exec(&Command::new(["sleep", "infinity"]))
+        .await
+        .expect("a builtin");
+    let bystander = tokio::spawn(async move { other.next().await });
+    wait_until("the other process", || {
+        sim.host("worst").processes().len() == 1
+    })
+    .await;
+    let bystander_pid = sim.host("worst").processes()[0].pid;
+
+    let plan = Plan::new("p")
+        .stage(Stage::command("serve", ["serve"]))
+        .stage(Stage::command("after", ["true"]));
+    let started = fleet(&sim)
+        .parallelism(all - 1)
+        .run(&plan)
+        .expect("a valid plan");
+    let ours = |host: &SimHandle| {
+        let processes = host.processes().into_iter();
+        processes
+            .filter(|process| {
+                process
+                    .environment
+                    .get("CLUSTEROPS_RUN")
+                    .is_some_and(|run| run == started.id())
+            })
+            .count()
+    };
+    wait_until("the processes", || {
+        sim.hosts().take(busy).all(|host| ours(&host) > 0)
+            && sim.host("connecting").connections() == 1
+    })
+    .await;
+    assert_eq!(
+        (ours(&sim.host("worst")), ours(&sim.host("detached"))),
+        (3, 2)
+    );
+    let cancelled = Instant::now();
+    started.control().cancel();
+    let told = report(started).await;
+    assert!(
+        cancelled.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        cancelled.elapsed()
+    );
+
+    assert_eq!(told.ending, Ending::Cancelled);
+    for (index, host) in told.hosts.iter().enumerate() {
+        assert_eq!(kind(host), Some(ErrorKind::Cancelled), "{host:?}");
+        assert_eq!(
+            host.termination,
+            (index < busy).then_some(Termination::Confirmed),
+            "{host:?}"
+        );
+        let left: Vec<u32> = sim
+            .host(&host.name)
+            .processes()
+            .iter()
+            .map(|process| process.pid)
+            .collect();
+        let expected = if host.name == "worst" {
+            vec![bystander_pid]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(left, expected, "{}", host.name);
+    }
+    assert_eq!(sim.host("waiting").connections(), 0, "its turn never came");
+    assert!(!bystander.is_finished());
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_ends_its_processes() {
+    let sim = start(alike(
+        serving("", Answer::never_exits().with_detached("worker")).ignores_signals(),
+        5,
+    ))
+    .await;
+    let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]));
+    let started = fleet(&sim).run(&plan).expect("a valid plan");
+    wait_until("the processes", || {
+        sim.hosts().all(|host| host.processes().len() == 2)
+    })
+    .await;
+    drop(started);
+    wait_until("their end", || {
+        sim.hosts()
+            .all(|host| host.processes().is_empty() && host.open_connections() == 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_of_what_runs_on_an_unreachable_host_is_not_confirmed() {
+    let host = serving(
+        "web1",
+        Answer::never_exits().with_fault(Fault::DropDuringCommand),
+    )
+    .own_port();
+    let sim = start([host]).await;
+    let plan =
+        Plan::new("p").stage(Stage::command("serve", ["serve"]).rollback(Step::command(["true"])));
+    let told = run(&fleet(&sim), &plan).await;
+    let host = &told.hosts[0];
+    assert_eq!(kind(host), Some(ErrorKind::Disconnected));
+    assert!(
+        matches!(host.termination, Some(Termination::Unconfirmed(_))),
+        "{host:?}"
+    );
+    assert_eq!(
+        host.stages[0].status,
+        StageStatus::RolledBack,
+        "over a second connection"
+    );
+    assert_eq!(host.connection_attempts, 2);
+    assert_eq!(
+        sim.host("web1").processes().len(),
+        1,
+        "it runs on, as the report says"
+    );
+    assert!(
+        told.to_string()
+            .contains("web1: the end of what ran there is not confirmed"),
+        "{told}"
+    );
+}

@@ -1,0 +1,150 @@
+//! Runs that continue earlier ones, and hosts that wait for one of them.
+
+use std::sync::Arc;
+
+use clusterops::core::secrecy::SecretString;
+use clusterops::{Credentials, Purpose, Target};
+
+use super::*;
+
+#[tokio::test]
+async fn a_stage_whose_rollback_failed_is_done_again() {
+    let diary = Diary::default();
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::clone(&is_broken);
+    let fails = move |_: &str, what: &str| {
+        broken.load(Ordering::SeqCst) && ["two", "undo one"].contains(&what)
+    };
+    let sim = start([diary.host(fails).named("web1")]).await;
+    let plan = Plan::new("p")
+        .stage(noted("one"))
+        .stage(Stage::command("two", ["note", "two"]));
+    let told = run(&fleet(&sim), &plan).await;
+    assert!(
+        host(&told, "web1").stages[0]
+            .rollback
+            .as_ref()
+            .is_some_and(|rollback| rollback.failure.is_some())
+    );
+    assert!(
+        told.to_string()
+            .contains("the rollback of stage `one` failed"),
+        "{told}"
+    );
+    is_broken.store(false, Ordering::SeqCst);
+    let again = retry(&fleet(&sim), &plan, &told).await;
+    assert!(again.is_success(), "{again}");
+    assert_eq!(diary.of("web1"), ["one", "two", "undo one", "one", "two"]);
+    assert_eq!(host(&again, "web1").attempts, [2, 2]);
+}
+
+#[tokio::test]
+async fn a_rollback_is_judged_by_its_own_exit_status() {
+    let sim = start([SimHost::new("web1").answer("odd", Answer::status(3))]).await;
+    let odd = Stage::command("odd", ["odd"])
+        .success([3])
+        .rollback(Step::command(["true"]));
+    let plan = Plan::new("p")
+        .stage(odd)
+        .stage(Stage::command("fails", ["false"]));
+    let told = run(&fleet(&sim), &plan).await;
+    assert_eq!(
+        host(&told, "web1").stages[0].status,
+        StageStatus::RolledBack
+    );
+}
+
+#[tokio::test]
+async fn a_dead_first_host_leaves_its_turn_to_the_next() {
+    let diary = Diary::default();
+    let mut hosts: Vec<SimHost> = alike(diary.host(|_, _| false), 3).collect();
+    hosts[0] = hosts[0].clone().fault(Fault::Refuse);
+    let sim = start(hosts).await;
+    let plan = Plan::new("p").stage(Stage::command("migrate", ["note", "migrate"]).run_once());
+    let told = run(&fleet(&sim).connect_retries(retries(1)), &plan).await;
+    assert_eq!(told.failed().to_string(), "web1");
+    assert_eq!(diary.of("web2"), ["migrate"]);
+
+    // It has run for all by now, also for the host that comes late.
+    sim.host("web1").heal();
+    let again = retry(&fleet(&sim), &plan, &told).await;
+    assert!(again.is_success(), "{again}");
+    assert_eq!(diary.places("migrate").len(), 1);
+}
+
+#[tokio::test]
+async fn a_retry_of_some_hosts_still_tells_about_the_others() {
+    let diary = Diary::default();
+    let sim = start(alike(diary.host(|_, _| true), 3)).await;
+    let plan = Plan::new("p").stage(noted("one"));
+    let told = run(&fleet(&sim), &plan).await;
+    let some = Fleet::new([sim.target("web2")]).session(SessionOptions::default().agent(false));
+    let again = retry(&some, &plan, &told).await;
+    assert_eq!(again.failed().to_string(), "web[1-3]");
+    assert_eq!(host(&again, "web2").attempts, [2]);
+}
+
+#[tokio::test]
+async fn an_abort_leaves_alone_what_an_earlier_run_finished() {
+    let diary = Diary::default();
+    let fails = Arc::new(AtomicBool::new(true));
+    let steering = Steering::default();
+    let (still_fails, steered) = (Arc::clone(&fails), steering.clone());
+    let sim = start(alike(
+        diary.host(move |host, _| {
+            if host == "web2" && !still_fails.load(Ordering::SeqCst) {
+                steered.0.get().expect("the run is known").abort();
+            }
+            host == "web2" && still_fails.load(Ordering::SeqCst)
+        }),
+        2,
+    ))
+    .await;
+    let plan = Plan::new("p")
+        .rollback_when(RollbackWhen::Aborted)
+        .stage(noted("one"));
+    let told = run(&fleet(&sim), &plan).await;
+    fails.store(false, Ordering::SeqCst);
+    let started = fleet(&sim).retry(&plan, &told).expect("the same plan");
+    steering.take(&started);
+    let again = report(started).await;
+    assert!(host(&again, "web1").is_success());
+    assert_eq!(diary.of("web1"), ["one"]);
+}
+
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait::async_trait]
+impl Credentials for Silent {
+    async fn secret(
+        &self,
+        _: &Target,
+        _: &Purpose,
+    ) -> clusterops::ssh::Result<Option<SecretString>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_do_not_answer_hold_up_no_cancel() {
+    let sim = start([SimHost::new("web1")]).await;
+    let plan = Plan::new("p").stage(Stage::command("s", ["true"]).secret_env("S", "s"));
+    // A deadline that no clock can hold is none.
+    let session = SessionOptions::default()
+        .agent(false)
+        .command_deadline(Duration::MAX)
+        .connect_deadline(Duration::MAX);
+    let fleet = fleet(&sim).session(session).credentials(Arc::new(Silent));
+    let mut started = fleet.run(&plan).expect("a valid plan");
+    let (control, mut events) = (started.control(), started.events());
+    wait_for_states(&mut events, 1, |_, state| {
+        matches!(state, HostState::Running { .. })
+    })
+    .await;
+    control.cancel();
+    assert_eq!(
+        kind(host(&report(started).await, "web1")),
+        Some(ErrorKind::Cancelled)
+    );
+}
