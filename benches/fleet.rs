@@ -1,0 +1,170 @@
+//! `cargo bench --bench fleet`: `uname -n` on 250 hosts at parallelism 100, with one real sshd behind all addresses.
+//!
+//! The candidates are parallel-ssh and asyncssh (from a virtual environment below the target folder, with the programs
+//! in `benches/peers`), a bare russh loop, and `Fleet`. Each runs as a process of its own, in turn, with the same key
+//! and the same known hosts file, and checks the output and exit status of every host. Only the client's costs count.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "support/mod.rs"]
+mod bench;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use bench::figures::{Candidate, cpu, peak, rounded, table, wall};
+use bench::measure;
+use bench::work::{Work, loopback_addresses};
+use bench::{Result, fleet_run, russh_loop};
+use support::{Sshd, SshdOptions};
+
+const HOSTS: usize = 250;
+const PARALLELISM: usize = 100;
+const ROUNDS: usize = 5;
+
+/// The first argument with which the benchmark calls itself once the login user exists.
+const ROUNDS_MODE: &str = "rounds";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((mode, rest)) if mode == measure::MODE => measure::in_own_process(rest),
+        Some((mode, rest)) if mode == russh_loop::MODE => {
+            russh_loop::run(&Work::from_arguments(rest)?)
+        }
+        Some((mode, rest)) if mode == fleet_run::MODE => {
+            fleet_run::run(&Work::from_arguments(rest)?)
+        }
+        Some((mode, _)) if mode == ROUNDS_MODE => rounds(),
+        _ => {
+            let error = Command::new(project("tests/with-user"))
+                .arg(std::env::current_exe()?)
+                .arg(ROUNDS_MODE)
+                .exec();
+            Err(format!("tests/with-user: {error}").into())
+        }
+    }
+}
+
+fn rounds() -> Result<()> {
+    let python = virtual_environment()?;
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return Err("the benchmark needs a real sshd".into());
+    };
+    let work = work(&sshd)?;
+    let mut candidates = candidates(&work, &python)?;
+    println!(
+        "{HOSTS} hosts, parallelism {PARALLELISM}, login as {}, {ROUNDS} rounds after one to warm up",
+        work.user
+    );
+    measure::in_turn(&mut candidates, ROUNDS)?;
+
+    let [fleet, russh, parallel_ssh, asyncssh] = &candidates;
+    print!("{}", table(fleet, &[russh, parallel_ssh, asyncssh], HOSTS));
+    let figures = serde_json::json!({
+        "cpu_vs_parallel_ssh": rounded(fleet.ratio(parallel_ssh, cpu)),
+        "memory_vs_parallel_ssh": rounded(fleet.ratio(parallel_ssh, peak)),
+        "wall_vs_parallel_ssh": rounded(fleet.ratio(parallel_ssh, wall)),
+        "cpu_vs_asyncssh": rounded(fleet.ratio(asyncssh, cpu)),
+        "cpu_vs_russh": rounded(fleet.ratio(russh, cpu)),
+        "wall_vs_russh": rounded(fleet.ratio(russh, wall)),
+    });
+    println!("{figures}");
+    Ok(())
+}
+
+fn candidates(work: &Work, python: &Path) -> Result<[Candidate; 4]> {
+    let own = std::env::current_exe()?.display().to_string();
+    let python = python.display().to_string();
+    let peer = |file: &str| project("benches/peers").join(file).display().to_string();
+    let candidate = |name, program: [String; 2]| {
+        Candidate::new(name, [&program[..], &work.arguments()].concat())
+    };
+    Ok([
+        candidate("Fleet", [own.clone(), fleet_run::MODE.into()]),
+        candidate("russh loop", [own, russh_loop::MODE.into()]),
+        candidate(
+            "parallel-ssh",
+            [python.clone(), peer("with_parallel_ssh.py")],
+        ),
+        candidate("asyncssh", [python, peer("with_asyncssh.py")]),
+    ])
+}
+
+/// Writes the lists of hosts and of their keys into the server's folder.
+fn work(sshd: &Sshd) -> Result<Work> {
+    let known = std::fs::read_to_string(sshd.known_hosts())?;
+    let (_pattern, key) = known.split_once(' ').ok_or("the server has a host key")?;
+    let addresses = loopback_addresses(HOSTS);
+    let line = |address: &String| format!("[{address}]:{} {key}", sshd.port());
+    let work = Work {
+        port: sshd.port(),
+        user: sshd.user().to_owned(),
+        identity_file: sshd.identity_file(),
+        known_hosts: sshd.folder().join("known_hosts_of_all"),
+        hosts: sshd.folder().join("hosts"),
+        parallelism: PARALLELISM,
+        expected: String::from_utf8(Command::new("uname").arg("-n").output()?.stdout)?
+            .trim_end()
+            .to_owned(),
+    };
+    std::fs::write(
+        &work.known_hosts,
+        addresses.iter().map(line).collect::<String>(),
+    )?;
+    std::fs::write(&work.hosts, addresses.join("\n"))?;
+    Ok(work)
+}
+
+/// The Python of a virtual environment with the peers, made anew when what it should hold has changed.
+fn virtual_environment() -> Result<PathBuf> {
+    let folder = target_folder()?.join("benches/peers");
+    let requirements = project("benches/peers/requirements.txt");
+    let made_from = folder.join("made-from");
+    let wanted = std::fs::read(&requirements)?;
+    let python = folder.join("bin/python");
+    if std::fs::read(&made_from).is_ok_and(|made| made == wanted) {
+        return Ok(python);
+    }
+    println!("making a virtual environment in {}", folder.display());
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder))?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ];
+    run(Command::new(&python).args(pip).arg(&requirements))?;
+    std::fs::write(made_from, wanted)?;
+    Ok(python)
+}
+
+/// The folder above the profile's, in which cargo has put this program.
+fn target_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program
+        .ancestors()
+        .nth(3)
+        .ok_or("cargo puts benchmarks three folders deep")?;
+    Ok(folder.to_owned())
+}
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {status}").into())
+    }
+}

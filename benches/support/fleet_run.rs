@@ -1,0 +1,52 @@
+//! The work with this library, as a user writes it.
+
+use clusterops::prelude::*;
+
+use super::Result;
+use super::work::{COMMAND, Work};
+
+/// The first argument with which a benchmark calls itself to run [`run`].
+pub(crate) const MODE: &str = "fleet";
+
+/// Does the work on two threads, with the defaults of everything but the parallelism.
+pub(crate) fn run(work: &Work) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(all_hosts(work))
+}
+
+async fn all_hosts(work: &Work) -> Result<()> {
+    let target = |(index, address): (usize, String)| Target {
+        port: Some(work.port),
+        user: Some(work.user.clone()),
+        identity_file: Some(work.identity_file.clone()),
+        known_hosts: Some(work.known_hosts.clone()),
+        ..Target::new(format!("host{index}"), address)
+    };
+    let targets: Vec<Target> = work
+        .addresses()?
+        .into_iter()
+        .enumerate()
+        .map(target)
+        .collect();
+    let hosts = targets.len();
+    let fleet = Fleet::new(targets).parallelism(work.parallelism);
+    let plan = Plan::new("bench").stage(Stage::shell("uname", COMMAND));
+    let report = fleet.run(&plan)?.await?;
+
+    let expected = work.expected.as_bytes();
+    let succeeded = report.hosts.iter().filter(|host| {
+        let output = host.stages.first().and_then(|stage| stage.stdout.bytes());
+        host.is_success() && output.is_some_and(|bytes| bytes.trim_ascii_end() == expected)
+    });
+    match succeeded.count() {
+        all if all == hosts => Ok(()),
+        some => Err(format!(
+            "{some} of {hosts} hosts succeeded\n{}",
+            report.gather("uname")
+        )
+        .into()),
+    }
+}

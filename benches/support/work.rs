@@ -1,0 +1,75 @@
+//! The work that every candidate does: `uname -n` on each host, and a look at what it printed.
+
+use std::path::PathBuf;
+
+use super::Result;
+
+/// The command that runs on each host.
+pub(crate) const COMMAND: &str = "uname -n";
+
+/// What a candidate is told, on its command line in this order.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) identity_file: PathBuf,
+    /// One line for each host.
+    pub(crate) known_hosts: PathBuf,
+    /// One address on each line.
+    pub(crate) hosts: PathBuf,
+    pub(crate) parallelism: usize,
+    /// What each host must print.
+    pub(crate) expected: String,
+}
+
+impl Work {
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        vec![
+            self.port.to_string(),
+            self.user.clone(),
+            self.identity_file.display().to_string(),
+            self.known_hosts.display().to_string(),
+            self.hosts.display().to_string(),
+            self.parallelism.to_string(),
+            self.expected.clone(),
+        ]
+    }
+
+    pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self> {
+        let [
+            port,
+            user,
+            identity_file,
+            known_hosts,
+            hosts,
+            parallelism,
+            expected,
+        ] = arguments
+        else {
+            return Err(
+                "the arguments are PORT USER KEY KNOWN_HOSTS HOSTS PARALLELISM EXPECTED".into(),
+            );
+        };
+        Ok(Self {
+            port: port.parse()?,
+            user: user.clone(),
+            identity_file: identity_file.into(),
+            known_hosts: known_hosts.into(),
+            hosts: hosts.into(),
+            parallelism: parallelism.parse()?,
+            expected: expected.clone(),
+        })
+    }
+
+    /// The addresses of the hosts.
+    pub(crate) fn addresses(&self) -> Result<Vec<String>> {
+        let text = std::fs::read_to_string(&self.hosts)?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+}
+
+/// The `count` loopback addresses from 127.1.0.1 on, with neither 0 nor 255 as their last byte.
+pub(crate) fn loopback_addresses(count: usize) -> Vec<String> {
+    let address = |index: usize| format!("127.1.{}.{}", index / 254, index % 254 + 1);
+    (0..count).map(address).collect()
+}

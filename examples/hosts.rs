@@ -1,0 +1,348 @@
+//! Host sets in a terminal, much as ClusterShell's `nodeset` does it.
+//!
+//! ```text
+//! cargo run --example hosts -- expand 'web[01-03]!web02'
+//! cargo run --example hosts -- --inventory fleet.yaml fold '@role:agent!@zone:b'
+//! cargo run --example hosts -- --groups groups.d count @racks:r1
+//! ```
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clusterops::Inventory;
+use clusterops::hostset::{Context, FileGroups, GroupSource, GroupsConf, HostSet};
+
+const USAGE: &str = "\
+Usage: hosts [OPTIONS] expand|fold|count EXPRESSION...
+       hosts [OPTIONS] split PARTS EXPRESSION...
+       hosts [OPTIONS] list [EXPRESSION...]
+
+expand prints names, fold the shortest text, count a number, split one folded set per part;
+list prints the groups that are known, or those that hosts of the expressions are in.
+
+  EXPRESSION         web[01-50],db[1-4/2]  a!b  a&b  a^b  @group  @source:group  @*  web*
+                     several are joined; - reads names and expressions from standard input
+  -i, --inventory F  an inventory of clusterops or Ansible: its hosts, groups, tags and variables
+  -g, --groups PATH  groups of ClusterShell: a groups.conf, a YAML file of groups.d, or a folder of them
+  -S, --separator S  between names or sets (a newline unless set; \\n and \\t are understood)
+  -h, --help         this text
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader has seen enough, as with `| head`.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("hosts: {failure}");
+            ExitCode::from(if matches!(failure, Failure::Usage(_)) {
+                2
+            } else {
+                1
+            })
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    let Some(arguments) = Arguments::read(words)? else {
+        return write(USAGE);
+    };
+    let groups = Groups::load(arguments.groups.as_deref())?;
+    let known = match &arguments.inventory {
+        Some(file) => {
+            let inventory = Inventory::load(file)?;
+            for unread in inventory.unread() {
+                eprintln!("hosts: {unread}");
+            }
+            Known::Inventory(groups.added_to(inventory))
+        }
+        None => Known::Groups(groups),
+    };
+    let mut hosts = HostSet::new();
+    for expression in &arguments.expressions {
+        if expression == "-" {
+            let mut text = String::new();
+            io::stdin()
+                .read_to_string(&mut text)
+                .map_err(Failure::Input)?;
+            for (number, line) in text.lines().enumerate() {
+                for word in line.split_whitespace() {
+                    hosts = hosts | known.parse(word, Some(number + 1))?;
+                }
+            }
+        } else {
+            hosts = hosts | known.parse(expression, None)?;
+        }
+    }
+    let lines: Vec<String> = match arguments.action {
+        Action::Expand => hosts.into_iter().collect(),
+        Action::Fold if hosts.is_empty() => Vec::new(),
+        Action::Fold => vec![hosts.to_string()],
+        Action::Count => vec![hosts.len().to_string()],
+        Action::Split(parts) => hosts.split(parts).iter().map(ToString::to_string).collect(),
+        Action::List if arguments.expressions.is_empty() => known.list(None)?,
+        Action::List => known.list(Some(&hosts))?,
+    };
+    if lines.is_empty() {
+        return Ok(());
+    }
+    write(&(lines.join(&arguments.separator) + "\n"))
+}
+
+fn write(text: &str) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(Failure::Output)
+}
+
+struct Arguments {
+    action: Action,
+    expressions: Vec<String>,
+    inventory: Option<String>,
+    groups: Option<String>,
+    separator: String,
+}
+
+enum Action {
+    Expand,
+    Fold,
+    Count,
+    Split(usize),
+    List,
+}
+
+impl Arguments {
+    /// `None` when help is asked for.
+    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, Failure> {
+        let mut words = Vec::new();
+        let (mut inventory, mut groups, mut separator) = (None, None, "\n".to_owned());
+        while let Some(argument) = arguments.next() {
+            let (name, mut value) = match argument.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+                _ => (argument.as_str(), None),
+            };
+            let mut value = || {
+                let value = value.take().or_else(|| arguments.next());
+                value.ok_or_else(|| Failure::Usage(format!("{name} needs a value")))
+            };
+            match name {
+                "-h" | "--help" => return Ok(None),
+                "-i" | "--inventory" => inventory = Some(value()?),
+                "-g" | "--groups" => groups = Some(value()?),
+                "-S" | "--separator" => {
+                    separator = value()?.replace("\\n", "\n").replace("\\t", "\t")
+                }
+                "--" => words.extend(arguments.by_ref()),
+                _ if argument.len() > 1 && argument.starts_with('-') => {
+                    return Err(Failure::Usage(format!(
+                        "there is no option {argument}; see --help"
+                    )));
+                }
+                _ => words.push(argument),
+            }
+        }
+        let mut words = words.into_iter();
+        let action = match words.next().as_deref() {
+            Some("expand") => Action::Expand,
+            Some("fold") => Action::Fold,
+            Some("count") => Action::Count,
+            Some("list") => Action::List,
+            Some("split") => match words.next().map(|parts| parts.parse()) {
+                Some(Ok(parts)) if parts > 0 => Action::Split(parts),
+                _ => {
+                    return Err(Failure::Usage(
+                        "split needs a number of parts, 1 or more".into(),
+                    ));
+                }
+            },
+            Some(other) => {
+                return Err(Failure::Usage(format!(
+                    "there is no command `{other}`; see --help"
+                )));
+            }
+            None => return Err(Failure::Usage("a command is missing; see --help".into())),
+        };
+        let expressions: Vec<String> = words.collect();
+        if expressions.is_empty() && !matches!(action, Action::List) {
+            return Err(Failure::Usage(
+                "an expression is missing, or - for standard input".into(),
+            ));
+        }
+        Ok(Some(Self {
+            action,
+            expressions,
+            inventory,
+            groups,
+            separator,
+        }))
+    }
+}
+
+/// The sources of groups that were asked for.
+enum Groups {
+    Files(Vec<FileGroups>),
+    Conf(GroupsConf),
+}
+
+impl Groups {
+    fn load(path: Option<&str>) -> Result<Self, Failure> {
+        let Some(path) = path.map(Path::new) else {
+            return Ok(Self::Files(Vec::new()));
+        };
+        let conf = path.join("groups.conf");
+        if conf.is_file() {
+            Ok(Self::Conf(GroupsConf::load(conf)?))
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "conf")
+        {
+            Ok(Self::Conf(GroupsConf::load(path)?))
+        } else {
+            Ok(Self::Files(FileGroups::load(path)?))
+        }
+    }
+
+    fn sources(&self) -> Vec<&dyn GroupSource> {
+        match self {
+            Self::Files(sources) => sources.iter().map(|source| source as _).collect(),
+            Self::Conf(conf) => conf.sources().collect(),
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
+        let default = match self {
+            Self::Files(sources) => sources.first().map(|source| source as &dyn GroupSource),
+            Self::Conf(conf) => conf.default_source(),
+        };
+        let context = self
+            .sources()
+            .into_iter()
+            .fold(Context::new(), Context::source);
+        match default {
+            Some(source) => context.default_source(source),
+            None => context,
+        }
+    }
+
+    fn added_to(self, mut inventory: Inventory) -> Inventory {
+        let sources: Vec<Box<dyn GroupSource>> = match self {
+            Self::Files(sources) => sources
+                .into_iter()
+                .map(|source| Box::new(source) as _)
+                .collect(),
+            Self::Conf(conf) => conf.into_sources(),
+        };
+        sources
+            .into_iter()
+            .for_each(|source| inventory.add_source(source));
+        inventory
+    }
+}
+
+/// What expressions are read against.
+enum Known {
+    Inventory(Inventory),
+    Groups(Groups),
+}
+
+impl Known {
+    fn parse(&self, expression: &str, line: Option<usize>) -> Result<HostSet, Failure> {
+        let hosts = match self {
+            Self::Inventory(inventory) => inventory.resolve(expression),
+            Self::Groups(groups) => groups.context().parse(expression),
+        };
+        hosts.map_err(|error| Failure::Expression {
+            expression: expression.to_owned(),
+            line,
+            error,
+        })
+    }
+
+    /// All groups, or those with some of these hosts, then followed by these.
+    fn list(&self, hosts: Option<&HostSet>) -> Result<Vec<String>, Failure> {
+        let mut lines = Vec::new();
+        let mut add = |group: String, members: &HostSet| match hosts.map(|hosts| hosts & members) {
+            None => lines.push(group),
+            Some(inside) if !inside.is_empty() => lines.push(format!("{group} {inside}")),
+            Some(_) => {}
+        };
+        match self {
+            Self::Inventory(inventory) => {
+                for (group, members) in inventory.groups() {
+                    add(format!("@{group}"), members);
+                }
+            }
+            Self::Groups(groups) => {
+                for source in groups.sources() {
+                    for group in source.list()? {
+                        let members = match hosts {
+                            Some(_) => groups.context().group(source, &group)?,
+                            None => HostSet::new(),
+                        };
+                        add(format!("@{}:{group}", source.name()), &members);
+                    }
+                }
+            }
+        }
+        Ok(lines)
+    }
+}
+
+enum Failure {
+    Usage(String),
+    Input(io::Error),
+    Output(io::Error),
+    Groups(clusterops::core::Error),
+    Expression {
+        expression: String,
+        line: Option<usize>,
+        error: clusterops::core::Error,
+    },
+}
+
+impl From<clusterops::core::Error> for Failure {
+    fn from(error: clusterops::core::Error) -> Self {
+        Self::Groups(error)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Input(error) => write!(f, "standard input cannot be read: {error}"),
+            Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
+            Self::Groups(error) => match std::error::Error::source(error) {
+                Some(source) => write!(f, "{error}: {source}"),
+                None => write!(f, "{error}"),
+            },
+            Self::Expression {
+                expression,
+                line,
+                error,
+            } => {
+                if let Some(line) = line {
+                    write!(f, "standard input, line {line}: ")?;
+                }
+                f.write_str(error.message())?;
+                // A caret under the place, unless the expression would fill the screen.
+                match error.place().and_then(|place| place.column) {
+                    Some(column) if expression.chars().count() <= 200 => {
+                        write!(f, "\n  {expression}\n  {:>column$}", '^')
+                    }
+                    Some(column) => write!(f, " (column {column})"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}

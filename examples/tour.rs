@@ -1,0 +1,287 @@
+//! A tour: a plan runs over sixty hosts, some of which are broken; they are repaired, and only they are run again.
+//!
+//!     cargo run --release --example tour
+//!     cargo run --release --example tour -- --report report.json
+//!     cargo run --release --example tour -- --inventory fleet.yaml --hosts '@role:web!web07'
+//!
+//! With `--inventory` the same plan runs on real hosts. It writes under /tmp on them, and removes what it wrote.
+
+mod tour {
+    pub(crate) mod arguments;
+    pub(crate) mod box_of_hosts;
+    pub(crate) mod progress;
+}
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clusterops::plan::RollbackWhen;
+use clusterops::prelude::*;
+use clusterops::report::{Ending, HostReport};
+use clusterops::ssh::ErrorKind;
+
+use tour::arguments::{Arguments, HELP};
+use tour::box_of_hosts::BoxOfHosts;
+use tour::progress::Progress;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    let arguments = match Arguments::parse(words) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("tour: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    match run_tour(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("tour: {}", with_causes(&*error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Says whether every host ended well.
+async fn run_tour(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let started = Instant::now();
+    let file = arguments
+        .inventory
+        .clone()
+        .unwrap_or_else(|| example_file("fleet.yaml"));
+    let inventory = Inventory::load(file)?;
+    for unread in inventory.unread() {
+        eprintln!("tour: {unread}");
+    }
+    let mut targets = inventory
+        .select(&arguments.hosts)
+        .map_err(|error| format!("--hosts '{}': {error}", arguments.hosts))?;
+    let simulated = match arguments.inventory {
+        Some(_) => None,
+        None => {
+            let simulated = BoxOfHosts::start(inventory.hosts()).await?;
+            println!("{simulated}\n");
+            targets = simulated.reach(targets);
+            Some(simulated)
+        }
+    };
+    if let Some(path) = &arguments.report {
+        // Before anything is done on any host.
+        std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|error| {
+                format!(
+                    "the report cannot be written to {}: {error}",
+                    path.display()
+                )
+            })?;
+    }
+    let folder = format!("/tmp/clusterops-tour-{:08x}", fastrand::u32(..));
+    for target in &mut targets {
+        // Several names may stand for one machine, so that each has a folder of its own.
+        let name: String = target
+            .name
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '_' })
+            .collect();
+        target
+            .variables
+            .insert("folder", format!("{folder}-{name}"));
+    }
+
+    let plan = plan(simulated.is_some());
+    let session = match &simulated {
+        Some(_) => SessionOptions::default()
+            .agent(false)
+            .handshake_deadline(Duration::from_secs(1)),
+        None => SessionOptions::default(),
+    };
+    let fleet = Fleet::new(targets)
+        .parallelism(arguments.parallelism)
+        .session(session)
+        .connect_retries(
+            ConnectRetries::default()
+                .attempts(3)
+                .first_pause(Duration::from_millis(200)),
+        );
+
+    let hosts = fleet.targets().len();
+    let mut report = watch(fleet.run(&plan)?, &plan, hosts).await?;
+    tell(&report);
+
+    if let Some(simulated) = &simulated
+        && report.ending == Ending::Completed
+        && !report.is_success()
+    {
+        println!(
+            "\nThe operator repairs {}; only these hosts are run again.\n",
+            report.failed()
+        );
+        simulated.repair(&report.failed());
+        report = watch(fleet.retry(&plan, &report)?, &plan, hosts).await?;
+        tell(&report);
+    }
+    if let Some(path) = &arguments.report {
+        let json = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, json).map_err(|error| {
+            format!(
+                "the report cannot be written to {}: {error}",
+                path.display()
+            )
+        })?;
+        println!("\nThe report is in {}.", path.display());
+    }
+    println!("\n{:.1} s in all.", started.elapsed().as_secs_f64());
+    Ok(report.is_success())
+}
+
+/// Shows a run until its end. Ctrl-C aborts it, so that what was begun is rolled back; a second one ends the tour.
+async fn watch(mut run: Run, plan: &Plan, hosts: usize) -> Result<Report, Box<dyn Error>> {
+    let control = run.control();
+    let interrupted = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("tour: aborted; hosts are left as they were (Ctrl-C again to stop at once)");
+            control.abort();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+    Progress::new(plan, hosts).show(run.events()).await;
+    let report = run.await;
+    interrupted.abort();
+    Ok(report?)
+}
+
+/// Preflight, deploy, postflight and uninstall. A host that fails is left without a trace, too.
+fn plan(is_simulated: bool) -> Plan {
+    let patience = Duration::from_secs(if is_simulated { 1 } else { 60 });
+    Plan::new("tour of app 1.4")
+        .rollback_when(RollbackWhen::FailedOrAborted)
+        .stage(
+            Stage::command("preflight", ["test", "-d", "/tmp"])
+                .deadline(patience)
+                .barrier(),
+        )
+        .stage(
+            Stage::command("prepare", ["mkdir", "-m", "700", "{{folder}}"])
+                .deadline(patience)
+                .rollback(Step::command(["rm", "-rf", "{{folder}}"])),
+        )
+        .stage(
+            Stage::upload("upload", example_file("app.conf"), "{{folder}}/app.conf")
+                .deadline(patience)
+                .mode(0o640),
+        )
+        .stage(
+            Stage::script("deploy", example_file("deploy.sh"))
+                .arguments(["1.4"])
+                .env("FOLDER", "{{folder}}")
+                .deadline(patience),
+        )
+        .stage(
+            Stage::command("postflight", ["test", "-f", "{{folder}}/app.conf.active"])
+                .deadline(patience)
+                .barrier(),
+        )
+        .stage(Stage::command("uninstall", ["rm", "-rf", "{{folder}}"]).deadline(patience))
+}
+
+/// The outcomes, and for every kind of failure what to do.
+fn tell(report: &Report) {
+    println!("\n{report}");
+    for host in report.hosts.iter().filter(|host| !host.is_success()) {
+        println!("    {}", line(host));
+    }
+    let said = folded(report);
+    if !said.is_empty() {
+        println!("\nWhat the hosts said in `deploy`:\n{said}");
+    }
+}
+
+/// Why a host stopped and what its operator can do, on one line.
+fn line(host: &HostReport) -> String {
+    let Some(failure) = &host.failure else {
+        return host.name.clone();
+    };
+    let advice = match failure.kind {
+        ErrorKind::Unreachable => {
+            "check the address in the inventory and the way to it, or leave the host out of --hosts"
+        }
+        ErrorKind::Refused => {
+            "start sshd there, check the port in the inventory, or leave the host out of --hosts"
+        }
+        ErrorKind::HostKey => "check the key before you trust it",
+        ErrorKind::Authentication => {
+            "give the right key: identity_file in the inventory, or ssh-add"
+        }
+        ErrorKind::Timeout | ErrorKind::Disconnected => {
+            "look whether the host is overloaded, then run it again"
+        }
+        ErrorKind::Command | ErrorKind::Transfer => {
+            "log in and mend what it says, then run it again"
+        }
+        _ => "mend what it says, then run it again",
+    };
+    format!("{}: {failure} -> {advice}", host.name)
+}
+
+/// The folder differs from host to host; without it, equal answers fold.
+fn folded(report: &Report) -> String {
+    let mut answers: std::collections::BTreeMap<String, HostSet> =
+        std::collections::BTreeMap::new();
+    let deploy = report.stages.iter().position(|stage| stage == "deploy");
+    let has_begun = |host: &&HostReport| deploy.is_some_and(|deploy| host.stages.len() > deploy);
+    let begun = report
+        .hosts
+        .iter()
+        .filter(has_begun)
+        .map(|host| host.name.as_str())
+        .collect();
+    for answer in report
+        .gather("deploy")
+        .into_iter()
+        .filter(|answer| answer.hosts.is_subset(&begun))
+    {
+        let text = answer
+            .text
+            .split(" in /tmp/")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        answers.entry(text).or_default().extend(answer.hosts.iter());
+    }
+    let lines: Vec<String> = answers
+        .into_iter()
+        .map(|(text, hosts)| format!("    {hosts}: {text}"))
+        .collect();
+    lines.join("\n")
+}
+
+fn example_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples/tour")
+        .join(name)
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
