@@ -388,3 +388,71 @@ async fn an_end_is_confirmed_only_by_a_look_that_works() {
             .is_success()
     );
 }
+
+/// Where a part of a test in a process of its own finds its target.
+const TARGET_VARIABLE: &str = "CLUSTEROPS_TEST_TARGET";
+
+#[test]
+fn the_agent_is_asked_for_keys() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let socket = sshd.folder().join("agent");
+    let agent = std::process::Command::new("ssh-agent")
+        .args(["-D", "-a"])
+        .arg(&socket)
+        .stdout(std::process::Stdio::null())
+        .spawn();
+    let mut agent = agent.expect("the OpenSSH client is installed");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !socket.exists() {
+        assert!(Instant::now() < deadline, "the agent did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut target = sshd.target("web1", "127.0.0.1");
+    let key = target.identity_file.take().expect("the fixture's key");
+    let with_agent = |program: &mut std::process::Command| {
+        program
+            .env("SSH_AUTH_SOCK", &socket)
+            .env("HOME", sshd.folder())
+            .output()
+            .expect("it starts")
+    };
+    // The agent's socket and the home folder are the process's, so the client is a process of its own.
+    let connect = || {
+        let mut part = std::process::Command::new(std::env::current_exe().expect("this program"));
+        part.args(["--ignored", "--exact", "part_that_has_an_agent"]);
+        part.env(
+            TARGET_VARIABLE,
+            serde_json::to_string(&target).expect("plain data"),
+        );
+        with_agent(&mut part)
+    };
+    let empty = connect();
+    let added = with_agent(std::process::Command::new("ssh-add").arg(&key));
+    let full = connect();
+    agent.kill().expect("our own process");
+    agent.wait().expect("our own process");
+    assert!(added.status.success(), "{added:?}");
+    let said = String::from_utf8_lossy(&empty.stdout);
+    assert!(
+        !empty.status.success() && said.contains("nothing, for there is no key"),
+        "{said}"
+    );
+    assert!(
+        full.status.success(),
+        "{}",
+        String::from_utf8_lossy(&full.stdout)
+    );
+}
+
+#[tokio::test]
+#[ignore = "a part of the_agent_is_asked_for_keys, which starts it"]
+async fn part_that_has_an_agent() {
+    let target = std::env::var(TARGET_VARIABLE).expect("started as a part");
+    let target: Target = serde_json::from_str(&target).expect("a target");
+    match Session::connect(&target, &SessionOptions::default()).await {
+        Ok(session) => session.close().await,
+        Err(error) => panic!("{error}"),
+    }
+}
