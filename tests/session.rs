@@ -378,15 +378,13 @@ async fn an_end_is_confirmed_only_by_a_look_that_works() {
     let group = process.process_group().expect("it runs");
     let end = process.terminate(&session, Duration::from_secs(2)).await;
     assert_eq!(end, Termination::Confirmed);
-    let left = Command::new(["/bin/kill", "-0", &format!("-{group}")]);
-    assert!(
-        !session
-            .output(&left)
-            .await
-            .expect("it runs")
-            .exit
-            .is_success()
-    );
+    // A zombie that nobody has reaped yet is no process that runs.
+    let look = format!("/bin/grep -s -l -e ') [^ZX] [0-9]* {group} ' /proc/[0-9]*/stat; true");
+    let left = session
+        .output(&Command::shell(look))
+        .await
+        .expect("it runs");
+    assert_eq!(left.stdout.to_string(), "");
 }
 
 /// Where a part of a test in a process of its own finds its target.
