@@ -27,16 +27,8 @@ const ROUNDS: usize = 5;
 const ROUNDS_MODE: &str = "rounds";
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.split_first() {
-        Some((mode, rest)) if mode == measure::MODE => measure::in_own_process(rest),
-        Some((mode, rest)) if mode == russh_loop::MODE => {
-            russh_loop::run(&Work::from_arguments(rest)?)
-        }
-        Some((mode, rest)) if mode == fleet_run::MODE => {
-            fleet_run::run(&Work::from_arguments(rest)?)
-        }
-        Some((mode, _)) if mode == ROUNDS_MODE => rounds(),
+    bench::dispatch(|mode, _| match mode {
+        Some(ROUNDS_MODE) => rounds(),
         _ => {
             let error = Command::new(project("tests/with-user"))
                 .arg(std::env::current_exe()?)
@@ -44,7 +36,7 @@ fn main() -> Result<()> {
                 .exec();
             Err(format!("tests/with-user: {error}").into())
         }
-    }
+    })
 }
 
 fn rounds() -> Result<()> {

@@ -68,21 +68,13 @@ fn run() -> Result<(), Failure> {
     let mut hosts = HostSet::new();
     for expression in &arguments.expressions {
         if expression == "-" {
-            let mut text = String::new();
-            io::stdin()
-                .read_to_string(&mut text)
-                .map_err(Failure::Input)?;
-            for (number, line) in text.lines().enumerate() {
-                for word in line.split_whitespace() {
-                    hosts = hosts | known.parse(word, Some(number + 1))?;
-                }
-            }
+            hosts = hosts | from_input(&known)?;
         } else {
             hosts = hosts | known.parse(expression, None)?;
         }
     }
     let lines: Vec<String> = match arguments.action {
-        Action::Expand => hosts.into_iter().collect(),
+        Action::Expand => hosts.into_iter().map(as_expression).collect(),
         Action::Fold if hosts.is_empty() => Vec::new(),
         Action::Fold => vec![hosts.to_string()],
         Action::Count => vec![hosts.len().to_string()],
@@ -94,6 +86,51 @@ fn run() -> Result<(), Failure> {
         return Ok(());
     }
     write(&(lines.join(&arguments.separator) + "\n"))
+}
+
+/// The hosts of all words on standard input.
+fn from_input(known: &Known) -> Result<HostSet, Failure> {
+    let mut text = String::new();
+    io::stdin()
+        .read_to_string(&mut text)
+        .map_err(Failure::Input)?;
+    // Some editors put a byte order mark at the start.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut names = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        for word in words(line) {
+            names.extend(known.parse(word, Some(number + 1))?);
+        }
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// The words of a line: white space in quotes and brackets does not end one.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped, mut bracketed) = (false, false, false);
+    line.split(move |c: char| {
+        let ends = c.is_whitespace() && !quoted && !bracketed;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quoted,
+            '"' => quoted = !quoted,
+            '[' | ']' if !quoted => bracketed = c == '[',
+            _ => {}
+        }
+        ends
+    })
+    .filter(|word| !word.is_empty())
+}
+
+/// A name, in quotes where the syntax would read it as something else.
+fn as_expression(name: String) -> String {
+    match name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    {
+        true => name,
+        false => HostSet::from_iter([name]).to_string(),
+    }
 }
 
 fn write(text: &str) -> Result<(), Failure> {
@@ -207,7 +244,11 @@ impl Groups {
         {
             Ok(Self::Conf(GroupsConf::load(path)?))
         } else {
-            Ok(Self::Files(FileGroups::load(path)?))
+            let sources = FileGroups::load(path)?;
+            if sources.is_empty() {
+                return Err(Failure::NoGroups(path.display().to_string()));
+            }
+            Ok(Self::Files(sources))
         }
     }
 
@@ -275,22 +316,26 @@ impl Known {
             Some(inside) if !inside.is_empty() => lines.push(format!("{group} {inside}")),
             Some(_) => {}
         };
-        match self {
+        let (sources, context): (Vec<_>, _) = match self {
             Self::Inventory(inventory) => {
                 for (group, members) in inventory.groups() {
                     add(format!("@{group}"), members);
                 }
+                let context = Context::new()
+                    .known(inventory.hosts())
+                    .default_source(inventory);
+                let context = inventory.sources().fold(context, Context::source);
+                (inventory.sources().collect(), context)
             }
-            Self::Groups(groups) => {
-                for source in groups.sources() {
-                    for group in source.list()? {
-                        let members = match hosts {
-                            Some(_) => groups.context().group(source, &group)?,
-                            None => HostSet::new(),
-                        };
-                        add(format!("@{}:{group}", source.name()), &members);
-                    }
-                }
+            Self::Groups(groups) => (groups.sources(), groups.context()),
+        };
+        for source in sources {
+            for group in source.list()? {
+                let members = match hosts {
+                    Some(_) => context.group(source, &group)?,
+                    None => HostSet::new(),
+                };
+                add(format!("@{}:{group}", source.name()), &members);
             }
         }
         Ok(lines)
@@ -302,6 +347,7 @@ enum Failure {
     Input(io::Error),
     Output(io::Error),
     Groups(clusterops::core::Error),
+    NoGroups(String),
     Expression {
         expression: String,
         line: Option<usize>,
@@ -325,6 +371,12 @@ impl std::fmt::Display for Failure {
                 Some(source) => write!(f, "{error}: {source}"),
                 None => write!(f, "{error}"),
             },
+            Self::NoGroups(path) => {
+                write!(
+                    f,
+                    "{path}: there are no groups, neither a groups.conf nor a *.yaml with some"
+                )
+            }
             Self::Expression {
                 expression,
                 line,
@@ -334,9 +386,12 @@ impl std::fmt::Display for Failure {
                     write!(f, "standard input, line {line}: ")?;
                 }
                 f.write_str(error.message())?;
-                // A caret under the place, unless the expression would fill the screen.
+                // A caret under the place, unless the expression would fill the screen or change it.
                 match error.place().and_then(|place| place.column) {
-                    Some(column) if expression.chars().count() <= 200 => {
+                    Some(column)
+                        if expression.chars().count() <= 200
+                            && !expression.contains(char::is_control) =>
+                    {
                         write!(f, "\n  {expression}\n  {:>column$}", '^')
                     }
                     Some(column) => write!(f, " (column {column})"),

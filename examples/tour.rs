@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clusterops::config::Config;
 use clusterops::plan::RollbackWhen;
 use clusterops::prelude::*;
 use clusterops::report::{Ending, HostReport};
@@ -103,7 +104,9 @@ async fn run_tour(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 
     let plan = plan(simulated.is_some());
     let session = match &simulated {
+        // What simulated hosts are like is no matter of the user's configuration.
         Some(_) => SessionOptions::default()
+            .config(Config::none()?)
             .agent(false)
             .handshake_deadline(Duration::from_secs(1)),
         None => SessionOptions::default(),

@@ -12,7 +12,7 @@
 //! | watch it and steer it | [`Events`], [`Control`] |
 //! | know what happened | [`Report`] |
 //! | talk to one host | [`Session`] |
-//! | test your automation without hosts | [`sim`] |
+//! | test your automation without hosts | the module `sim`, with the feature of that name |
 //!
 //! The parts are there whole as [`core`] and [`ssh`], each with its own error type;
 //! [`Error`] is for what needs more than one of them.
@@ -24,8 +24,8 @@ pub mod prelude;
 
 #[doc(inline)]
 pub use clusterops_core::{
-    self as core, Target, Variables, hostset, hostset::HostSet, inventory, inventory::Inventory,
-    secrecy,
+    self as core, JumpHost, JumpHosts, Target, Variables, hostset, hostset::HostSet, inventory,
+    inventory::Inventory, secrecy,
 };
 #[cfg(feature = "sim")]
 #[doc(inline)]
@@ -33,10 +33,11 @@ pub use clusterops_ssh::sim;
 #[cfg(feature = "ssh")]
 #[doc(inline)]
 pub use clusterops_ssh::{
-    self as ssh, Command, ConnectRetries, Control, Credentials, Event, Events, Exit, Fleet,
-    HostKeys, HostState, OutputStream, Plan, Purpose, Report, Run, RunState, Session,
-    SessionOptions, Stage, Step, Termination, event, fleet, known_hosts, plan, report, run,
-    session,
+    self as ssh, Bandwidth, Command, ConnectRetries, Connector, Control, Credentials, Event,
+    Events, Exit, Files, Fleet, HostKeyChecking, HostState, OutputStream, Plan, Progress, Purpose,
+    RemoteStream, Report, Rollout, Run, RunState, Session, SessionOptions, Stage, Step,
+    Termination, TransferOptions, Transferred, config, event, fleet, known_hosts, plan, report,
+    rollout, run, session, transfer,
 };
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "ssh")]

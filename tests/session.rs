@@ -9,7 +9,9 @@ mod support;
 use support::{Sshd, SshdOptions};
 
 fn options() -> SessionOptions {
-    SessionOptions::default().agent(false)
+    SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
+        .agent(false)
 }
 
 async fn connect(sshd: &Sshd) -> Session {
@@ -449,7 +451,13 @@ fn the_agent_is_asked_for_keys() {
 async fn part_that_has_an_agent() {
     let target = std::env::var(TARGET_VARIABLE).expect("started as a part");
     let target: Target = serde_json::from_str(&target).expect("a target");
-    match Session::connect(&target, &SessionOptions::default()).await {
+    match Session::connect(
+        &target,
+        &SessionOptions::default()
+            .config(clusterops::config::Config::none().expect("there is a user")),
+    )
+    .await
+    {
         Ok(session) => session.close().await,
         Err(error) => panic!("{error}"),
     }

@@ -5,32 +5,12 @@ use clusterops::prelude::*;
 use super::Result;
 use super::work::{COMMAND, Work};
 
-/// The first argument with which a benchmark calls itself to run [`run`].
+/// The first argument with which a benchmark calls itself to do this.
 pub(crate) const MODE: &str = "fleet";
 
-/// Does the work on two threads, with the defaults of everything but the parallelism.
-pub(crate) fn run(work: &Work) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(all_hosts(work))
-}
-
-async fn all_hosts(work: &Work) -> Result<()> {
-    let target = |(index, address): (usize, String)| Target {
-        port: Some(work.port),
-        user: Some(work.user.clone()),
-        identity_file: Some(work.identity_file.clone()),
-        known_hosts: Some(work.known_hosts.clone()),
-        ..Target::new(format!("host{index}"), address)
-    };
-    let targets: Vec<Target> = work
-        .addresses()?
-        .into_iter()
-        .enumerate()
-        .map(target)
-        .collect();
+/// Does the work with the defaults of everything but the parallelism.
+pub(crate) async fn all_hosts(work: &Work) -> Result<()> {
+    let targets = work.targets()?;
     let hosts = targets.len();
     let fleet = Fleet::new(targets).parallelism(work.parallelism);
     let plan = Plan::new("bench").stage(Stage::shell("uname", COMMAND));

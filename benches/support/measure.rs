@@ -42,7 +42,7 @@ pub(crate) fn in_turn(candidates: &mut [Candidate], rounds: usize) -> Result<()>
 ///
 /// The kernel adds up the costs of all children a process has had, so each candidate has a parent of its own: this
 /// program again.
-fn measure(candidate: &[String]) -> Result<Cost> {
+pub(crate) fn measure(candidate: &[String]) -> Result<Cost> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg(MODE)

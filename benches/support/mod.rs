@@ -5,7 +5,43 @@ pub(crate) mod figures;
 pub(crate) mod fleet_run;
 pub(crate) mod measure;
 pub(crate) mod russh_loop;
+pub(crate) mod simulator;
 pub(crate) mod work;
 
 /// Benchmarks end with the first thing that goes wrong.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Does what the command line asks for: one of the parts that every benchmark has, each in a process of its own, or else
+/// what is the benchmark's own, which is told the first argument and the others.
+pub(crate) fn dispatch(own: impl FnOnce(Option<&str>, &[String]) -> Result<()>) -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((mode, rest)) = arguments.split_first() else {
+        return own(None, &[]);
+    };
+    match mode.as_str() {
+        measure::MODE => measure::in_own_process(rest),
+        russh_loop::MODE => {
+            let work = work::Work::from_arguments(rest)?;
+            on_two_threads()?.block_on(russh_loop::all_hosts(&work))
+        }
+        fleet_run::MODE => {
+            let work = work::Work::from_arguments(rest)?;
+            on_two_threads()?.block_on(fleet_run::all_hosts(&work))
+        }
+        other => own(Some(other), rest),
+    }
+}
+
+/// The runtime of every part, whatever the machine has.
+pub(crate) fn on_two_threads() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(2).enable_all().build()?)
+}
+
+/// Lets this process open as many files as its user may, for thousands of connections.
+pub(crate) fn raise_descriptor_limit() -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}

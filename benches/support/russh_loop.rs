@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use russh::client::{self, Handler};
+use russh::client::{self, Handle, Handler};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Disconnect};
 use tokio::task::JoinSet;
@@ -10,34 +10,13 @@ use tokio::task::JoinSet;
 use super::Result;
 use super::work::{COMMAND, Work};
 
-/// The first argument with which a benchmark calls itself to run [`run`].
+/// The first argument with which a benchmark calls itself to do this.
 pub(crate) const MODE: &str = "russh";
 
-/// Does the work on two threads; the key is read once, and each connection checks the host key against the one that
-/// the first line of the known hosts file holds.
-pub(crate) fn run(work: &Work) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(all_hosts(work))
-}
-
-async fn all_hosts(work: &Work) -> Result<()> {
-    let known_hosts = std::fs::read_to_string(&work.known_hosts)?;
-    let host_key = known_hosts
-        .split_whitespace()
-        .nth(2)
-        .ok_or("the known hosts file holds no key")?;
-    let shared = Arc::new(Shared {
-        config: Arc::new(client::Config {
-            nodelay: true,
-            ..client::Config::default()
-        }),
-        identity: Arc::new(russh::keys::load_secret_key(&work.identity_file, None)?),
-        host_key: russh::keys::parse_public_key_base64(host_key)?,
-        work: work.clone(),
-    });
+/// Does the work; the key is read once, and each connection checks the host key against the one that the first line of
+/// the known hosts file holds.
+pub(crate) async fn all_hosts(work: &Work) -> Result<()> {
+    let shared = Arc::new(Shared::new(work)?);
     let mut hosts = JoinSet::new();
     for address in work.addresses()? {
         // A finished task keeps its memory until it is joined.
@@ -60,15 +39,44 @@ async fn all_hosts(work: &Work) -> Result<()> {
     Ok(())
 }
 
-struct Shared {
+/// What all connections have in common.
+pub(crate) struct Shared {
     config: Arc<client::Config>,
     identity: Arc<PrivateKey>,
     host_key: PublicKey,
     work: Work,
 }
 
+impl Shared {
+    pub(crate) fn new(work: &Work) -> Result<Self> {
+        let known_hosts = std::fs::read_to_string(&work.known_hosts)?;
+        let host_key = known_hosts
+            .split_whitespace()
+            .nth(2)
+            .ok_or("the known hosts file holds no key")?;
+        Ok(Self {
+            config: Arc::new(client::Config {
+                nodelay: true,
+                ..client::Config::default()
+            }),
+            identity: Arc::new(russh::keys::load_secret_key(&work.identity_file, None)?),
+            host_key: russh::keys::parse_public_key_base64(host_key)?,
+            work: work.clone(),
+        })
+    }
+}
+
 /// The command's output without the white space at its end, and its exit status.
 async fn one_host(shared: &Shared, address: &str) -> Result<(Vec<u8>, Option<u32>)> {
+    let session = log_in(shared, address).await?;
+    let answer = command(&session).await?;
+    session
+        .disconnect(Disconnect::ByApplication, "", "")
+        .await?;
+    Ok(answer)
+}
+
+pub(crate) async fn log_in(shared: &Shared, address: &str) -> Result<Handle<KnownKey>> {
     let handler = KnownKey {
         key: shared.host_key.clone(),
     };
@@ -86,6 +94,10 @@ async fn one_host(shared: &Shared, address: &str) -> Result<(Vec<u8>, Option<u32
     {
         return Err("the key was refused".into());
     }
+    Ok(session)
+}
+
+async fn command(session: &Handle<KnownKey>) -> Result<(Vec<u8>, Option<u32>)> {
     let mut channel = session.channel_open_session().await?;
     channel.exec(true, COMMAND).await?;
     let (mut output, mut status) = (Vec::new(), None);
@@ -96,14 +108,11 @@ async fn one_host(shared: &Shared, address: &str) -> Result<(Vec<u8>, Option<u32
             _ => {}
         }
     }
-    session
-        .disconnect(Disconnect::ByApplication, "", "")
-        .await?;
     output.truncate(output.trim_ascii_end().len());
     Ok((output, status))
 }
 
-struct KnownKey {
+pub(crate) struct KnownKey {
     key: PublicKey,
 }
 

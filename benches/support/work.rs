@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clusterops::Target;
+
 use super::Result;
 
 /// The command that runs on each host.
@@ -59,6 +61,19 @@ impl Work {
             parallelism: parallelism.parse()?,
             expected: expected.clone(),
         })
+    }
+
+    /// The hosts as targets, `host0` and the following.
+    pub(crate) fn targets(&self) -> Result<Vec<Target>> {
+        let target = |(index, address): (usize, String)| Target {
+            port: Some(self.port),
+            user: Some(self.user.clone()),
+            identity_file: Some(self.identity_file.clone()),
+            known_hosts: Some(self.known_hosts.clone()),
+            ..Target::new(format!("host{index}"), address)
+        };
+        let addresses = self.addresses()?;
+        Ok(addresses.into_iter().enumerate().map(target).collect())
     }
 
     /// The addresses of the hosts.

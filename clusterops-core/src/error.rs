@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::Printable;
+use crate::text::printable;
+
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -21,7 +24,7 @@ pub enum ErrorKind {
     Ambiguous,
     /// An inventory that reads as text but contradicts itself: a host twice, a wrong type, a misspelt field.
     Inventory,
-    /// A group source (a file, an external command) that did not answer.
+    /// A group source (a file, an external command) that did not answer, or not what it should.
     GroupSource,
     /// A file that could not be read.
     Io,
@@ -40,6 +43,17 @@ pub struct Place {
     pub column: Option<usize>,
 }
 
+impl Place {
+    /// A whole file, or what the text was called by its caller.
+    pub(crate) fn in_file(file: impl Into<String>) -> Self {
+        Self {
+            file: Some(file.into()),
+            line: None,
+            column: None,
+        }
+    }
+}
+
 /// The error of this crate: a [kind](Error::kind), a sentence, and the [place](Error::place) it is about.
 ///
 /// ```
@@ -49,26 +63,38 @@ pub struct Place {
 /// assert_eq!(error.kind(), ErrorKind::Syntax);
 /// assert_eq!(error.place().unwrap().column, Some(4));
 /// ```
+#[derive(Debug)]
 pub struct Error(Box<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     place: Option<Place>,
+    retryable: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// Makes an error, for implementations of [`GroupSource`](crate::hostset::GroupSource) outside this crate.
     ///
-    /// `message` is one sentence that says what is wrong and what to do, without the place and without the source.
+    /// `message` is one sentence that says what is wrong and what to do, without the place and without the source; what
+    /// would act on a terminal is escaped in it.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: printable(message.into()),
             place: None,
+            retryable: false,
             source: None,
         }))
+    }
+
+    /// Says that the same call can succeed later without a change, as when a program took too long to answer.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.0.retryable = true;
+        self
     }
 
     /// Adds the place that the error is about, unless it has one already.
@@ -97,7 +123,7 @@ impl Error {
 
     /// Says the same of a larger whole: `message` gets this error, and the new sentence has no place yet.
     pub(crate) fn within(mut self, message: impl FnOnce(&Self) -> String) -> Self {
-        self.0.message = message(&self);
+        self.0.message = printable(message(&self));
         self.0.place = None;
         self
     }
@@ -117,19 +143,20 @@ impl Error {
         &self.0.message
     }
 
-    /// Whether the same call can succeed later without a change: only a group source that did not answer.
+    /// Whether the same call can succeed later without a change: a group source that did not answer in time.
     pub fn is_retryable(&self) -> bool {
-        self.0.kind == ErrorKind::GroupSource
+        self.0.retryable
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, self.line, self.column) {
+        let file = self.file.as_deref().map(Printable);
+        match (file, self.line, self.column) {
             (Some(file), Some(line), Some(column)) => write!(f, "{file}:{line}:{column}"),
             (Some(file), Some(line), None) => write!(f, "{file}:{line}"),
             (Some(file), None, Some(column)) => write!(f, "{file}: column {column}"),
-            (Some(file), None, None) => f.write_str(file),
+            (Some(file), None, None) => write!(f, "{file}"),
             (None, Some(line), Some(column)) => write!(f, "line {line}, column {column}"),
             (None, Some(line), None) => write!(f, "line {line}"),
             (None, None, Some(column)) => write!(f, "column {column}"),
@@ -144,17 +171,6 @@ impl fmt::Display for Error {
             write!(f, "{place}: ")?;
         }
         f.write_str(&self.0.message)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("place", &self.0.place)
-            .field("source", &self.0.source)
-            .finish()
     }
 }
 

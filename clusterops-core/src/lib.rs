@@ -1,16 +1,28 @@
-//! The vocabulary of clusterops: [host sets](hostset), [inventories](inventory) and [targets](Target).
+#![doc = include_str!("../README.md")]
 //!
-//! This crate parses what it is handed. It opens no sockets, needs no runtime, and reads files only with the feature
-//! `fs`, which adds the loaders.
+//! # What is in it
+//!
+//! - [`hostset`]: sets of host names as an algebra, and groups from wherever they come.
+//! - [`inventory`]: the hosts of a fleet, with their fields, variables, tags and groups.
+//! - [`Target`]: one machine to reach, which both lead to.
 
+mod destination;
 mod error;
+#[cfg(feature = "fs")]
+mod files;
+mod jump;
 mod nearest;
 mod target;
+mod text;
 mod variables;
+mod yaml;
 
 pub use error::{Error, ErrorKind, Place, Result};
+pub use jump::{JumpHost, JumpHosts};
+pub use nearest::did_you_mean;
 pub use secrecy;
 pub use target::Target;
+pub use text::Printable;
 pub use variables::Variables;
 
 pub mod hostset;

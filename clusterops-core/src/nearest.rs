@@ -17,11 +17,15 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// `; did you mean X?`, or nothing.
-pub(crate) fn did_you_mean<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> String {
+/// The end of an error about a name that nobody knows: `; did you mean X?`, or nothing when no candidate is near.
+///
+/// ```
+/// use clusterops_core::did_you_mean;
+///
+/// assert_eq!(did_you_mean("prot", ["host", "port"]), "; did you mean `port`?");
+/// assert_eq!(did_you_mean("database", ["host", "port"]), "");
+/// ```
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(name, candidates) {
         Some(candidate) => format!("; did you mean `{candidate}`?"),
         None => String::new(),

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Place, Result, Variables};
+use crate::destination::Destination;
+use crate::{Error, JumpHosts, Result, Variables};
 
 /// One machine to reach: its name, how to get there, and the facts that plans and selections may use.
 ///
@@ -42,9 +43,9 @@ pub struct Target {
     /// The known hosts file to check the host key against; `~/` as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<PathBuf>,
-    /// The jump hosts on the way, as in `ssh -J`.
+    /// The jump hosts on the way, as in `ssh -J`; an empty list says that there are none, whatever else says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jump: Option<String>,
+    pub jump: Option<JumpHosts>,
     /// The tags that `@tag:name` selects by.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tags: BTreeSet<String>,
@@ -92,71 +93,11 @@ impl FromStr for Target {
 
     /// Reads `[user@]host[:port]`; an IPv6 address with a port stands in brackets, without a port it may stand bare.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |column: usize, message: String| {
-            let place = Place {
-                file: None,
-                line: None,
-                column: Some(column),
-            };
-            Err(Error::new(ErrorKind::Syntax, format!("target `{text}`: {message}")).at(place))
-        };
-        if let Some(at) = text
-            .chars()
-            .position(|c| c.is_whitespace() || c.is_control())
-        {
-            return wrong(at + 1, "a target has no white space".into());
-        }
-        // A user name may hold `@` (Kerberos principals); a host name may not.
-        let (user, rest) = match text.rsplit_once('@') {
-            Some(("", _)) => return wrong(1, "the user before `@` is empty".into()),
-            Some((user, rest)) => (Some(user), rest),
-            None => (None, text),
-        };
-        let column = |of: &str| text[..text.len() - of.len()].chars().count() + 1;
-        let (address, port) = if let Some(inner) = rest.strip_prefix('[') {
-            let Some((address, after)) = inner.split_once(']') else {
-                return wrong(column(rest), "the bracket is not closed".into());
-            };
-            match after.strip_prefix(':') {
-                Some(port) => (address, Some(port)),
-                None if after.is_empty() => (address, None),
-                None => return wrong(column(after), "only `:port` may follow the bracket".into()),
-            }
-        } else {
-            match rest.split_once(':') {
-                // Two colons and no bracket: a bare IPv6 address.
-                Some((_, port)) if port.contains(':') => (rest, None),
-                Some((address, port)) => (address, Some(port)),
-                None => (rest, None),
-            }
-        };
-        if address.is_empty() || address.starts_with('-') {
-            return wrong(column(rest), "the host is empty or starts with `-`".into());
-        }
-        if address.contains(':')
-            && address
-                .split('%')
-                .next()
-                .is_none_or(|ip| ip.parse::<std::net::Ipv6Addr>().is_err())
-        {
-            return wrong(column(rest), format!("`{address}` is not an IPv6 address"));
-        }
-        let port = match port {
-            None => None,
-            Some(digits) => match digits.parse::<u16>() {
-                Ok(port) if port > 0 => Some(port),
-                _ => {
-                    return wrong(
-                        column(digits),
-                        format!("`{digits}` is not a port (1 to 65535)"),
-                    );
-                }
-            },
-        };
+        let read = Destination::read(text).map_err(|flaw| flaw.of("target", text))?;
         Ok(Self {
-            user: user.map(Into::into),
-            port,
-            ..Self::new(text, address)
+            user: read.user.map(Into::into),
+            port: read.port,
+            ..Self::new(text, read.host)
         })
     }
 }

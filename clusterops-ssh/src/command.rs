@@ -8,6 +8,8 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::run_as::RunAs;
+use crate::session::Raised;
 use crate::template::is_name;
 use crate::wire::{Program, Request};
 use crate::{Error, ErrorKind, Result};
@@ -33,6 +35,9 @@ pub struct Command {
     pub(crate) secret_environment: BTreeMap<String, SecretString>,
     pub(crate) directory: Option<String>,
     pub(crate) stdin: Bytes,
+    pub(crate) is_streamed: bool,
+    pub(crate) raised: Option<Raised>,
+    pub(crate) has_terminal: bool,
     pub(crate) deadline: Option<Duration>,
 }
 
@@ -81,6 +86,9 @@ impl Command {
             secret_environment: BTreeMap::new(),
             directory: None,
             stdin: Bytes::new(),
+            is_streamed: false,
+            raised: None,
+            has_terminal: false,
             deadline: None,
         }
     }
@@ -111,6 +119,45 @@ impl Command {
     #[must_use]
     pub fn stdin(mut self, input: impl Into<Bytes>) -> Self {
         self.stdin = input.into();
+        self
+    }
+
+    /// Leaves the standard input open, for [`Process::stdin`](crate::Process::stdin) to write to. It ends when that is
+    /// dropped.
+    #[must_use]
+    pub fn stdin_streamed(mut self) -> Self {
+        self.is_streamed = true;
+        self
+    }
+
+    /// Runs the command as another user; [`RunAs`] says what that means on the host.
+    #[must_use]
+    pub fn run_as(mut self, run_as: RunAs) -> Self {
+        let password = self.raised.and_then(|raised| raised.password);
+        self.raised = Some(Raised { run_as, password });
+        self
+    }
+
+    /// Sets the password to give when sudo, su or doas ask for one; without [`run_as`](Self::run_as), by sudo as root.
+    #[must_use]
+    pub fn run_as_password(mut self, password: SecretString) -> Self {
+        let run_as = self.raised.map_or_else(RunAs::sudo, |raised| raised.run_as);
+        self.raised = Some(Raised {
+            run_as,
+            password: Some(password),
+        });
+        self
+    }
+
+    /// Gives the command a terminal (`RequestTTY`, ssh_config(5)) of 24 lines of 80 characters of the type `dumb`.
+    ///
+    /// Its standard error is part of its standard output then. Bytes arrive unchanged in both directions: nothing is
+    /// echoed, line ends are not translated, control characters have no meaning (`stty` must be there). When the command's
+    /// input ends, reading from the terminal gives an end of file. Kernels before 5.17 can show one too early to a program
+    /// that reads single bytes of a line of more than 1021.
+    #[must_use]
+    pub fn pty(mut self) -> Self {
+        self.has_terminal = true;
         self
     }
 
@@ -146,8 +193,21 @@ impl Command {
                 (program, Some(text.clone()))
             }
         };
+        let needs_terminal = |raised: &Raised| raised.run_as.needs_terminal();
+        if let Some(raised) = &self.raised {
+            raised.run_as.check()?;
+            let password = raised.password.as_ref().map(ExposeSecret::expose_secret);
+            if password.is_some_and(|password| password.contains(['\0', '\n', '\r'])) {
+                let message =
+                    "the password for sudo, su or doas holds a line end or a NUL character";
+                return Err(Error::new(ErrorKind::Secret, message));
+            }
+        }
         let request = Request {
             tag,
+            is_held: false,
+            is_raised: self.raised.is_some(),
+            has_terminal: self.has_terminal || self.raised.as_ref().is_some_and(needs_terminal),
             environment,
             directory: self.directory.clone(),
             program,
@@ -178,6 +238,9 @@ impl fmt::Debug for Command {
             .field("secret_environment", &self.secret_environment)
             .field("directory", &self.directory)
             .field("stdin_bytes", &self.stdin.len())
+            .field("stdin_streamed", &self.is_streamed)
+            .field("run_as", &self.raised.as_ref().map(|raised| &raised.run_as))
+            .field("pty", &self.has_terminal)
             .field("deadline", &self.deadline)
             .finish()
     }
@@ -251,6 +314,7 @@ const MAX_ARGUMENT: usize = 128 * 1024;
 /// a channel that closed without either says nothing about success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Exit {
     /// It exited with this status (RFC 4254 section 6.10, `exit-status`).
     Status(u32),

@@ -1,10 +1,12 @@
 //! What only a person or a vault can answer.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use clusterops_core::Target;
 use secrecy::SecretString;
 
-use crate::Result;
+use crate::{Result, RunAs};
 
 /// What a secret is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +14,35 @@ use crate::Result;
 pub enum Purpose {
     /// A stage's [`secret_env`](crate::plan::Stage::secret_env): the secret's name in the plan.
     Environment(String),
+    /// The passphrase of this private key file. It opens the key for all hosts of a fleet, so the first host that needs
+    /// the key is the one that is asked for.
+    Passphrase(PathBuf),
+    /// The login password of the target's user.
+    Password,
+    /// The password that sudo, su or doas may ask for to run a command as this user. It is asked for before each such
+    /// command, since only the host knows whether it is needed; without an answer, a host that asks fails the stage.
+    RunAs(RunAs),
+    /// One question of the server's keyboard-interactive authentication (RFC 4256), such as a one-time code.
+    KeyboardInteractive {
+        /// What the server calls the questions; often empty.
+        name: String,
+        /// What the server says before its questions; often empty.
+        instruction: String,
+        /// The question.
+        prompt: String,
+        /// Whether the answer may be shown while it is typed.
+        echo: bool,
+    },
 }
 
-/// Who is asked for secrets while a run goes on.
+/// Who is asked for secrets: for passphrases, passwords and answers when a connection is made, and for a plan's secrets
+/// each time a stage that names them starts on a host.
 ///
-/// A plan names secrets and never holds them; each time a stage starts on a host, its secrets are asked for here. The
-/// answer travels to the host on the standard input of the remote shell and is never stored, logged or reported.
+/// An answer is asked for only when it is needed, and sent to the host alone: it is never stored, logged or reported. What
+/// a server or a key file refused is asked for again, as often as ssh would (`NumberOfPasswordPrompts`), and sent again only
+/// if the answer is another one.
+///
+/// A server waits for two minutes (`LoginGraceTime`, sshd_config(5)), and so do we.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -39,9 +64,10 @@ pub enum Purpose {
 /// ```
 #[async_trait]
 pub trait Credentials: std::fmt::Debug + Send + Sync {
-    /// The secret for this purpose on this target; `None` when there is none, which fails the stage on that host.
+    /// The secret for this purpose on this target; `None` when there is none. A stage fails on that host then, and a
+    /// login goes on with what else there is.
     ///
     /// # Errors
-    /// Whatever the source of secrets reports; the stage fails on that host with it.
+    /// Whatever the source of secrets reports; the stage or the login fails on that host with it.
     async fn secret(&self, target: &Target, purpose: &Purpose) -> Result<Option<SecretString>>;
 }

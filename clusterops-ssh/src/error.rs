@@ -27,6 +27,9 @@ pub enum ErrorKind {
     Timeout,
     /// The connection was lost.
     Disconnected,
+    /// The server closed the connection before the handshake and said that it has too many (MaxStartups,
+    /// PerSourcePenalties, sshd_config(5)).
+    Overloaded,
     /// The server spoke SSH in a way that cannot go on, or refused a channel or a request on it.
     Protocol,
     /// The command ended with an exit code that does not count as success, by a signal, or without saying how.
@@ -35,7 +38,8 @@ pub enum ErrorKind {
     Transfer,
     /// Somebody cancelled or aborted the run.
     Cancelled,
-    /// A `run_once` stage did not succeed on the host that ran it, so this host could not go on.
+    /// The run did not let this host go on: a `run_once` stage failed on the host that ran it, or too many hosts failed
+    /// before this one began.
     Blocked,
     /// The plan cannot be run as it stands, or does not fit the report to be continued.
     Plan,
@@ -50,7 +54,7 @@ pub enum ErrorKind {
 
 /// The error of this crate: a [kind](Error::kind), the host it happened on, and one sentence.
 ///
-/// `Display` gives the sentence with the host in front; the cause stands in
+/// `Display` gives the sentence with the host in front, and a [jump host](Error::jump_host) behind it; the cause stands in
 /// [`source`](std::error::Error::source) and is not repeated.
 ///
 /// ```
@@ -60,12 +64,15 @@ pub enum ErrorKind {
 /// assert_eq!(error.to_string(), "web1: no answer within 10s");
 /// assert!(error.is_retryable());
 /// ```
+#[derive(Debug)]
 pub struct Error(Box<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     host: Option<String>,
+    jump_host: Option<String>,
     retryable: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -79,11 +86,13 @@ impl Error {
                 | ErrorKind::Refused
                 | ErrorKind::Timeout
                 | ErrorKind::Disconnected
+                | ErrorKind::Overloaded
         );
         Self(Box::new(Inner {
             kind,
             message: message.into(),
             host: None,
+            jump_host: None,
             retryable,
             source: None,
         }))
@@ -108,6 +117,28 @@ impl Error {
         self
     }
 
+    /// Says that it happened at a jump host on the way, unless one is named already; the host is the one at the end of the
+    /// way, to be named by the caller.
+    #[must_use]
+    pub(crate) fn at_jump_host(mut self, name: &str) -> Self {
+        self.0.host = None;
+        self.0.jump_host.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
+    /// The same error for somebody else whom it concerns; causes become text.
+    pub(crate) fn again(&self) -> Self {
+        let source = self.0.source.as_ref().map(|source| chain(&**source).into());
+        Self(Box::new(Inner {
+            kind: self.0.kind,
+            message: self.0.message.clone(),
+            host: self.0.host.clone(),
+            jump_host: self.0.jump_host.clone(),
+            retryable: self.0.retryable,
+            source,
+        }))
+    }
+
     /// Says that trying again cannot help, whatever the kind.
     #[must_use]
     pub(crate) fn permanent(mut self) -> Self {
@@ -125,6 +156,11 @@ impl Error {
         self.0.host.as_deref()
     }
 
+    /// The jump host at which it happened, on the way to the host.
+    pub fn jump_host(&self) -> Option<&str> {
+        self.0.jump_host.as_deref()
+    }
+
     /// The sentence alone, without the host.
     pub fn message(&self) -> &str {
         &self.0.message
@@ -137,14 +173,20 @@ impl Error {
 
     /// The sentence and its causes in one line, for places that keep text only.
     pub(crate) fn full_message(&self) -> String {
-        let mut text = self.0.message.clone();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
+        let mut text = self.sentence();
+        if let Some(source) = &self.0.source {
             text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
+            text.push_str(&chain(&**source));
         }
         text
+    }
+
+    /// The sentence, with the jump host where it is about one.
+    fn sentence(&self) -> String {
+        match &self.0.jump_host {
+            Some(name) => format!("jump host {name}: {}", self.0.message),
+            None => self.0.message.clone(),
+        }
     }
 
     /// A failed attempt to open a TCP connection to `endpoint`.
@@ -163,6 +205,18 @@ impl Error {
         };
         Self::new(kind, format!("cannot connect to {endpoint}")).caused_by(error)
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Linux's errno(3) for failures of ours, not of the host or the way to it.
@@ -212,19 +266,7 @@ impl fmt::Display for Error {
         if let Some(host) = &self.0.host {
             write!(f, "{host}: ")?;
         }
-        f.write_str(&self.0.message)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("host", &self.0.host)
-            .field("retryable", &self.0.retryable)
-            .field("source", &self.0.source)
-            .finish()
+        f.write_str(&self.sentence())
     }
 }
 
@@ -243,6 +285,7 @@ impl fmt::Display for ErrorKind {
             Self::Authentication => "authentication",
             Self::Timeout => "timeout",
             Self::Disconnected => "disconnected",
+            Self::Overloaded => "overloaded",
             Self::Protocol => "protocol",
             Self::Command => "command failed",
             Self::Transfer => "transfer",

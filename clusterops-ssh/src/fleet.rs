@@ -9,7 +9,7 @@ use clusterops_core::Target;
 
 use crate::report::Report;
 use crate::run::{self, Prepared, Run};
-use crate::{Credentials, Error, ErrorKind, Plan, Result, SessionOptions};
+use crate::{Bandwidth, Credentials, Error, ErrorKind, Plan, Result, Rollout, SessionOptions};
 
 /// File descriptors left to the rest of the process.
 const SPARE_DESCRIPTORS: usize = 64;
@@ -43,10 +43,14 @@ pub(crate) struct FleetOptions {
     pub(crate) parallelism: usize,
     pub(crate) session: SessionOptions,
     pub(crate) connect_retries: ConnectRetries,
+    pub(crate) rollout: Rollout,
+    pub(crate) host_deadline: Option<Duration>,
+    pub(crate) run_deadline: Option<Duration>,
     pub(crate) credentials: Option<Arc<dyn Credentials>>,
     pub(crate) output_cap: usize,
     pub(crate) output_budget: usize,
     pub(crate) output_folder: Option<PathBuf>,
+    pub(crate) bandwidth: Option<Bandwidth>,
 }
 
 /// How often a connection is tried, and how long the pauses between are.
@@ -122,10 +126,14 @@ impl Fleet {
             parallelism: 100,
             session: SessionOptions::default(),
             connect_retries: ConnectRetries::default(),
+            rollout: Rollout::default(),
+            host_deadline: None,
+            run_deadline: None,
             credentials: None,
             output_cap: 1 << 20,
             output_budget: 64 << 20,
             output_folder: None,
+            bandwidth: None,
         };
         Self {
             targets: targets.into_iter().collect(),
@@ -155,7 +163,29 @@ impl Fleet {
         self
     }
 
-    /// Sets who is asked for secrets.
+    /// Sets how runs spread over the hosts: batches, canaries, and how many hosts may fail.
+    #[must_use]
+    pub fn rollout(mut self, rollout: Rollout) -> Self {
+        self.options.rollout = rollout;
+        self
+    }
+
+    /// Sets how long a run may work on one host, from its first attempt to connect; the time in which the host waits
+    /// for others does not count. A stage under way is then ended as by its own deadline. Rollbacks are not bound by it.
+    #[must_use]
+    pub fn host_deadline(mut self, deadline: Duration) -> Self {
+        self.options.host_deadline = Some(deadline);
+        self
+    }
+
+    /// Sets how long a run may take in all. It is then [cancelled](crate::Control::cancel).
+    #[must_use]
+    pub fn run_deadline(mut self, deadline: Duration) -> Self {
+        self.options.run_deadline = Some(deadline);
+        self
+    }
+
+    /// Sets who is asked for secrets: those of the plan, and what a login needs.
     #[must_use]
     pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
         self.options.credentials = Some(credentials);
@@ -181,6 +211,13 @@ impl Fleet {
     #[must_use]
     pub fn output_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.options.output_folder = Some(folder.into());
+        self
+    }
+
+    /// Sets how fast files are transferred, all hosts together. What else holds a clone of the limit shares it too.
+    #[must_use]
+    pub fn bandwidth(mut self, limit: Bandwidth) -> Self {
+        self.options.bandwidth = Some(limit);
         self
     }
 
@@ -239,7 +276,11 @@ impl Fleet {
                 "a parallelism of 0 works on no host",
             ));
         }
-        Ok(self.options.clone())
+        let mut options = self.options.clone();
+        if options.session.credentials.is_none() {
+            options.session.credentials.clone_from(&options.credentials);
+        }
+        Ok(options)
     }
 }
 

@@ -4,12 +4,11 @@
 //! OpenSSH's `hostfile.c` and `match.c`: plain names, comma lists, the wildcards `*` and `?`, negation with `!`,
 //! `[host]:port`, hashed names (`|1|salt|hash`), and the markers `@cert-authority` and `@revoked`.
 //!
-//! [`KnownHosts`] holds the files of one configuration. Put it into an [`Arc`]: any number of
+//! [`KnownHosts`] holds the files of one configuration. Put it into an [`Arc`](std::sync::Arc): any number of
 //! connections may ask it at the same time, and one that [adds](KnownHosts::add) a key is seen by all.
 //!
 //! ```
-//! use clusterops_ssh::known_hosts::{KnownHosts, Verdict};
-//! use russh::keys::PublicKey;
+//! use clusterops_ssh::known_hosts::{KnownHosts, PublicKey, Verdict};
 //!
 //! let file = "\
 //! web1,10.0.1.1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti
@@ -19,37 +18,42 @@
 //!     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti".parse()?;
 //! assert_eq!(known.lookup("web1", 22, &key), Verdict::Known);
 //! assert_eq!(known.lookup("web2", 22, &key), Verdict::Unknown);
-//! # Ok::<(), russh::keys::ssh_key::Error>(())
+//! # Ok::<(), clusterops_ssh::Error>(())
 //! ```
 
 mod append;
+mod key;
 mod line;
 #[cfg(test)]
 mod oracle;
 mod pattern;
+mod revoked;
 mod table;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests;
+mod verdict;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use russh::keys::ssh_encoding::Encode;
-use russh::keys::ssh_encoding::base64::{Base64, Encoding};
-use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::Algorithm;
 
+pub use key::PublicKey;
 use line::Marker;
+pub(crate) use revoked::RevokedKeys;
 use table::Table;
+pub use verdict::{Entry, Skipped, Verdict};
+
+use crate::{Error, ErrorKind, Result};
 
 const DEFAULT_PORT: u16 = 22;
 
 /// The host keys that a set of known_hosts files holds, and the question whether a host's key is among them.
 ///
-/// Every method takes `&self`: share it in an [`Arc`]. Plain names are found through a hash map. A *hashed* name can
+/// Every method takes `&self`: share it in an [`Arc`](std::sync::Arc). Plain names are found through a hash map. A *hashed* name can
 /// only be found by computing one HMAC-SHA1 for each hashed line (OpenSSH does the same at each connection): about 5 ms
 /// for 50,000 lines. That is done once for each name asked, and the answer kept.
 ///
@@ -59,109 +63,14 @@ const DEFAULT_PORT: u16 = 22;
 ///
 /// // A missing file is an empty one; a file that cannot be read is an error.
 /// let known = Arc::new(KnownHosts::load(["/nonexistent/known_hosts"])?);
-/// assert!(known.key_types("web1", 22).is_empty());
+/// assert!(known.certificate_authorities("web1", 22).is_empty());
 /// assert!(KnownHosts::load(["/"]).is_err());
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), clusterops_ssh::Error>(())
 /// ```
 pub struct KnownHosts {
     files: RwLock<Vec<Table>>,
     /// Held while a key is added, so that adders in this process queue here and not at the file's lock.
     adding: Mutex<()>,
-}
-
-/// What the known_hosts files say about a host's key.
-///
-/// Only [`Known`](Verdict::Known) permits a connection, and only [`Unknown`](Verdict::Unknown) permits that a key is
-/// accepted as new (ssh_config(5), `StrictHostKeyChecking`).
-///
-/// ```
-/// use clusterops_ssh::known_hosts::{KnownHosts, Verdict};
-/// use russh::keys::PublicKey;
-///
-/// let file = "web1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti\n";
-/// let other: PublicKey =
-///     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio".parse()?;
-/// match KnownHosts::parse(file, "known_hosts").lookup("web1", 22, &other) {
-///     Verdict::Changed { expected } => assert_eq!(
-///         expected[0].to_string(),
-///         "known_hosts:1: ssh-ed25519 SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ",
-///     ),
-///     verdict => panic!("{verdict:?}"),
-/// }
-/// # Ok::<(), russh::keys::ssh_key::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The host is known with this key.
-    Known,
-    /// No line gives a key for this host.
-    Unknown,
-    /// The host is known with other keys of this type: either it was set up anew, or somebody sits in between.
-    Changed {
-        /// The keys of this type that the files hold for the host.
-        expected: Vec<Entry>,
-    },
-    /// The host is known, but only with keys of other types.
-    ///
-    /// OpenSSH treats this as a changed key, and so must whoever asks: a host that has the expected type would have
-    /// been asked for it ([`KnownHosts::key_types`]).
-    OtherTypes {
-        /// The keys that the files hold for the host.
-        expected: Vec<Entry>,
-    },
-    /// The key is marked `@revoked` for this host. Nothing else counts then.
-    Revoked {
-        /// The line that revokes it.
-        entry: Entry,
-    },
-}
-
-/// A key in a known_hosts file, and where it stands.
-///
-/// Displays as `file:line: type fingerprint`, which is what an operator needs to find and compare it.
-///
-/// ```
-/// use clusterops_ssh::known_hosts::KnownHosts;
-///
-/// let file = "\
-/// ## Hosts of example.com are certified by this key.
-/// @cert-authority *.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti
-/// ";
-/// let known = KnownHosts::parse(file, "known_hosts");
-/// let authorities = known.certificate_authorities("web1.example.com", 22);
-/// assert_eq!(
-///     authorities[0].to_string(),
-///     "known_hosts:2: ssh-ed25519 SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ",
-/// );
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The file, as it was named to [`KnownHosts::load`] or [`KnownHosts::parse`].
-    pub file: Arc<Path>,
-    /// The line, from 1.
-    pub line: usize,
-    /// The key, without a comment.
-    pub key: PublicKey,
-}
-
-/// A line that was not understood, and so has no say.
-///
-/// Displays as `file:line: reason`; see [`KnownHosts::skipped`].
-///
-/// ```
-/// use clusterops_ssh::known_hosts::KnownHosts;
-///
-/// let known = KnownHosts::parse("# fine\nweb1 ssh-ed25519\n", "known_hosts");
-/// assert_eq!(known.skipped()[0].to_string(), "known_hosts:2: the line ends before the key");
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The file, as it was named to [`KnownHosts::load`] or [`KnownHosts::parse`].
-    pub file: Arc<Path>,
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub reason: &'static str,
 }
 
 impl KnownHosts {
@@ -170,10 +79,13 @@ impl KnownHosts {
     /// Paths are taken as they are: `~` is not expanded.
     ///
     /// # Errors
-    /// When a file exists and cannot be read, or is larger than 256 MiB. The message names the path.
-    pub fn load<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> io::Result<Self> {
-        let files = paths.into_iter().map(|path| Table::load(path.as_ref()));
-        Ok(Self::new(files.collect::<io::Result<_>>()?))
+    /// [`ErrorKind::Local`] when a file exists and cannot be read, or is larger than 256 MiB. The message names the
+    /// path.
+    pub fn load<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self> {
+        let load =
+            |path: &Path| Table::load(path).map_err(|error| failed(path, "cannot be read", error));
+        let files = paths.into_iter().map(|path| load(path.as_ref()));
+        Ok(Self::new(files.collect::<Result<_>>()?))
     }
 
     /// Reads the text of one file, which answers call by `name`.
@@ -193,15 +105,15 @@ impl KnownHosts {
     /// - A revoked key is refused, whatever other lines say.
     /// - It is enough that one of several lines for the host has the key.
     /// - Keys after `@cert-authority` are not host keys; [`certificate_authorities`](Self::certificate_authorities)
-    ///   lists them. Of a certificate, the certified key is looked up; it is revoked if that key or its authority is.
+    ///   lists them.
     /// - Addresses are not looked up beside names (`CheckHostIP no`, OpenSSH's default since 8.5).
     #[must_use]
     pub fn lookup(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
-        let asked = Asked::new(key);
+        let base64 = key.base64();
         let files = self.read();
-        match judge(&files, &qualified(host, port), &asked) {
+        match judge(&files, &qualified(host, port), key, &base64) {
             Verdict::Unknown if port != DEFAULT_PORT => {
-                match judge(&files, &unqualified(host), &asked) {
+                match judge(&files, &unqualified(host), key, &base64) {
                     verdict @ (Verdict::Known | Verdict::Revoked { .. }) => verdict,
                     _ => Verdict::Unknown,
                 }
@@ -210,23 +122,25 @@ impl KnownHosts {
         }
     }
 
+    /// The line that revokes this key for this host, be it the host's key or that of an authority.
+    ///
+    /// [`lookup`](Self::lookup) asks this itself; it is for the key that signed a host's certificate.
+    #[must_use]
+    pub fn revocation(&self, host: &str, port: u16, key: &PublicKey) -> Option<Entry> {
+        let files = self.read();
+        let by_name = |name: String| {
+            let mut entries = marked(&files, &name, Marker::Revoked).into_iter();
+            entries.find(|entry| entry.key == *key)
+        };
+        by_name(qualified(host, port)).or_else(|| by_name(unqualified(host)))
+    }
+
     /// The types of key that are known for this host, each once, in the order of the files.
     ///
     /// A client offers the host key algorithms of these types first (as ssh does), so that the host answers with a key
     /// that can be compared. An RSA key is `Rsa { hash: None }`: it serves every RSA signature algorithm. Names are
     /// looked up as [`lookup`](Self::lookup) does, `host` alone included.
-    ///
-    /// ```
-    /// use clusterops_ssh::known_hosts::KnownHosts;
-    /// use russh::keys::Algorithm;
-    ///
-    /// let file = "[web1]:2222 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti\n";
-    /// let known = KnownHosts::parse(file, "known_hosts");
-    /// assert_eq!(known.key_types("web1", 2222), [Algorithm::Ed25519]);
-    /// assert_eq!(known.key_types("web1", 22), []);
-    /// ```
-    #[must_use]
-    pub fn key_types(&self, host: &str, port: u16) -> Vec<Algorithm> {
+    pub(crate) fn key_types(&self, host: &str, port: u16) -> Vec<Algorithm> {
         let files = self.read();
         let mut entries = marked(&files, &qualified(host, port), Marker::None);
         if entries.is_empty() && port != DEFAULT_PORT {
@@ -255,6 +169,22 @@ impl KnownHosts {
         entries
     }
 
+    /// The files, in the order in which they are asked; also those that do not exist.
+    ///
+    /// ```
+    /// # use clusterops_ssh::known_hosts::KnownHosts;
+    /// let known_hosts = KnownHosts::load(["/nonexistent/known_hosts"])?;
+    /// assert_eq!(known_hosts.files(), ["/nonexistent/known_hosts"].map(std::path::PathBuf::from));
+    /// # Ok::<(), clusterops_ssh::Error>(())
+    /// ```
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files = self.read();
+        files
+            .iter()
+            .map(|table| table.file().to_path_buf())
+            .collect()
+    }
+
     /// The lines that were not understood when the files were last read.
     ///
     /// They are skipped, as OpenSSH does, and so protect nothing: worth a warning. A key that is damaged past its type
@@ -281,8 +211,7 @@ impl KnownHosts {
     /// call it through `spawn_blocking`.
     ///
     /// ```
-    /// use clusterops_ssh::known_hosts::{KnownHosts, Verdict};
-    /// use russh::keys::PublicKey;
+    /// use clusterops_ssh::known_hosts::{KnownHosts, PublicKey, Verdict};
     ///
     /// let folder = tempfile::tempdir()?;
     /// let path = folder.path().join("known_hosts");
@@ -298,8 +227,8 @@ impl KnownHosts {
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be opened, locked, read or written; when `host` cannot be written as a name in the file; and
-    /// when `key` is a certificate. The message names the path.
+    /// [`ErrorKind::Local`] when the file cannot be opened, locked, read or written, and when `host` cannot be written
+    /// as a name in the file. The message names the path.
     pub fn add(
         &self,
         path: &Path,
@@ -307,21 +236,62 @@ impl KnownHosts {
         port: u16,
         key: &PublicKey,
         hashed: bool,
-    ) -> io::Result<Verdict> {
-        let line = append::line(&qualified(host, port), key, hashed)
-            .map_err(|error| at(path, "cannot add a key", &error))?;
+    ) -> Result<Verdict> {
+        let error = |error| failed(path, "cannot take a new key", error);
+        let line = append::line(&qualified(host, port), key, hashed).map_err(error)?;
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = append::open_locked(path)?;
-        let table = self.refresh(path, &file)?;
+        let file = append::open_locked(path).map_err(error)?;
+        let table = self.refresh(path, &file).map_err(error)?;
         let verdict = self.lookup(host, port, key);
         if verdict != Verdict::Unknown {
             return Ok(verdict);
         }
         let whole_lines = self.read()[table].has_whole_lines();
-        let (written, metadata) = append::append(&file, whole_lines, line)
-            .map_err(|error| at(path, "cannot add a key", &error))?;
+        let (written, metadata) = append::append(&file, whole_lines, line).map_err(error)?;
         self.write()[table].appended(written.as_bytes(), &metadata);
         Ok(self.lookup(host, port, key))
+    }
+
+    /// Adds these keys of a host to the file at `path`, as far as they are not known, and returns how many it added.
+    ///
+    /// Nothing is added unless the file has the host by its name or the name's hash, and by nothing else: what ssh itself
+    /// writes. Where somebody keeps lines with patterns, lists of names or authorities for the host, they stay the only
+    /// ones (as for `UpdateHostKeys`, ssh_config(5)). Otherwise this works as [`add`](Self::add) does.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    pub(crate) fn add_to_known_host(
+        &self,
+        path: &Path,
+        host: &str,
+        port: u16,
+        keys: &[PublicKey],
+        hashed: bool,
+    ) -> Result<usize> {
+        let error = |error| failed(path, "cannot take a new key", error);
+        let name = qualified(host, port);
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = append::open_locked(path).map_err(error)?;
+        let table = self.refresh(path, &file).map_err(error)?;
+        if !self.read()[table].has_only_by_name(&name) {
+            return Ok(0);
+        }
+        let mut added = 0;
+        for key in keys {
+            let verdict = self.lookup(host, port, key);
+            if !matches!(
+                verdict,
+                Verdict::Changed { .. } | Verdict::OtherTypes { .. }
+            ) {
+                continue;
+            }
+            let line = append::line(&name, key, hashed).map_err(error)?;
+            let whole_lines = self.read()[table].has_whole_lines();
+            let (written, metadata) = append::append(&file, whole_lines, line).map_err(error)?;
+            self.write()[table].appended(written.as_bytes(), &metadata);
+            added += 1;
+        }
+        Ok(added)
     }
 
     fn new(files: Vec<Table>) -> Self {
@@ -367,58 +337,8 @@ impl fmt::Debug for KnownHosts {
     }
 }
 
-impl fmt::Display for Entry {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (file, line) = (self.file.display(), self.line);
-        let (algorithm, fingerprint) =
-            (self.key.algorithm(), self.key.fingerprint(HashAlg::Sha256));
-        write!(formatter, "{file}:{line}: {algorithm} {fingerprint}")
-    }
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}:{}: {}",
-            self.file.display(),
-            self.line,
-            self.reason
-        )
-    }
-}
-
-/// The key that a host presented, in the form in which it stands in files.
-struct Asked {
-    algorithm: Algorithm,
-    base64: String,
-    /// The key that signed the host's certificate, when it presented one.
-    authority: Option<String>,
-}
-
-impl Asked {
-    fn new(key: &PublicKey) -> Self {
-        let (data, authority) = match key.key_data() {
-            KeyData::Certificate(certificate) => (
-                certificate.public_key(),
-                Some(base64(certificate.signature_key())),
-            ),
-            data => (data, None),
-        };
-        Self {
-            algorithm: data.algorithm(),
-            base64: base64(data),
-            authority,
-        }
-    }
-
-    fn is_revoked_by(&self, stored: &[u8]) -> bool {
-        let authority = self.authority.as_deref().map(str::as_bytes);
-        stored == self.base64.as_bytes() || Some(stored) == authority
-    }
-}
-
-fn judge(files: &[Table], name: &str, asked: &Asked) -> Verdict {
+/// What the lines for `name` say about a key, whose base64 they are compared with.
+fn judge(files: &[Table], name: &str, key: &PublicKey, base64: &str) -> Verdict {
     let matches = || {
         files.iter().flat_map(move |table| {
             table
@@ -432,12 +352,12 @@ fn judge(files: &[Table], name: &str, asked: &Asked) -> Verdict {
     for (table, line) in matches() {
         let stored = table.key_text(line);
         match line.marker {
-            Marker::Revoked if asked.is_revoked_by(stored) => {
+            Marker::Revoked if stored == base64.as_bytes() => {
                 if let Some(entry) = table.entry(line) {
                     return Verdict::Revoked { entry };
                 }
             }
-            Marker::None if stored == asked.base64.as_bytes() => known = true,
+            Marker::None if stored == base64.as_bytes() => known = true,
             Marker::None => found.push((table, line)),
             _ => {}
         }
@@ -454,11 +374,11 @@ fn judge(files: &[Table], name: &str, asked: &Asked) -> Verdict {
     }
     if !expected
         .iter()
-        .any(|entry| entry.key.algorithm() == asked.algorithm)
+        .any(|entry| entry.key.algorithm() == key.algorithm())
     {
         return Verdict::OtherTypes { expected };
     }
-    expected.retain(|entry| entry.key.algorithm() == asked.algorithm);
+    expected.retain(|entry| entry.key.algorithm() == key.algorithm());
     Verdict::Changed { expected }
 }
 
@@ -486,13 +406,12 @@ fn unqualified(host: &str) -> String {
     host.to_ascii_lowercase()
 }
 
-fn base64(key: &KeyData) -> String {
-    // Encoding fails only for keys longer than an SSH packet can be; no line equals the empty text.
-    key.encode_vec()
-        .map(|blob| Base64::encode_string(&blob))
-        .unwrap_or_default()
+/// Whether `name`, in lower case, matches a pattern with the wildcards `*` and `?` (ssh_config(5), PATTERNS).
+pub(crate) fn matches_pattern(name: &str, pattern: &str) -> bool {
+    pattern::matches(name.as_bytes(), pattern.as_bytes())
 }
 
-fn at(path: &Path, what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {what}: {error}", path.display()))
+fn failed(path: &Path, what: &str, error: io::Error) -> Error {
+    let message = format!("the known hosts file {} {what}", path.display());
+    Error::new(ErrorKind::Local, message).caused_by(error)
 }

@@ -1,25 +1,14 @@
-//! SSH orchestration of fleets: plans run on many hosts, without agents and leaving no trace.
+#![doc = include_str!("../README.md")]
 //!
-//! - [`Session`] is one connection to one host: run a command, read its output, know how it ended.
+//! # What is in it
+//!
+//! - [`Session`] is one connection to one host: run a command, read its output, know how it ended, open byte streams to
+//!   ports and sockets there. A [`Connector`] makes sessions that share jump hosts.
 //! - [`Plan`] says what to do, as plain data: ordered [stages](Stage) with deadlines, guards, barriers and rollbacks.
 //! - [`Fleet`] does it on many targets. [`Fleet::run`] gives a [`Run`] that is awaited for its [`Report`], sends
 //!   [`Events`] while it goes on, and is steered by its [`Control`].
-//! - [`known_hosts`] reads OpenSSH's files.
+//! - [`config`] and [`known_hosts`] read OpenSSH's files.
 //! - `sim` (a feature) is a fleet in a box, for tests.
-//!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use clusterops_core::Target;
-//! use clusterops_ssh::{Fleet, Plan, Stage};
-//!
-//! let targets = ["web1", "web2:2222", "root@[2001:db8::1]"].map(str::parse::<Target>);
-//! let fleet = Fleet::new(targets.into_iter().collect::<Result<Vec<_>, _>>()?);
-//! let plan = Plan::new("look around").stage(Stage::command("kernel", ["uname", "-r"]));
-//! let report = fleet.run(&plan)?.await?;
-//! println!("{}", report.gather("kernel"));
-//! # Ok(())
-//! # }
-//! ```
 //!
 //! # On the hosts
 //!
@@ -28,23 +17,30 @@
 //! command finds in its environment `CLUSTEROPS_RUN` (the run's id), `CLUSTEROPS_STAGE`, `CLUSTEROPS_ATTEMPT` (from 1,
 //! counting retries of the run) and `CLUSTEROPS_TASK`, by which its processes are found when they have to be ended.
 
+mod certificate;
 mod clock;
 mod command;
 mod credentials;
 mod error;
+#[cfg(test)]
+mod oracle;
+mod run_as;
 mod template;
-mod transfer;
+mod wildcard;
 mod wire;
 
+pub mod config;
 pub mod event;
 pub mod fleet;
 pub mod known_hosts;
 pub mod plan;
 pub mod report;
+pub mod rollout;
 pub mod run;
 pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod transfer;
 
 pub use command::{Command, Exit, OutputStream};
 pub use credentials::{Credentials, Purpose};
@@ -53,5 +49,11 @@ pub use event::{Event, Events, HostState, RunState};
 pub use fleet::{ConnectRetries, DryRun, Fleet};
 pub use plan::{Plan, Stage, Step};
 pub use report::{Gathered, Report};
+pub use rollout::Rollout;
 pub use run::{Control, Prepared, Run};
-pub use session::{HostKeys, Output, Process, Session, SessionOptions, Termination};
+pub use run_as::{Method, RunAs};
+pub use session::{
+    Connector, HostKeyChecking, Output, Process, ProcessStdin, RemoteStream, Session,
+    SessionOptions, Termination,
+};
+pub use transfer::{Bandwidth, Files, Progress, TransferOptions, Transferred};

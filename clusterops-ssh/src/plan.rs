@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::template::is_name;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, RunAs, TransferOptions};
 
 /// The version of a plan's serialised form that this version of the crate writes and reads.
 const FORMAT: u32 = 1;
@@ -87,6 +87,14 @@ pub struct Stage {
     /// The working directory; without one, the login directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_dir: Option<String>,
+    /// As whom commands and scripts run, the guards and the rollback among them; without it, as the target's inventory
+    /// says (Ansible's `ansible_become`), or else as the login user. The password is the inventory's
+    /// (`ansible_become_password`), or [`Credentials`](crate::Credentials) are asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
+    /// Whether the step's command gets a terminal; see [`Command::pty`](crate::Command::pty).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pty: bool,
     /// The exit statuses that count as success.
     #[serde(default = "zero", skip_serializing_if = "is_zero")]
     pub success: Vec<u32>,
@@ -105,9 +113,9 @@ pub struct Stage {
     /// What undoes the stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Step>,
-    /// Settings that do not go with the step, for `validate` to name.
+    /// A setting that does not go with the step, for `validate` to name.
     #[serde(skip)]
-    misused: Vec<String>,
+    misused: Option<&'static str>,
 }
 
 /// What a stage does on a host.
@@ -131,9 +139,32 @@ pub enum Step {
         source: PathBuf,
         /// The path on the host.
         destination: String,
-        /// The mode on the host; without one, that of the local file.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        mode: Option<u32>,
+        /// How it is transferred.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: TransferOptions,
+    },
+    /// Copies what a local folder holds into a folder on the host, which is made where it is not there. The
+    /// [module](crate::transfer) says what becomes of links.
+    UploadTree {
+        /// The local folder.
+        source: PathBuf,
+        /// The folder on the host.
+        destination: String,
+        /// How it is transferred.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: TransferOptions,
+    },
+    /// Fetches a file, or a folder with all that is in it, into a local folder that has a folder for each host:
+    /// `DESTINATION/HOST/NAME`, where `NAME` is the last part of the path on the host. In a target's name every byte
+    /// outside `A-Z a-z 0-9 . _ - @ : [ ]`, and a dot at its start, is written as `%XX`.
+    Fetch {
+        /// The file or folder on the host.
+        source: String,
+        /// The local folder, which is made where it is not there.
+        destination: PathBuf,
+        /// How it is transferred.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: TransferOptions,
     },
     /// Runs a local script on the host and leaves nothing of it behind.
     Script {
@@ -227,13 +258,15 @@ impl Stage {
             env: BTreeMap::new(),
             secret_env: BTreeMap::new(),
             current_dir: None,
+            run_as: None,
+            pty: false,
             success: zero(),
             creates: None,
             unless: Vec::new(),
             run_once: false,
             barrier: false,
             rollback: None,
-            misused: Vec::new(),
+            misused: None,
         }
     }
 
@@ -257,6 +290,25 @@ impl Stage {
         destination: impl Into<String>,
     ) -> Self {
         Self::new(name, Step::upload(source, destination))
+    }
+
+    /// A stage that copies what a local folder holds into a folder on the host.
+    pub fn upload_tree(
+        name: impl Into<String>,
+        source: impl Into<PathBuf>,
+        destination: impl Into<String>,
+    ) -> Self {
+        Self::new(name, Step::upload_tree(source, destination))
+    }
+
+    /// A stage that fetches a file or folder of the host into a local folder that has a folder for each host; see
+    /// [`Step::Fetch`].
+    pub fn fetch(
+        name: impl Into<String>,
+        source: impl Into<String>,
+        destination: impl Into<PathBuf>,
+    ) -> Self {
+        Self::new(name, Step::fetch(source, destination))
     }
 
     /// A stage that runs a local script with `/bin/sh`; see [`interpreter`](Self::interpreter).
@@ -289,6 +341,27 @@ impl Stage {
     #[must_use]
     pub fn current_dir(mut self, directory: impl Into<String>) -> Self {
         self.current_dir = Some(directory.into());
+        self
+    }
+
+    /// Runs the stage's commands as another user. A file that is copied is always the login user's.
+    #[must_use]
+    pub fn run_as(mut self, run_as: RunAs) -> Self {
+        if matches!(self.step, Step::Upload { .. }) {
+            self.misused =
+                Some("a file is copied by the login user; move it in a stage of its own");
+        }
+        self.run_as = Some(run_as);
+        self
+    }
+
+    /// Gives the stage's command a terminal.
+    #[must_use]
+    pub fn pty(mut self) -> Self {
+        if self.step.is_transfer() {
+            self.misused = Some("a terminal goes with a command");
+        }
+        self.pty = true;
         self
     }
 
@@ -339,8 +412,23 @@ impl Stage {
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         match &mut self.step {
-            Step::Upload { mode: of_step, .. } => *of_step = Some(mode),
-            _ => self.misused.push("a mode goes with an upload".into()),
+            Step::Upload { options, .. } => options.mode = Some(mode),
+            _ => self.misused = Some("a mode goes with an upload"),
+        }
+        self
+    }
+
+    /// Sets how files are transferred; a [`mode`](Self::mode) set before is kept unless this has one.
+    #[must_use]
+    pub fn transfer(mut self, new: TransferOptions) -> Self {
+        match &mut self.step {
+            Step::Upload { options, .. }
+            | Step::UploadTree { options, .. }
+            | Step::Fetch { options, .. } => {
+                let mode = new.mode.or(options.mode);
+                *options = TransferOptions { mode, ..new };
+            }
+            _ => self.misused = Some("transfer options go with an upload or a fetch"),
         }
         self
     }
@@ -352,9 +440,7 @@ impl Stage {
             Step::Script { interpreter, .. } => {
                 *interpreter = words.into_iter().map(Into::into).collect()
             }
-            _ => self
-                .misused
-                .push("an interpreter goes with a script".into()),
+            _ => self.misused = Some("an interpreter goes with a script"),
         }
         self
     }
@@ -366,17 +452,17 @@ impl Stage {
             Step::Script { arguments, .. } => {
                 *arguments = words.into_iter().map(Into::into).collect()
             }
-            _ => self
-                .misused
-                .push("arguments go with a script; a command has its own words".into()),
+            _ => {
+                self.misused = Some("arguments go with a script; a command has its own words");
+            }
         }
         self
     }
 
     fn validate(&self) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
-        if let Some(misused) = self.misused.first() {
-            return wrong(misused.clone());
+        if let Some(misused) = self.misused {
+            return wrong(misused.into());
         }
         for (what, names) in [
             ("env", self.env.keys()),
@@ -420,6 +506,9 @@ impl Stage {
         if self.creates.as_ref().is_some_and(String::is_empty) {
             return wrong("the guard `creates` has an empty path".into());
         }
+        if let Some(run_as) = &self.run_as {
+            run_as.check()?;
+        }
         self.step.validate()?;
         self.rollback.as_ref().map_or(Ok(()), Step::validate)
     }
@@ -443,7 +532,25 @@ impl Step {
         Self::Upload {
             source: source.into(),
             destination: destination.into(),
-            mode: None,
+            options: TransferOptions::default(),
+        }
+    }
+
+    /// Copies what a local folder holds into a folder on the host.
+    pub fn upload_tree(source: impl Into<PathBuf>, destination: impl Into<String>) -> Self {
+        Self::UploadTree {
+            source: source.into(),
+            destination: destination.into(),
+            options: TransferOptions::default(),
+        }
+    }
+
+    /// Fetches a file or folder into a local folder that has a folder for each host.
+    pub fn fetch(source: impl Into<String>, destination: impl Into<PathBuf>) -> Self {
+        Self::Fetch {
+            source: source.into(),
+            destination: destination.into(),
+            options: TransferOptions::default(),
         }
     }
 
@@ -456,11 +563,21 @@ impl Step {
         }
     }
 
-    /// The local file it reads, before variables are filled in.
+    /// Whether it copies files, which the login user does.
+    fn is_transfer(&self) -> bool {
+        match self {
+            Self::Upload { .. } | Self::UploadTree { .. } | Self::Fetch { .. } => true,
+            Self::Command { .. } | Self::Shell { .. } | Self::Script { .. } => false,
+        }
+    }
+
+    /// The local file or folder it reads, before variables are filled in.
     pub(crate) fn source(&self) -> Option<&Path> {
         match self {
-            Self::Upload { source, .. } | Self::Script { source, .. } => Some(source),
-            Self::Command { .. } | Self::Shell { .. } => None,
+            Self::Upload { source, .. }
+            | Self::UploadTree { source, .. }
+            | Self::Script { source, .. } => Some(source),
+            Self::Command { .. } | Self::Shell { .. } | Self::Fetch { .. } => None,
         }
     }
 
@@ -471,14 +588,18 @@ impl Step {
                 wrong("the command has no program")
             }
             Self::Shell { line } if line.trim().is_empty() => wrong("the shell line is empty"),
-            Self::Upload { source, .. } | Self::Script { source, .. }
-                if source.as_os_str().is_empty() =>
-            {
-                wrong("the local file has no name")
-            }
-            Self::Upload { source, .. } | Self::Script { source, .. }
-                if source.to_str().is_none() =>
-            {
+            Self::Upload { source: local, .. }
+            | Self::UploadTree { source: local, .. }
+            | Self::Script { source: local, .. }
+            | Self::Fetch {
+                destination: local, ..
+            } if local.as_os_str().is_empty() => wrong("the local file has no name"),
+            Self::Upload { source: local, .. }
+            | Self::UploadTree { source: local, .. }
+            | Self::Script { source: local, .. }
+            | Self::Fetch {
+                destination: local, ..
+            } if local.to_str().is_none() => {
                 wrong("the local file's name is not UTF-8, which a plan cannot hold")
             }
             Self::Upload { destination, .. }
@@ -486,9 +607,20 @@ impl Step {
             {
                 wrong("the destination names no file")
             }
-            Self::Upload {
-                mode: Some(mode), ..
-            } if *mode > 0o7777 => wrong("the mode has more than its twelve bits"),
+            Self::UploadTree { destination, .. } if destination.is_empty() => {
+                wrong("the destination names no folder")
+            }
+            Self::Fetch { source, .. } if source.is_empty() => {
+                wrong("the path on the host is empty")
+            }
+            Self::Upload { options, .. } if options.mode.is_some_and(|mode| mode > 0o7777) => {
+                wrong("the mode has more than its twelve bits")
+            }
+            Self::UploadTree { options, .. } | Self::Fetch { options, .. }
+                if options.mode.is_some() =>
+            {
+                wrong("a mode goes with an upload of one file")
+            }
             Self::Script { interpreter, .. }
                 if interpreter.first().is_none_or(String::is_empty) =>
             {
@@ -505,6 +637,10 @@ fn shell() -> Vec<String> {
 
 fn zero() -> Vec<u32> {
     vec![0]
+}
+
+fn is_default(options: &TransferOptions) -> bool {
+    *options == TransferOptions::default()
 }
 
 fn is_zero(statuses: &[u32]) -> bool {

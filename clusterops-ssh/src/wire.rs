@@ -11,7 +11,16 @@
 //! of the process id when a step before the command failed. Output before that line comes from the start-up files of the
 //! login shell and is dropped.
 //!
+//! A *held* command waits behind that line until its tag comes back as a line of standard input, and never starts when
+//! the input ends before. It waits with its environment on, so that it can be found in /proc from before it was let go.
+//!
+//! On a [terminal](terminal) the header is read in raw mode; the command then gets lines, so that its input can end. How a
+//! command runs as [another user](rise) is said by a line before the header.
+//!
 //! [`Request::from_header`] is the inverse; the simulator uses it.
+
+pub(crate) mod rise;
+pub(crate) mod terminal;
 
 /// The exec string of every command.
 pub(crate) const BOOTSTRAP: &str =
@@ -20,12 +29,31 @@ pub(crate) const BOOTSTRAP: &str =
 /// The first line of a header that holds a word with a line feed in it.
 const NEWLINE: &str = r"_clusterops_n=$(printf '\nx');_clusterops_n=${_clusterops_n%x};";
 
+/// The shell that a held command waits in; its arguments are the tag, the process group and the command's words.
+const HELD: &str = "printf \"\\001clusterops %s %s\\n\" \"$1\" \"$2\";\
+    IFS= read -r _clusterops_g&&[ \"$_clusterops_g\" = \"$1\" ]||exit 125;shift 2;exec \"$@\"";
+
+/// Who leads the process group of a command that sshd started: the shell itself.
+const OWN_GROUP: &str = "\"$$\"";
+
+/// Finds the process group of a shell that sudo or its like has started: the fifth field of proc_pid_stat(5), whose
+/// second is `(sh)` here.
+const FIND_GROUP: &str = "IFS=\" \" read -r _clusterops_p _clusterops_p _clusterops_p _clusterops_p \
+    _clusterops_p _clusterops_r </proc/$$/stat;";
+const FOUND_GROUP: &str = "\"$_clusterops_p\"";
+
 /// What to run, with everything that must be known before it starts. It holds secrets, so it shows nothing.
 #[cfg_attr(test, derive(Debug))]
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     /// Marks this request's ready line; letters and digits.
     pub(crate) tag: String,
+    /// Whether it waits for the [word to go](Self::go) before it starts.
+    pub(crate) is_held: bool,
+    /// Whether the shell that reads it was started by sudo or its like.
+    pub(crate) is_raised: bool,
+    /// Whether the shell that reads it has a terminal.
+    pub(crate) has_terminal: bool,
     /// Environment variables, in order. Names are `[A-Za-z_][A-Za-z0-9_]*`.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) directory: Option<String>,
@@ -57,6 +85,12 @@ pub(crate) enum Ready {
     NoDirectory,
     /// The script could not be stored.
     NoScript,
+    /// The terminal could not be set up.
+    NoTerminal,
+    /// The program that runs commands as another user is not there.
+    NoProgram,
+    /// That program is being started in this process, which leads its own process group.
+    Rising(u32),
 }
 
 impl Request {
@@ -64,6 +98,12 @@ impl Request {
     pub(crate) fn header(&self) -> String {
         let mut code = String::new();
         let tag = &self.tag;
+        let group = if self.is_raised {
+            code.push_str(FIND_GROUP);
+            FOUND_GROUP
+        } else {
+            OWN_GROUP
+        };
         if let Some(directory) = &self.directory {
             code.push_str("cd -- ");
             quote_into(directory, &mut code);
@@ -84,6 +124,9 @@ impl Request {
                  {{ printf '\\001clusterops {tag} script\\n';exit 125;}};"
             ));
         }
+        if self.has_terminal {
+            code.push_str(&terminal::take_lines(tag));
+        }
         // Behind all that, so that no variable of the command's can change what our own code does.
         for (name, value) in &self.environment {
             code.push_str("export ");
@@ -92,7 +135,13 @@ impl Request {
             quote_into(value, &mut code);
             code.push(';');
         }
-        code.push_str(&format!("printf '\\001clusterops {tag} %s\\n' \"$$\";exec"));
+        if self.is_held {
+            code.push_str(&format!("exec /bin/sh -c '{HELD}' sh {tag} {group}"));
+        } else {
+            code.push_str(&format!(
+                "printf '\\001clusterops {tag} %s\\n' {group};exec"
+            ));
+        }
         let mut word = |word: &str| {
             code.push(' ');
             quote_into(word, &mut code);
@@ -112,16 +161,25 @@ impl Request {
         }
         code.push('\n');
         if code.contains("\"$_clusterops_n\"") {
-            format!("{NEWLINE}{code}")
-        } else {
-            code
+            code.insert_str(0, NEWLINE);
         }
+        if self.is_raised {
+            code.insert_str(0, &rise::address(tag));
+        }
+        code
     }
 
     /// Reads what [`header`](Self::header) wrote, without its line feed; `None` for any other text.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn from_header(line: &str) -> Option<Self> {
-        let mut rest = line.strip_prefix(NEWLINE).unwrap_or(line);
+        let (address, rest) = rise::split_address(line);
+        let mut rest = rest.strip_prefix(NEWLINE).unwrap_or(rest);
+        let is_raised = address.is_some();
+        let mut group = OWN_GROUP;
+        if is_raised {
+            rest = rest.strip_prefix(FIND_GROUP)?;
+            group = FOUND_GROUP;
+        }
         let mut directory = None;
         if let Some(after) = rest.strip_prefix("cd -- ") {
             let (path, after) = unquote(after)?;
@@ -135,6 +193,11 @@ impl Request {
             length = Some(digits.parse().ok()?);
             rest = after.split_once("exit 125;};")?.1;
         }
+        let mut has_terminal = false;
+        if let Some(after) = rest.strip_prefix(terminal::TAKE_LINES) {
+            has_terminal = true;
+            rest = after.split_once("exit 125;};")?.1;
+        }
         let mut environment = Vec::new();
         while let Some(after) = rest.strip_prefix("export ") {
             let (name, after) = after.split_once('=')?;
@@ -142,10 +205,31 @@ impl Request {
             environment.push((name.to_owned(), value));
             rest = after.strip_prefix(';')?;
         }
-        let (tag, after) = rest
-            .strip_prefix(r"printf '\001clusterops ")?
-            .split_once(' ')?;
-        rest = after.strip_prefix("%s\\n' \"$$\";exec")?;
+        let held = rest
+            .strip_prefix("exec /bin/sh -c '")
+            .and_then(|after| after.strip_prefix(HELD));
+        let is_held = held.is_some();
+        let tag = match held {
+            Some(after) => {
+                let after = after.strip_prefix("' sh ")?;
+                let (tag, _) = after.split_once(' ')?;
+                rest = after[tag.len()..].strip_prefix(' ')?.strip_prefix(group)?;
+                tag
+            }
+            None => {
+                let (tag, after) = rest
+                    .strip_prefix(r"printf '\001clusterops ")?
+                    .split_once(' ')?;
+                rest = after
+                    .strip_prefix("%s\\n' ")?
+                    .strip_prefix(group)?
+                    .strip_prefix(";exec")?;
+                tag
+            }
+        };
+        if address.is_some_and(|address| address != tag) {
+            return None;
+        }
         let mut words = Vec::new();
         while let Some(after) = rest.strip_prefix(' ') {
             let (word, after) = unquote(after)?;
@@ -174,6 +258,9 @@ impl Request {
         };
         Some(Self {
             tag: tag.to_owned(),
+            is_held,
+            is_raised,
+            has_terminal,
             environment,
             directory,
             program,
@@ -183,6 +270,11 @@ impl Request {
     /// The line that ends a script's bytes.
     pub(crate) fn script_end(&self) -> String {
         format!("{}\n", self.tag)
+    }
+
+    /// The line that lets a held command go.
+    pub(crate) fn go(tag: &str) -> String {
+        format!("{tag}\n")
     }
 }
 
@@ -200,6 +292,11 @@ pub(crate) fn find_ready(output: &[u8], tag: &str) -> Option<(Ready, usize)> {
     {
         "directory" => Ready::NoDirectory,
         "script" => Ready::NoScript,
+        "terminal" => Ready::NoTerminal,
+        "program" => Ready::NoProgram,
+        word if word.starts_with("rise ") => {
+            Ready::Rising(word[5..].parse().ok().filter(|&pid| pid > 1)?)
+        }
         // The group 1 is every process, to kill(2); a process that was started by sshd never has it.
         pid => Ready::Process(pid.parse().ok().filter(|&pid| pid > 1)?),
     };
@@ -213,6 +310,9 @@ pub(crate) fn ready_line(tag: &str, ready: Ready) -> String {
         Ready::Process(pid) => pid.to_string(),
         Ready::NoDirectory => "directory".to_owned(),
         Ready::NoScript => "script".to_owned(),
+        Ready::NoTerminal => "terminal".to_owned(),
+        Ready::NoProgram => "program".to_owned(),
+        Ready::Rising(pid) => format!("rise {pid}"),
     };
     format!("\x01clusterops {tag} {word}\n")
 }
@@ -288,10 +388,14 @@ mod tests {
             environment,
             proptest::option::of("[^\0]{1,20}"),
             "[0-9a-f]{16}",
+            any::<[bool; 3]>(),
             program,
         )
-            .prop_map(|(environment, directory, tag, program)| Request {
+            .prop_map(|(environment, directory, tag, flags, program)| Request {
                 tag,
+                is_held: flags[0],
+                is_raised: flags[1],
+                has_terminal: flags[2],
                 environment,
                 directory,
                 program,
@@ -319,7 +423,12 @@ mod tests {
 
     /// Runs the bootstrap under `login_shell -c`, as sshd does.
     fn run(login_shell: &str, stdin: &[u8]) -> Option<(Vec<u8>, Option<i32>)> {
-        let mut child = Command::new(login_shell)
+        let mut command = Command::new(login_shell);
+        if login_shell == "busybox" {
+            // It is the shell when it is called so.
+            std::os::unix::process::CommandExt::arg0(&mut command, "ash");
+        }
+        let mut child = command
             .args(["-c", BOOTSTRAP])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -342,6 +451,7 @@ mod tests {
             words in proptest::collection::vec("[^\0]{0,12}", 0..4),
             value in "[^\0]{0,12}",
             input in "[^\0]{0,12}",
+            is_held in any::<bool>(),
         ) {
             let mut all = vec!["/bin/sh".to_owned(), "-c".to_owned()];
             all.push(r#"printf '%s\0' "$V" "$@"; cat"#.to_owned());
@@ -349,7 +459,8 @@ mod tests {
             all.extend(words.iter().cloned());
             let request = Request {
                 tag: "5eed".into(),
-                environment: vec![("V".into(), value.clone())],
+                is_held,
+                is_raised: false,                has_terminal: false,                environment: vec![("V".into(), value.clone())],
                 directory: Some("/".into()),
                 program: Program::Words(all),
             };
@@ -359,7 +470,8 @@ mod tests {
                 expected.push(0);
             }
             expected.extend(input.as_bytes());
-            let stdin = format!("{}{input}", request.header());
+            let go = if is_held { Request::go("5eed") } else { String::new() };
+            let stdin = format!("{}{go}{input}", request.header());
             for shell in ["sh", "bash", "zsh", "csh", "tcsh", "fish", "busybox"] {
                 let Some((output, _)) = run(shell, stdin.as_bytes()) else { continue };
                 let (ready, start) = find_ready(&output, "5eed").expect("a ready line");
@@ -374,6 +486,9 @@ mod tests {
         let text = "echo \"$1\"; cat; exit 3\n";
         let request = Request {
             tag: "5eed".into(),
+            is_held: false,
+            is_raised: false,
+            has_terminal: false,
             environment: vec![],
             directory: None,
             program: Program::Script {
@@ -402,6 +517,29 @@ mod tests {
             Some(Ready::NoScript)
         );
         assert_eq!(code, Some(125));
+    }
+
+    #[test]
+    fn a_held_command_starts_only_when_it_is_let_go() {
+        let request = Request {
+            tag: "5eed".into(),
+            is_held: true,
+            is_raised: false,
+            has_terminal: false,
+            environment: vec![],
+            directory: None,
+            program: Program::Shell("echo started".into()),
+        };
+        for word in ["", "5ee\n", "other\n5eed\n"] {
+            let stdin = format!("{}{word}", request.header());
+            let (output, code) = run("sh", stdin.as_bytes()).expect("sh is there");
+            let (ready, start) = find_ready(&output, "5eed").expect("a ready line");
+            assert!(matches!(ready, Ready::Process(_)));
+            assert_eq!((&output[start..], code), (&b""[..], Some(125)), "{word:?}");
+        }
+        let stdin = format!("{}{}", request.header(), Request::go("5eed"));
+        let (output, code) = run("sh", stdin.as_bytes()).expect("sh is there");
+        assert!(output.ends_with(b"\nstarted\n") && code == Some(0));
     }
 
     #[test]

@@ -17,6 +17,7 @@ async fn hosts_that_heal_while_the_run_goes_on_are_no_failures() {
     )
     .await;
     let options = SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
         .agent(false)
         .handshake_deadline(Duration::from_millis(400));
     let fleet = fleet(&sim)

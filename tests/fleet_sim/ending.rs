@@ -34,7 +34,9 @@ async fn a_cancel_ends_every_remote_process_and_nothing_else() {
     let (busy, all) = (8, sim.targets().len());
 
     // What others run on the same hosts is not ours to end.
-    let options = SessionOptions::default().agent(false);
+    let options = SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
+        .agent(false);
     let session = Session::connect(&sim.target("worst"), &options)
         .await
         .expect("it serves");

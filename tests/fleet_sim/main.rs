@@ -17,6 +17,7 @@ mod order;
 mod outcomes;
 mod output;
 mod retrying;
+mod rolling;
 mod steering;
 
 /// How long anything that must come about may take.
@@ -33,7 +34,11 @@ fn alike(host: SimHost, count: usize) -> impl Iterator<Item = SimHost> {
 
 fn fleet(sim: &Sim) -> Fleet {
     Fleet::new(sim.targets())
-        .session(SessionOptions::default().agent(false))
+        .session(
+            SessionOptions::default()
+                .config(clusterops::config::Config::none().expect("there is a user"))
+                .agent(false),
+        )
         .connect_retries(retries(4))
 }
 

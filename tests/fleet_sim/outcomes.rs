@@ -90,6 +90,7 @@ async fn every_outcome_is_told_apart_and_retried_once_healed() {
     // TCP has no broadcasts: connect(2) fails with ENETUNREACH, and nothing is sent.
     targets[1].address = "255.255.255.255".into();
     let options = SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
         .agent(false)
         .handshake_deadline(Duration::from_secs(2));
     let broken = Fleet::new(targets)

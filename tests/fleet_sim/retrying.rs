@@ -78,7 +78,11 @@ async fn a_retry_of_some_hosts_still_tells_about_the_others() {
     let sim = start(alike(diary.host(|_, _| true), 3)).await;
     let plan = Plan::new("p").stage(noted("one"));
     let told = run(&fleet(&sim), &plan).await;
-    let some = Fleet::new([sim.target("web2")]).session(SessionOptions::default().agent(false));
+    let some = Fleet::new([sim.target("web2")]).session(
+        SessionOptions::default()
+            .config(clusterops::config::Config::none().expect("there is a user"))
+            .agent(false),
+    );
     let again = retry(&some, &plan, &told).await;
     assert_eq!(again.failed().to_string(), "web[1-3]");
     assert_eq!(host(&again, "web2").attempts, [2]);
@@ -132,6 +136,7 @@ async fn credentials_that_do_not_answer_hold_up_no_cancel() {
     let plan = Plan::new("p").stage(Stage::command("s", ["true"]).secret_env("S", "s"));
     // A deadline that no clock can hold is none.
     let session = SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
         .agent(false)
         .command_deadline(Duration::MAX)
         .connect_deadline(Duration::MAX);

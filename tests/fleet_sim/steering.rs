@@ -44,6 +44,7 @@ async fn a_pause_starts_nothing_until_it_is_over() {
         .stage(noted("first").barrier())
         .stage(noted("last"));
     let options = SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
         .agent(false)
         .handshake_deadline(Duration::from_millis(500));
     let fleet = fleet(&sim)

@@ -14,6 +14,12 @@ use super::skip_or_fail;
 const SSHD: &str = "/usr/sbin/sshd";
 /// The login user that `tests/with-user` makes when it runs as root.
 const TEST_USER: &str = "clusterops-test";
+/// Where its password stands.
+const PASSWORD_FILE: &str = "/run/clusterops-test.password";
+/// The password of the fixture's own users; neither a terminal nor a shell takes all of it as it is.
+pub(crate) const PASSWORD: &str = "hun\u{4}ter2 '✓'";
+/// What crypt(5) makes of it.
+const PASSWORD_HASH: &str = "$6$clusterops$Qkra530mBBcW6k072C0ITcBXs77gJcilqhx9B2p5pgchsfb74Xz.FnNC84z8..VXgwzfCBIMZMEnMD0dTbNOO/";
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How a test wants its sshd.
@@ -24,9 +30,21 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct SshdOptions {
     root_login: bool,
     refuse_keys: bool,
+    passwords: bool,
     host_keys: Vec<String>,
+    host_certificate: Option<Vec<String>>,
     max_startups: String,
+    sftp_server: String,
     lines: Vec<String>,
+    etc: Vec<EtcFile>,
+}
+
+/// A change to the sshd's own copy of /etc.
+#[derive(Debug, Clone)]
+struct EtcFile {
+    name: String,
+    text: String,
+    is_appended: bool,
 }
 
 impl Default for SshdOptions {
@@ -34,9 +52,13 @@ impl Default for SshdOptions {
         Self {
             root_login: false,
             refuse_keys: false,
+            passwords: false,
             host_keys: vec!["ed25519".into()],
+            host_certificate: None,
             max_startups: "1000".into(),
+            sftp_server: "internal-sftp".into(),
             lines: Vec::new(),
+            etc: Vec::new(),
         }
     }
 }
@@ -46,6 +68,13 @@ impl SshdOptions {
     #[must_use]
     pub(crate) fn max_startups(mut self, value: &str) -> Self {
         self.max_startups = value.to_owned();
+        self
+    }
+
+    /// The command that serves SFTP.
+    #[must_use]
+    pub(crate) fn sftp_server(mut self, command: &str) -> Self {
+        self.sftp_server = command.to_owned();
         self
     }
 
@@ -69,6 +98,13 @@ impl SshdOptions {
         self
     }
 
+    /// Logs in with passwords, by what AuthenticationMethods (sshd_config(5)) says. Only root can check passwords.
+    #[must_use]
+    pub(crate) fn passwords(mut self, methods: &str) -> Self {
+        self.passwords = true;
+        self.line(&format!("AuthenticationMethods {methods}"))
+    }
+
     /// The types of the host keys, as ssh-keygen names them: `ed25519`, `rsa`, `ecdsa`.
     #[must_use]
     pub(crate) fn host_keys(mut self, types: &[&str]) -> Self {
@@ -76,7 +112,45 @@ impl SshdOptions {
         self
     }
 
-    /// A line of sshd_config(5). It comes before the fixture's own, and sshd takes the first of two.
+    /// Shows a certificate for its first host key, which the [authority](Sshd::authority) signed with these arguments of
+    /// ssh-keygen, such as `-n NAMES`.
+    #[must_use]
+    pub(crate) fn host_certificate(mut self, arguments: &[&str]) -> Self {
+        self.host_certificate = Some(arguments.iter().map(|&word| word.into()).collect());
+        self
+    }
+
+    /// A file below /etc, as sshd and its sessions see it; the machine's own is not touched. It is root's, with mode 0440.
+    /// Only root can start such an sshd.
+    #[must_use]
+    pub(crate) fn etc(self, name: &str, text: &str) -> Self {
+        self.etc_file(name, text, false)
+    }
+
+    /// A user that only sshd and its sessions know, with this login shell and [`PASSWORD`]. The fixture's key may log in
+    /// as anybody. Only root can start such an sshd.
+    #[must_use]
+    pub(crate) fn account(self, name: &str, shell: &str) -> Self {
+        let id = 64_100 + self.etc.len();
+        self.etc_file("passwd", &format!("{name}:x:{id}:65534::/:{shell}\n"), true)
+            .etc_file(
+                "shadow",
+                &format!("{name}:{PASSWORD_HASH}:19000:0:99999:7:::\n"),
+                true,
+            )
+    }
+
+    fn etc_file(mut self, name: &str, text: &str, is_appended: bool) -> Self {
+        self.etc.push(EtcFile {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            is_appended,
+        });
+        self
+    }
+
+    /// A line of sshd_config(5), in which `{folder}` is the [folder](Sshd::folder). It comes before the fixture's own,
+    /// and sshd takes the first of two.
     #[must_use]
     pub(crate) fn line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
@@ -128,6 +202,11 @@ impl Sshd {
         &self.user
     }
 
+    /// The password of the login user, where a server has [passwords](SshdOptions::passwords).
+    pub(crate) fn password(&self) -> String {
+        read(Path::new(PASSWORD_FILE)).trim_end().to_owned()
+    }
+
     /// The private key that may log in.
     pub(crate) fn identity_file(&self) -> PathBuf {
         self.folder.path().join("identity")
@@ -144,6 +223,14 @@ impl Sshd {
         }
     }
 
+    /// A target for another user.
+    pub(crate) fn target_for(&self, user: &str) -> clusterops::Target {
+        clusterops::Target {
+            user: Some(user.to_owned()),
+            ..self.target("web1", self.address())
+        }
+    }
+
     /// A known hosts file with the host keys of this server, for each of its addresses.
     pub(crate) fn known_hosts(&self) -> PathBuf {
         self.folder.path().join("known_hosts")
@@ -154,9 +241,19 @@ impl Sshd {
         self.folder.path()
     }
 
+    /// The private key that signs certificates; `{folder}/authority.pub` is its public half.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("authority")
+    }
+
     /// What sshd has logged (`LogLevel VERBOSE`).
     pub(crate) fn log(&self) -> String {
         read_log(self.folder.path())
+    }
+
+    /// The id of the sshd that listens.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// The ids of sshd, its connections, and all that their sessions have started and not ended.
@@ -173,8 +270,11 @@ impl Sshd {
             ));
         }
         if !rustix::process::geteuid().is_root() {
-            if options.root_login {
-                return Err("only root can start an sshd for root".into());
+            if options.root_login || !options.etc.is_empty() {
+                return Err("only root can start an sshd for root or for several users".into());
+            }
+            if options.passwords {
+                return Err("only root can start an sshd that checks passwords".into());
             }
             return Ok(output(Command::new("id").arg("-un")).trim().to_owned());
         }
@@ -204,6 +304,9 @@ impl Sshd {
         // sshd reads the authorized keys as the login user.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("our own folder");
         make_keys(folder.path(), options);
+        if !options.etc.is_empty() {
+            make_etc(folder.path(), options);
+        }
 
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -247,12 +350,16 @@ fn make_keys(folder: &Path, options: &SshdOptions) {
         .map(|kind| (kind.as_str(), host_key(kind)))
         .collect();
     names.push(("ed25519", "identity".into()));
+    names.push(("ed25519", "authority".into()));
     for (kind, name) in names {
-        let mut keygen = Command::new("ssh-keygen");
-        keygen
-            .args(["-q", "-N", "", "-C", &name, "-t", kind, "-f"])
-            .arg(folder.join(&name));
-        output(&mut keygen);
+        ssh_keygen(folder, &["-N", "", "-C", &name, "-t", kind, "-f", &name]);
+    }
+    if let (Some(arguments), Some(kind)) = (&options.host_certificate, options.host_keys.first()) {
+        let key = format!("{}.pub", host_key(kind));
+        let mut sign = vec!["-s", "authority", "-h", "-I", "the fixture's host"];
+        sign.extend(arguments.iter().map(String::as_str));
+        sign.push(&key);
+        ssh_keygen(folder, &sign);
     }
     let authorized = folder.join("authorized_keys");
     let key = if options.refuse_keys {
@@ -262,6 +369,35 @@ fn make_keys(folder: &Path, options: &SshdOptions) {
     };
     fs::write(&authorized, key).expect("our own folder");
     fs::set_permissions(authorized, Permissions::from_mode(0o644)).expect("our own file");
+}
+
+/// Copies /etc and changes the copy.
+fn make_etc(folder: &Path, options: &SshdOptions) {
+    use std::io::Write as _;
+
+    output(Command::new("cp").args(["-a", "/etc"]).arg(folder));
+    for file in &options.etc {
+        let path = folder.join("etc").join(&file.name);
+        let mut open = File::options();
+        if file.is_appended {
+            open.append(true);
+        } else {
+            open.create(true).write(true).truncate(true);
+        }
+        let mut opened = open.open(&path).expect("our own copy");
+        opened
+            .write_all(file.text.as_bytes())
+            .expect("our own copy");
+        if !file.is_appended {
+            fs::set_permissions(path, Permissions::from_mode(0o440)).expect("our own copy");
+        }
+    }
+}
+
+/// Runs ssh-keygen in a folder; it must succeed.
+pub(crate) fn ssh_keygen(folder: &Path, arguments: &[&str]) {
+    let mut keygen = Command::new("ssh-keygen");
+    output(keygen.arg("-q").args(arguments).current_dir(folder));
 }
 
 fn host_key(kind: &str) -> String {
@@ -276,12 +412,16 @@ fn write_config(folder: &Path, port: u16, options: &SshdOptions) {
         config.push('\n');
     };
     for text in &options.lines {
-        line(text);
+        line(&text.replace("{folder}", &path.to_string()));
     }
     // The device keeps everybody else out; sixteen listening addresses are the most that sshd takes.
     line(&format!("ListenAddress 0.0.0.0:{port} rdomain lo"));
     for kind in &options.host_keys {
         line(&format!("HostKey {path}/{}", host_key(kind)));
+    }
+    if let (Some(_), Some(kind)) = (&options.host_certificate, options.host_keys.first()) {
+        let key = host_key(kind);
+        line(&format!("HostCertificate {path}/{key}-cert.pub"));
     }
     line(&format!("AuthorizedKeysFile {path}/authorized_keys"));
     // Folders of a temporary folder are writable for others.
@@ -297,7 +437,7 @@ fn write_config(folder: &Path, port: u16, options: &SshdOptions) {
         }
     ));
     line(&format!("MaxStartups {}", options.max_startups));
-    line("Subsystem sftp internal-sftp");
+    line(&format!("Subsystem sftp {}", options.sftp_server));
     line("UsePAM no");
     line("PidFile none");
     line("LogLevel VERBOSE");
@@ -323,7 +463,7 @@ fn knows_penalties(folder: &Path, options: &SshdOptions) -> bool {
 /// Starts sshd with the written configuration; none when its port is taken.
 fn listen(folder: &Path, deadline: Instant) -> Option<Child> {
     let log = File::create(folder.join("log")).expect("our own folder");
-    let mut process = Command::new(SSHD)
+    let mut process = sshd_command(folder)
         .args(["-D", "-e", "-f"])
         .arg(folder.join("sshd_config"))
         .stdin(Stdio::null())
@@ -346,6 +486,19 @@ fn listen(folder: &Path, deadline: Instant) -> Option<Child> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The program sshd; in a mount namespace of its own, where it has an /etc of its own.
+fn sshd_command(folder: &Path) -> Command {
+    let etc = folder.join("etc");
+    if !etc.exists() {
+        return Command::new(SSHD);
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-ec"]);
+    command.arg(r#"mount --bind "$1" /etc; shift; exec "$@""#);
+    command.arg("sh").arg(etc).arg(SSHD);
+    command
 }
 
 /// Ends sshd when this process ends without dropping it, as it does when it is killed: the pipe closes then.

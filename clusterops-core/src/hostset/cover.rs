@@ -18,28 +18,59 @@ const MAX_VECTORS: u64 = 20_000;
 /// So many pieces, counted once for each order of the dimensions, are looked at.
 const MAX_EFFORT: usize = 60_000;
 
+/// How many numbers of pieces may be compared in all: a few seconds' work. What is not joined by then stays apart, so that
+/// the text of a huge and irregular set of many dimensions is longer than it could be, and soon there.
+const MAX_COMPARISONS: u64 = 24_000_000;
+
 /// Disjoint products that together are the set, ordered by their first vector.
 pub(super) fn pieces(grid: &Grid) -> Vec<Piece> {
+    pieces_within(grid, Budget(MAX_COMPARISONS))
+}
+
+fn pieces_within(grid: &Grid, mut budget: Budget) -> Vec<Piece> {
     let rows = rows(grid);
     if rows.len() < 2 || rows[0].len() < 2 {
         return rows;
     }
     let dimensions = rows[0].len();
-    let mut best = merge(rows.clone());
-    if grid.len() <= MAX_VECTORS {
-        keep_better(&mut best, merge(points(grid)));
+    let mut best = merge(rows.clone(), &mut budget);
+    if grid.len() <= MAX_VECTORS && budget.allows(grid.len() as usize, dimensions) {
+        keep_better(&mut best, merge(points(grid), &mut budget));
     }
     let orders = (MAX_EFFORT / rows.len()).max(1);
     for order in permutations(dimensions).into_iter().skip(1).take(orders) {
+        if !budget.spend(rows.len(), dimensions) {
+            break;
+        }
         let turned = Grid::union(rows.iter().map(|piece| product(piece, &order)).collect());
         let mut pieces = self::rows(&turned);
         for piece in &mut pieces {
             *piece = turn_back(std::mem::take(piece), &order);
         }
-        keep_better(&mut best, merge(pieces));
+        keep_better(&mut best, merge(pieces, &mut budget));
     }
     best.sort_by_cached_key(|piece| piece.iter().map(IndexSet::first).collect::<Vec<_>>());
     best
+}
+
+/// The comparisons that are left.
+struct Budget(u64);
+
+impl Budget {
+    /// Whether one look at these pieces, in each of their dimensions, is left.
+    fn allows(&self, pieces: usize, dimensions: usize) -> bool {
+        self.0 >= Self::cost(pieces, dimensions)
+    }
+
+    fn spend(&mut self, pieces: usize, dimensions: usize) -> bool {
+        let allowed = self.allows(pieces, dimensions);
+        self.0 = self.0.saturating_sub(Self::cost(pieces, dimensions));
+        allowed
+    }
+
+    fn cost(pieces: usize, dimensions: usize) -> u64 {
+        (pieces * dimensions * dimensions) as u64
+    }
 }
 
 fn keep_better(best: &mut Vec<Piece>, pieces: Vec<Piece>) {
@@ -71,8 +102,8 @@ fn points(grid: &Grid) -> Vec<Piece> {
         .collect()
 }
 
-/// Joins pieces that differ in one dimension only, the largest groups first, until there are none.
-fn merge(pieces: Vec<Piece>) -> Vec<Piece> {
+/// Joins pieces that differ in one dimension only, the largest groups first, until there are none or the budget is spent.
+fn merge(pieces: Vec<Piece>, budget: &mut Budget) -> Vec<Piece> {
     let Some(dimensions) = pieces.first().map(Vec::len) else {
         return pieces;
     };
@@ -81,7 +112,7 @@ fn merge(pieces: Vec<Piece>) -> Vec<Piece> {
         .into_iter()
         .map(|piece| piece.into_iter().map(|set| sets.number(set)).collect())
         .collect();
-    loop {
+    while budget.spend(pieces.len(), dimensions) {
         let before = pieces.len();
         pieces = merge_once(&pieces, dimensions, &mut sets);
         if pieces.len() == before {
@@ -203,4 +234,37 @@ fn permutations(dimensions: usize) -> Vec<Vec<usize>> {
             .collect();
     }
     orders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::Index;
+    use super::*;
+
+    #[test]
+    fn every_budget_gives_the_same_set() {
+        // Knuth's multiplicative hash; its high bits are irregular.
+        let digit = |number: u32| u64::from(number.wrapping_mul(2_654_435_761) >> 29);
+        let vectors: Vec<Index> = (0..3000)
+            .map(|number| Index::new(digit(number), 1))
+            .collect();
+        let grid = Grid::from_vectors(&vectors, 5);
+        let mut lengths = Vec::new();
+        for budget in [0, 1_000, 10_000, MAX_COMPARISONS] {
+            let pieces = pieces_within(&grid, Budget(budget));
+            let natural: Vec<usize> = (0..5).collect();
+            let products: Vec<Grid> = pieces
+                .iter()
+                .map(|piece| product(piece, &natural))
+                .collect();
+            let hosts: u64 = products.iter().map(Grid::len).sum();
+            assert_eq!(hosts, grid.len(), "the pieces are disjoint");
+            assert_eq!(Grid::union(products), grid);
+            lengths.push(pieces.len());
+        }
+        assert!(
+            lengths.is_sorted_by(|one, other| one >= other) && lengths[0] > lengths[3],
+            "{lengths:?}"
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -144,7 +144,8 @@ impl CommandGroups {
             return Err(failed(format!(
                 "took longer than {:?} and was killed",
                 self.deadline
-            )));
+            ))
+            .retryable());
         };
         let output = finished.map_err(|error| failed("was lost".into()).caused_by(error))?;
         if output.stdout.len() as u64 > MAX_OUTPUT {
@@ -154,10 +155,9 @@ impl CommandGroups {
             let said = String::from_utf8_lossy(&output.stderr);
             let said = said.lines().next_back().unwrap_or_default();
             let separator = if said.is_empty() { "" } else { ": " };
-            return Err(failed(format!(
-                "ended with {}{separator}{said}",
-                output.status
-            )));
+            let error = failed(format!("ended with {}{separator}{said}", output.status));
+            let killed = output.status.signal().is_some();
+            return Err(if killed { error.retryable() } else { error });
         }
         String::from_utf8(output.stdout)
             .map_err(|error| failed("printed text that is not UTF-8".into()).caused_by(error))
@@ -322,6 +322,9 @@ mod tests {
             error.message().ends_with("exit status: 3: no racks"),
             "{error}"
         );
+        assert!(!error.is_retryable(), "it would say the same again");
+        let error = source("kill -9 $$$$").map("g").expect_err("a signal");
+        assert!(error.is_retryable(), "{error}");
     }
 
     #[test]

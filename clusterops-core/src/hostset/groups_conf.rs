@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::groups_command::{CommandGroups, Commands, substitute};
-use super::{FileGroups, GroupSource, files};
-use crate::{Error, ErrorKind, Place, Result};
+use super::{FileGroups, GroupSource};
+use crate::{Error, ErrorKind, Place, Result, files};
 
 /// The section that holds settings, not a source.
 const MAIN: &str = "Main";
@@ -59,7 +59,7 @@ impl GroupsConf {
         };
         let configured = setting("groupsdir").or(setting("confdir"));
         for folder in folders(configured.unwrap_or_default(), folder) {
-            for file in files::in_folder(&folder, "conf")? {
+            for file in files::with_extension(&folder, "conf")? {
                 add_commands(&mut sources, &read(&file)?, &file, &folder)?;
             }
         }
@@ -163,7 +163,7 @@ struct Section {
 /// Reads what Python's `configparser` reads: `[sections]`, `key: value` or `key = value`, indented lines that go on, and
 /// comment lines that start with `#` or `;`.
 fn read(path: &Path) -> Result<Vec<Section>> {
-    let text = files::read(path)?;
+    let text = files::text(files::read(path)?, path)?;
     let mut sections: Vec<Section> = Vec::new();
     let mut last_key: Option<String> = None;
     for (number, line) in text.lines().enumerate() {

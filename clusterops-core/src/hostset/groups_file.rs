@@ -1,12 +1,12 @@
 //! ClusterShell's `groups.d` files.
 
 use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::GroupSource;
-use crate::{Error, ErrorKind, Place, Result};
+#[cfg(feature = "fs")]
+use crate::files;
+use crate::yaml::{self, Mark, Node, Value};
+use crate::{Error, ErrorKind, Result};
 
 /// One source of groups out of a YAML file as in ClusterShell's `groups.d` (groups.conf(5), ClusterShell 1.9): a map of
 /// sources, each a map of groups to host sets. The group `all`, where there is one, is `@source:*`.
@@ -32,30 +32,35 @@ impl FileGroups {
     ///
     /// # Errors
     ///
-    /// [`Syntax`](ErrorKind::Syntax), with file and line, for what is not YAML of this form.
+    /// [`Syntax`](ErrorKind::Syntax), with file, line and column, for what is not YAML of this form or says a thing twice.
     pub fn parse(text: &str, file: &str) -> Result<Vec<Self>> {
-        let sources: BTreeMap<String, BTreeMap<String, Members>> = serde_saphyr::from_str(text)
-            .map_err(|error| {
-                let location = error.location();
-                let place = Place {
-                    file: Some(file.to_owned()),
-                    line: location.map(|location| location.line() as usize),
-                    column: location.map(|location| location.column() as usize),
-                };
-                let message = "not a map of group sources, each a map of group names to host sets";
-                Error::new(ErrorKind::Syntax, message)
-                    .at(place)
-                    .caused_by(error)
-            })?;
-        let source = |(name, groups): (String, BTreeMap<String, Members>)| Self {
-            name,
-            file: file.to_owned(),
-            groups: groups
-                .into_iter()
-                .map(|(group, members)| (group, members.0))
-                .collect(),
+        let document = yaml::parse(text, file)?;
+        let reader = Reader { file };
+        if let Some(double) = document.duplicates.first() {
+            let first = double.first.line;
+            let message = format!(
+                "`{}` is given twice, first in line {first}; keep one",
+                double.key
+            );
+            return Err(reader.error(double.mark, message));
+        }
+        let Some(root) = &document.root else {
+            return Ok(Vec::new());
         };
-        Ok(sources.into_iter().map(source).collect())
+        let mut sources = Vec::new();
+        for (name, groups) in reader.mapping(root, "a file of groups is a mapping of sources")? {
+            let groups = reader.mapping(groups, "a source is a mapping of groups to host sets")?;
+            let group = |(name, members): &(Node<'_>, Node<'_>)| {
+                Ok((text_of(name).to_owned(), reader.members(members)?))
+            };
+            sources.push(Self {
+                name: text_of(name).to_owned(),
+                file: file.to_owned(),
+                groups: groups.iter().map(group).collect::<Result<_>>()?,
+            });
+        }
+        sources.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(sources)
     }
 
     /// Reads one file, or all `*.yaml` files of a folder in the order of their names.
@@ -67,13 +72,13 @@ impl FileGroups {
     pub fn load(path: impl AsRef<std::path::Path>) -> Result<Vec<Self>> {
         let path = path.as_ref();
         let files = if path.is_dir() {
-            super::files::in_folder(path, "yaml")?
+            files::with_extension(path, "yaml")?
         } else {
             vec![path.to_owned()]
         };
         let mut sources = Vec::new();
         for file in files {
-            let text = super::files::read(&file)?;
+            let text = files::text(files::read(&file)?, &file)?;
             sources.extend(Self::parse(&text, &file.display().to_string())?);
         }
         Ok(sources)
@@ -102,39 +107,51 @@ impl GroupSource for FileGroups {
     }
 }
 
-/// The members of a group: text, a list of texts, or nothing.
-struct Members(String);
+struct Reader<'f> {
+    file: &'f str,
+}
 
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a host set as text (a number needs quotes), or a list of them")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Members, E> {
-                Ok(Members(text.to_owned()))
-            }
-
-            fn visit_unit<E>(self) -> Result<Members, E> {
-                Ok(Members(String::new()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(item) = items.next_element::<String>()? {
-                    members.push(item);
-                }
-                Ok(Members(members.join(",")))
-            }
-        }
-
-        deserializer.deserialize_any(MembersVisitor)
+impl Reader<'_> {
+    fn error(&self, mark: Mark, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Syntax, message).at(mark.place(self.file))
     }
+
+    fn mapping<'n, 'a>(
+        &self,
+        node: &'n Node<'a>,
+        what: &str,
+    ) -> Result<&'n [(Node<'a>, Node<'a>)]> {
+        match &node.value {
+            Value::Mapping(pairs) if node.tag.is_none() => Ok(pairs),
+            _ => Err(self.error(node.mark, format!("{what}, not {}", node.kind()))),
+        }
+    }
+
+    /// The members of a group: text, a list of texts, or nothing.
+    fn members(&self, node: &Node<'_>) -> Result<String> {
+        let items = match &node.value {
+            Value::Sequence(items) if node.tag.is_none() => items,
+            _ => std::slice::from_ref(node),
+        };
+        let text = |item: &Node<'_>| match &item.value {
+            _ if item.is_null() => Ok(String::new()),
+            Value::Scalar { text, .. } if item.tag.is_none() => Ok(text.to_string()),
+            _ => {
+                let message = format!(
+                    "a group is a host set or a list of them, not {}",
+                    item.kind()
+                );
+                Err(self.error(item.mark, message))
+            }
+        };
+        let texts = items.iter().map(text).collect::<Result<Vec<_>>>()?;
+        Ok(texts.join(","))
+    }
+}
+
+/// The text of a key, which is always a scalar.
+fn text_of<'n>(key: &'n Node<'_>) -> &'n str {
+    key.text().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -142,13 +159,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_name_file_and_line() {
-        let error = FileGroups::parse("roles:\n  web: {a: b}\n", "x.yaml").expect_err("a map");
-        let place = error.place().expect("a place");
-        assert_eq!(
-            (place.file.as_deref(), place.line),
-            (Some("x.yaml"), Some(2))
-        );
+    fn errors_name_the_place() {
+        for (text, message) in [
+            (
+                "roles:\n  web: {a: b}\n",
+                "x.yaml:2:8: a group is a host set or a list of them, not a mapping",
+            ),
+            (
+                "roles:\n  web: [a, [b]]\n",
+                "x.yaml:2:12: a group is a host set or a list of them, not a list",
+            ),
+            (
+                "roles:\n",
+                "x.yaml:1:6: a source is a mapping of groups to host sets, not nothing",
+            ),
+            (
+                "web1\n",
+                "x.yaml:1:1: a file of groups is a mapping of sources, not a single value",
+            ),
+            (
+                "r:\n  a: x\n  a: y\n",
+                "x.yaml:3:3: `a` is given twice, first in line 2; keep one",
+            ),
+            (
+                "r: {a: !t x}\n",
+                "x.yaml:1:11: a group is a host set or a list of them",
+            ),
+            ("r: [\n", "x.yaml:1:4: this is not YAML"),
+        ] {
+            let error = FileGroups::parse(text, "x.yaml")
+                .expect_err(text)
+                .to_string();
+            assert!(
+                error.starts_with(message) && !error.contains('\n'),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Walking over the names of a set.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, btree_map};
 use std::fmt;
 use std::iter::FusedIterator;
@@ -9,18 +10,50 @@ use super::index::Index;
 use super::{HostSet, name};
 
 /// The names of a borrowed [`HostSet`], from [`HostSet::iter`].
-pub struct Iter<'a> {
-    remaining: usize,
-    grids: btree_map::Iter<'a, Box<str>, Grid>,
-    current: Option<(&'a str, &'a Grid, Cursor)>,
-}
+pub struct Iter<'a>(Walk<btree_map::Iter<'a, Box<str>, Grid>>);
+
+/// The names of a [`HostSet`] that is used up.
+pub struct IntoIter(Walk<btree_map::IntoIter<Box<str>, Grid>>);
 
 impl<'a> Iter<'a> {
     pub(super) fn new(set: &HostSet, grids: &'a BTreeMap<Box<str>, Grid>) -> Self {
+        Self(Walk::new(set.len(), grids.iter()))
+    }
+}
+
+impl IntoIter {
+    pub(super) fn new(remaining: usize, grids: BTreeMap<Box<str>, Grid>) -> Self {
+        Self(Walk::new(remaining, grids.into_iter()))
+    }
+}
+
+/// A walk over templates and their grids, whoever owns these.
+struct Walk<I: Iterator> {
+    remaining: usize,
+    grids: I,
+    current: Option<(I::Item, Cursor)>,
+}
+
+impl<I: Iterator<Item = (T, G)>, T: AsRef<str>, G: Borrow<Grid>> Walk<I> {
+    fn new(remaining: usize, grids: I) -> Self {
         Self {
-            remaining: set.len(),
-            grids: grids.iter(),
+            remaining,
+            grids,
             current: None,
+        }
+    }
+
+    fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(((template, grid), cursor)) = &mut self.current
+                && let Some(indexes) = cursor.next((*grid).borrow())
+            {
+                self.remaining -= 1;
+                return Some(name::join(template.as_ref(), indexes));
+            }
+            let (template, grid) = self.grids.next()?;
+            let cursor = Cursor::new(grid.borrow());
+            self.current = Some(((template, grid), cursor));
         }
     }
 }
@@ -29,37 +62,11 @@ impl Iterator for Iter<'_> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        loop {
-            if let Some((template, grid, cursor)) = &mut self.current
-                && let Some(indexes) = cursor.next(grid)
-            {
-                self.remaining -= 1;
-                return Some(name::join(template, indexes));
-            }
-            let (template, grid) = self.grids.next()?;
-            self.current = Some((template, grid, Cursor::new(grid)));
-        }
+        self.0.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.remaining, Some(self.remaining))
-    }
-}
-
-/// The names of a [`HostSet`] that is used up.
-pub struct IntoIter {
-    remaining: usize,
-    grids: btree_map::IntoIter<Box<str>, Grid>,
-    current: Option<(Box<str>, Grid, Cursor)>,
-}
-
-impl IntoIter {
-    pub(super) fn new(remaining: usize, grids: BTreeMap<Box<str>, Grid>) -> Self {
-        Self {
-            remaining,
-            grids: grids.into_iter(),
-            current: None,
-        }
+        (self.0.remaining, Some(self.0.remaining))
     }
 }
 
@@ -67,21 +74,11 @@ impl Iterator for IntoIter {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        loop {
-            if let Some((template, grid, cursor)) = &mut self.current
-                && let Some(indexes) = cursor.next(grid)
-            {
-                self.remaining -= 1;
-                return Some(name::join(template, indexes));
-            }
-            let (template, grid) = self.grids.next()?;
-            let cursor = Cursor::new(&grid);
-            self.current = Some((template, grid, cursor));
-        }
+        self.0.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.remaining, Some(self.remaining))
+        (self.0.remaining, Some(self.0.remaining))
     }
 }
 
@@ -92,17 +89,13 @@ impl FusedIterator for IntoIter {}
 
 impl fmt::Debug for Iter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Iter")
-            .field("remaining", &self.remaining)
-            .finish_non_exhaustive()
+        write!(f, "Iter({} remaining)", self.0.remaining)
     }
 }
 
 impl fmt::Debug for IntoIter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntoIter")
-            .field("remaining", &self.remaining)
-            .finish_non_exhaustive()
+        write!(f, "IntoIter({} remaining)", self.0.remaining)
     }
 }
 

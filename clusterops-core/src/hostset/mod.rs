@@ -4,8 +4,6 @@ mod builder;
 mod context;
 mod cover;
 mod evaluate;
-#[cfg(feature = "fs")]
-mod files;
 mod fold;
 mod grid;
 #[cfg(feature = "fs")]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
 use super::index::{Index, MAX_DIGITS};
+use crate::text::is_invisible;
 
 /// The most numbers in a name that ranges can vary; further ones are plain text.
 pub(super) const MAX_DIMENSIONS: usize = 32;
@@ -131,7 +132,7 @@ pub(super) fn is_special(character: char) -> bool {
         character,
         ',' | '!' | '&' | '^' | '[' | ']' | '*' | '?' | '"'
     ) || character.is_whitespace()
-        || character.is_control()
+        || is_invisible(character)
 }
 
 fn is_plain(mut text: &str, starts_name: bool) -> bool {

@@ -4,6 +4,7 @@ use super::grid::Operation;
 use super::index::MAX_DIGITS;
 use super::name;
 use super::pattern::{Pattern, Range, Segment};
+use crate::text::is_invisible;
 use crate::{Error, ErrorKind, Place, Result};
 
 /// One operand of an expression, with the operation that joins it to what stands to its left.
@@ -143,7 +144,7 @@ impl<'a> Parser<'a> {
                 _ => {
                     let end = self.plain_end();
                     if end == self.at {
-                        self.refuse_control()?;
+                        self.refuse_invisible()?;
                         break;
                     }
                     pattern.push_text(&self.text[self.at..end]);
@@ -300,12 +301,12 @@ impl<'a> Parser<'a> {
         at
     }
 
-    fn refuse_control(&self) -> Result<()> {
+    fn refuse_invisible(&self) -> Result<()> {
         match self.text[self.at..].chars().next() {
-            Some(c) if c.is_control() && !c.is_whitespace() => {
+            Some(c) if is_invisible(c) && !c.is_whitespace() => {
                 let message = format!(
-                    "a host name has no control characters ({})",
-                    c.escape_unicode()
+                    "a name has no invisible characters (U+{:04X})",
+                    u32::from(c)
                 );
                 Err(self.error(self.at, message))
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Inventory, is_plain_name, native, values};
+use super::{Inventory, is_plain_name, names, values};
 use crate::Target;
 
 /// Writes the inventory in the native format, one line for each host, from which it reads back the same.
@@ -47,20 +47,37 @@ impl fmt::Display for Inventory {
 
 fn host(target: &Target, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{{\"address\": {}", Quoted(&target.address))?;
-    if let Some(port) = target.port {
-        write!(f, ", \"port\": {port}")?;
-    }
     let path =
         |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let texts = [
+        ("port", target.port.map(|port| port.to_string())),
         ("user", target.user.clone()),
         ("identity_file", path(&target.identity_file)),
         ("known_hosts", path(&target.known_hosts)),
-        ("jump", target.jump.clone()),
+        ("jump", target.jump.as_ref().map(ToString::to_string)),
     ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            write!(f, ", \"{name}\": {}", Quoted(&values::escape(&text)))?;
+    let is_variable = |name: &str| {
+        names::is_variable_name(name)
+            && !names::FIELDS.contains(&name)
+            && names::misspelt(name).is_none()
+    };
+    let variables: Vec<_> = target
+        .variables
+        .iter()
+        .filter(|(name, _)| is_variable(name))
+        .collect();
+    for (field, text) in &texts {
+        match text {
+            Some(text) if *field == "port" => write!(f, ", \"port\": {text}")?,
+            Some(text) => write!(f, ", \"{field}\": {}", Quoted(&values::escape(text)))?,
+            // Without the field, a variable that is another word for it would be taken for a slip.
+            None if variables
+                .iter()
+                .any(|(name, _)| names::other_word(name) == Some(field)) =>
+            {
+                write!(f, ", \"{field}\": ~")?;
+            }
+            None => {}
         }
     }
     if !target.tags.is_empty() {
@@ -70,10 +87,8 @@ fn host(target: &Target, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         f.write_str("]")?;
     }
-    for (name, value) in target.variables.iter() {
-        if native::is_variable_name(name) && !native::FIELDS.contains(&name) {
-            write!(f, ", {}: {}", Quoted(name), Quoted(&values::escape(value)))?;
-        }
+    for (name, value) in variables {
+        write!(f, ", {}: {}", Quoted(name), Quoted(&values::escape(value)))?;
     }
     f.write_str("}\n")
 }

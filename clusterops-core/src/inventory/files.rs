@@ -1,15 +1,13 @@
 //! Inventories on disk.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::ansible::{Alone, Files, Owner, PROGRAM};
 use super::load::{self, Format};
-use super::yaml::MAX_BYTES;
 use super::{Inventory, groups, native};
-use crate::{Error, ErrorKind, Place, Result};
+use crate::files::{self, is_special, names};
+use crate::{Error, ErrorKind, Result};
 
 /// The endings of files that a folder of inventories may hold and that are none (`INVENTORY_IGNORE_EXTS` of
 /// ansible-core 2.19).
@@ -38,7 +36,8 @@ impl Inventory {
     /// ```
     ///
     /// # Errors
-    /// As for [`parse`](Self::parse); also a file that cannot be read, or is a program.
+    /// As for [`parse`](Self::parse); also a file that cannot be read, or is a program, a pipe that gives no whole text
+    /// within 30 seconds, and a folder without an inventory.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -79,6 +78,7 @@ fn ansible(path: &Path, text: Option<&str>) -> Result<Inventory> {
     let mut files = Files::new();
     let base = if path.is_dir() {
         add_folder(&mut files, path, 0)?;
+        files.check_not_empty(&path.display().to_string())?;
         path
     } else {
         let name = path.display().to_string();
@@ -114,6 +114,9 @@ fn add_folder(files: &mut Files, folder: &Path, depth: usize) -> Result<()> {
         let path = folder.join(&name);
         if path.is_dir() {
             add_folder(files, &path, depth + 1)?;
+        } else if is_special(&path) {
+            let reason = "it is neither a file nor a folder";
+            files.skip(&path.display().to_string(), Alone::No, reason)?;
         } else {
             files.add(&read(&path)?, &path.display().to_string(), Alone::No)?;
         }
@@ -182,55 +185,11 @@ fn check_depth(folder: &Path, depth: usize) -> Result<()> {
     Ok(())
 }
 
-fn names(folder: &Path) -> Result<BTreeSet<String>> {
-    let list = || -> std::io::Result<BTreeSet<String>> {
-        std::fs::read_dir(folder)?
-            .map(|entry| Ok(entry?.file_name()))
-            .filter_map(|name| name.map(|name| name.into_string().ok()).transpose())
-            .collect()
-    };
-    list().map_err(|error| unreadable(folder, error))
-}
-
-/// The text of a file.
+/// The text of a file; of a program only its first bytes.
 fn read(path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    // One byte more than is allowed, so that the reader sees that it is too large.
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(path, error))?;
-    text(bytes, path)
-}
-
-/// Bytes as UTF-8; in comments of whole lines anything goes, as in Ansible.
-fn text(bytes: Vec<u8>, path: &Path) -> Result<String> {
+    let bytes = files::read(path)?;
     if bytes.starts_with(PROGRAM.as_bytes()) {
         return Ok(PROGRAM.to_owned());
     }
-    let bytes = match String::from_utf8(bytes) {
-        Ok(text) => return Ok(text),
-        Err(error) => error.into_bytes(),
-    };
-    let mut text = String::with_capacity(bytes.len());
-    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
-        match std::str::from_utf8(line) {
-            Ok(line) => text.push_str(line),
-            Err(_) if line.trim_ascii_start().starts_with(b"#") || line.starts_with(b";") => {}
-            Err(_) => {
-                let message = "this line is not UTF-8";
-                return Err(Error::new(ErrorKind::Syntax, message).at(Place {
-                    file: Some(path.display().to_string()),
-                    line: Some(number),
-                    column: None,
-                }));
-            }
-        }
-        text.push('\n');
-    }
-    Ok(text)
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    let message = format!("cannot read `{}`", path.display());
-    Error::new(ErrorKind::Io, message).caused_by(error)
+    files::text(bytes, path)
 }

@@ -42,11 +42,7 @@ pub(super) fn assemble(native: Native, file: &str) -> Result<Inventory> {
         .collect::<Result<BTreeMap<_, _>>>()?;
     if groups.values().map(HostSet::len).sum::<usize>() > MAX_FACTS {
         let message = format!("the groups have more than {MAX_FACTS} members");
-        return Err(Error::new(ErrorKind::TooLarge, message).at(Place {
-            file: Some(file.to_owned()),
-            line: None,
-            column: None,
-        }));
+        return Err(Error::new(ErrorKind::TooLarge, message).at(Place::in_file(file)));
     }
     for (name, set) in groups {
         for host in set.iter() {
@@ -121,23 +117,33 @@ impl Resolver<'_> {
         Ok(Some(set))
     }
 
-    /// Moves the column in an expression to the column in the file.
+    /// Moves the column in an expression to the column in the file, or shows the expression where that is not known.
     fn place(&self, error: Error, expression: &Expression) -> Error {
         if error.place().is_some_and(|place| place.file.is_some()) {
             return error;
         }
         let column = error.place().and_then(|place| place.column).unwrap_or(1);
-        error.moved_to(Place {
-            file: Some(self.file.to_owned()),
-            line: Some(expression.mark.line as usize),
-            column: Some(expression.mark.column as usize + column - 1),
-        })
+        let place = Place {
+            line: Some(expression.line as usize),
+            column: expression.column.map(|start| start as usize + column - 1),
+            ..Place::in_file(self.file)
+        };
+        match expression.column {
+            Some(_) => error.moved_to(place),
+            None => error
+                .within(|error| format!("in `{}`: {error}", expression.text.trim_end()))
+                .moved_to(place),
+        }
     }
 }
 
 impl GroupSource for Resolver<'_> {
     fn name(&self) -> &str {
         self.inventory.name()
+    }
+
+    fn describe(&self) -> String {
+        self.inventory.describe()
     }
 
     fn map(&self, group: &str) -> Result<Option<String>> {

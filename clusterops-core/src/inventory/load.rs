@@ -1,10 +1,12 @@
 //! Which format a text has, and the loaders.
 
-use super::{Inventory, ansible, groups, native, yaml};
-use crate::{Error, ErrorKind, Place, Result};
+use super::{Inventory, ansible, groups, native};
+use crate::text::without_mark;
+use crate::{Error, ErrorKind, Place, Result, yaml};
 
 /// Reads a text of any format.
 pub(super) fn parse(text: &str, name: &str) -> Result<Inventory> {
+    let text = without_mark(text);
     match detect(text, name)? {
         Format::Native(document) => groups::assemble(native::read(&document, name)?, name),
         Format::Ansible => ansible::parse(text, name),
@@ -18,17 +20,13 @@ pub(super) enum Format<'a> {
 }
 
 pub(super) fn detect<'a>(text: &'a str, name: &str) -> Result<Format<'a>> {
-    if text.starts_with("#!") || !ansible::is_yaml(text, name) {
+    if !ansible::is_text(text) || !ansible::is_yaml(text, name) {
         return Ok(Format::Ansible);
     }
     let document = yaml::parse(text, name)?;
     let Some(root) = &document.root else {
         let message = "the inventory is empty; it needs `hosts:`";
-        return Err(Error::new(ErrorKind::Inventory, message).at(Place {
-            file: Some(name.to_owned()),
-            line: None,
-            column: None,
-        }));
+        return Err(Error::new(ErrorKind::Inventory, message).at(Place::in_file(name)));
     };
     let native = match &root.value {
         yaml::Value::Mapping(pairs) => {

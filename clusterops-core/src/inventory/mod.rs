@@ -15,16 +15,16 @@ mod display;
 mod files;
 mod groups;
 mod load;
+mod names;
 mod native;
 mod sources;
 mod values;
-mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use crate::hostset::{Context, GroupSource, HostSet};
-use crate::{Error, ErrorKind, Result, Target};
+use crate::{Error, ErrorKind, Printable, Result, Target};
 
 use sources::{Groups, TAG, Variable, VariableSource};
 
@@ -116,22 +116,27 @@ impl Inventory {
     ///
     /// # Errors
     /// A syntax error, a group, variable, value, tag or host that the inventory does not have, or a name that is both a
-    /// variable and an [added](Self::add_source) group source; with the column.
+    /// variable and an [added](Self::add_source) group source; with the column. `@@`, which names groups and not hosts.
     pub fn select(&self, expression: &str) -> Result<Vec<Target>> {
-        let selected = self.resolve(expression)?;
-        Ok(selected
-            .iter()
-            .filter_map(|name| self.host(&name).cloned())
-            .collect())
+        let target = |name: String| {
+            self.host(&name).cloned().ok_or_else(|| {
+                let message = format!("`{name}` is no host; `@@` gives the names of groups");
+                Error::new(ErrorKind::UnknownHost, message)
+            })
+        };
+        self.resolve(expression)?.iter().map(target).collect()
     }
 
     /// The names of the hosts that an expression selects; like [`select`](Self::select), without the targets.
+    ///
+    /// `@@` gives the names of the groups, `@@name` the values of this variable, `@@tag` the tags.
     ///
     /// ```
     /// # use clusterops_core::inventory::Inventory;
     /// let inventory = Inventory::parse("hosts: {'web[1-3]': {zone: a}, db1: {zone: b}}", "fleet.yaml")?;
     /// assert_eq!(inventory.resolve("@zone:a!web2")?.to_string(), "web[1,3]");
     /// assert_eq!(inventory.resolve("*1")?.to_string(), "db1,web1");
+    /// assert_eq!(inventory.resolve("@@zone")?.to_string(), "a,b");
     /// # Ok::<(), clusterops_core::Error>(())
     /// ```
     ///
@@ -139,7 +144,10 @@ impl Inventory {
     /// As for [`select`](Self::select).
     pub fn resolve(&self, expression: &str) -> Result<HostSet> {
         let set = self.evaluate(expression, &Groups(self))?;
-        self.check_known(&set)?;
+        let asks_for_groups = |term: &str| term.trim_start().starts_with("@@");
+        if !expression.split([',', '!', '&', '^']).any(asks_for_groups) {
+            self.check_known(&set)?;
+        }
         Ok(set)
     }
 
@@ -184,6 +192,11 @@ impl Inventory {
         self.sources.push(source);
     }
 
+    /// The sources of groups that were [added](Self::add_source).
+    pub fn sources(&self) -> impl Iterator<Item = &dyn GroupSource> {
+        self.sources.iter().map(AsRef::as_ref)
+    }
+
     /// An inventory of these targets and groups; the names of the targets are distinct.
     fn assemble(mut targets: Vec<Target>, groups: BTreeMap<String, HostSet>) -> Self {
         let hosts: HostSet = targets.iter().map(|target| target.name.as_str()).collect();
@@ -224,8 +237,8 @@ impl Inventory {
         for source in &variables {
             context = context.source(source);
         }
-        for source in &self.sources {
-            context = context.source(source.as_ref());
+        for source in self.sources() {
+            context = context.source(source);
         }
         context.parse(expression)
     }
@@ -246,6 +259,10 @@ impl Inventory {
 impl GroupSource for Inventory {
     fn name(&self) -> &str {
         "inventory"
+    }
+
+    fn describe(&self) -> String {
+        "the groups of the inventory".to_owned()
     }
 
     fn map(&self, group: &str) -> Result<Option<String>> {
@@ -281,14 +298,14 @@ impl fmt::Debug for Inventory {
 
 impl fmt::Display for Unread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        write!(f, "{}", Printable(&self.file))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        match &self.key {
-            Some(key) => write!(f, ": `{key}` is not read: {}", self.reason),
-            None => write!(f, " is not read: {}", self.reason),
+        if let Some(key) = &self.key {
+            write!(f, ": `{}`", Printable(key))?;
         }
+        write!(f, " is not read: {}", Printable(&self.reason))
     }
 }
 

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::names::{self, FIELDS};
 use super::values::{self, Values};
-use super::yaml::{Document, Mark, Node, Value};
+use crate::destination::check_user;
 use crate::hostset::expand_pattern;
-use crate::nearest::{did_you_mean, distance};
+use crate::nearest::did_you_mean;
+use crate::yaml::{Document, Mark, Node, Value};
 use crate::{Error, ErrorKind, Result, Target, Variables};
 
 /// The most hosts in one inventory.
@@ -19,18 +21,6 @@ pub(super) const MAX_FACTS: usize = 20_000_000;
 
 /// The keys at the top of the file.
 pub(super) const SECTIONS: [&str; 3] = ["defaults", "hosts", "groups"];
-
-/// The fields of a host that have a type; every other name is a variable.
-pub(super) const FIELDS: [&str; 8] = [
-    "address",
-    "port",
-    "user",
-    "identity_file",
-    "known_hosts",
-    "jump",
-    "tags",
-    "groups",
-];
 
 /// What a native file says, with the group expressions not evaluated yet.
 #[derive(Debug, Default)]
@@ -45,11 +35,13 @@ pub(super) struct Group {
     pub(super) expressions: Vec<Expression>,
 }
 
-/// A host set expression and where its first character stands.
+/// A host set expression and where it stands.
 #[derive(Debug)]
 pub(super) struct Expression {
     pub(super) text: String,
-    pub(super) mark: Mark,
+    pub(super) line: u32,
+    /// The column of its first character; `None` when the file has the text in pieces.
+    pub(super) column: Option<u32>,
 }
 
 /// Reads a native file.
@@ -101,8 +93,8 @@ pub(super) fn read(document: &Document<'_>, file: &str) -> Result<Native> {
 
 struct Reader<'f> {
     file: &'f str,
-    /// The names of variables that were found right.
-    variables: RefCell<HashSet<String>>,
+    /// The names of variables that were found right, with the field that each may be another word for.
+    variables: RefCell<HashMap<String, Option<&'static str>>>,
 }
 
 /// The fields of one entry, as nodes.
@@ -169,6 +161,7 @@ impl Reader<'_> {
     /// The fields of `defaults` or of one host entry.
     fn fields<'n, 'a>(&self, node: &'n Node<'a>, what: &str) -> Result<Fields<'n, 'a>> {
         let mut fields = Fields::default();
+        let mut other_words = Vec::new();
         for (key, value) in self.mapping(node, what)? {
             let name = key.text().unwrap_or_default();
             match name {
@@ -176,34 +169,45 @@ impl Reader<'_> {
                 "groups" => fields.groups = self.names(value, name)?,
                 _ => {
                     if !FIELDS.contains(&name) {
-                        self.check_variable(key, name)?;
+                        let field = self.check_variable(key, name)?;
+                        other_words.extend(field.map(|field| (key, name, field)));
                     }
                     self.check_single(value, name)?;
                     fields.scalars.insert(name, value);
                 }
             }
         }
+        for (key, name, field) in other_words {
+            if !fields.scalars.contains_key(field) {
+                let message = format!(
+                    "`{name}` is probably meant as `{field}`; where `{field}` is given too, `{name}` is a variable"
+                );
+                return Err(self.error(key.mark, message));
+            }
+        }
         Ok(fields)
     }
 
-    /// Refuses a variable whose name is a slip for a field, or that plans could not name.
-    fn check_variable(&self, key: &Node<'_>, name: &str) -> Result<()> {
-        if self.variables.borrow().contains(name) {
-            return Ok(());
+    /// Refuses a variable whose name is a slip for a field, or that plans could not name; gives the field that it may be
+    /// another word for.
+    fn check_variable(&self, key: &Node<'_>, name: &str) -> Result<Option<&'static str>> {
+        if let Some(field) = self.variables.borrow().get(name) {
+            return Ok(*field);
         }
-        if let Some(field) = misspelt(name) {
+        if let Some(field) = names::misspelt(name) {
             let message =
                 format!("`{name}` is probably `{field}` misspelt; a variable needs another name");
             return Err(self.error(key.mark, message));
         }
-        if !is_variable_name(name) {
+        if !names::is_variable_name(name) {
             let message = format!(
                 "`{name}` cannot be a variable: a name has letters, digits and `_`, no digit first"
             );
             return Err(self.error(key.mark, message));
         }
-        self.variables.borrow_mut().insert(name.to_owned());
-        Ok(())
+        let field = names::other_word(name);
+        self.variables.borrow_mut().insert(name.to_owned(), field);
+        Ok(field)
     }
 
     /// Refuses what is not a single value.
@@ -275,12 +279,8 @@ impl Reader<'_> {
             self.check_name(key, name, "groups")?;
             let expressions = self.list(value, name)?.into_iter().map(|item| Expression {
                 text: item.text().unwrap_or_default().to_owned(),
-                mark: Mark {
-                    // A quote stands before the first character.
-                    column: item.mark.column
-                        + u32::from(matches!(item.value, Value::Scalar { plain: false, .. })),
-                    ..item.mark
-                },
+                line: item.mark.line,
+                column: item.text_column(),
             });
             let group = Group {
                 expressions: expressions.collect(),
@@ -427,93 +427,21 @@ impl Hosts<'_, '_, '_, '_> {
             _ if text.is_empty() && FIELDS.contains(&given.name) => {
                 return wrong("a value; remove the line");
             }
-            "user" => target.user = Some(text.to_owned()),
+            "user" => match check_user(text) {
+                Ok(()) => target.user = Some(text.to_owned()),
+                Err(flaw) => return wrong(&format!("a login name: {}", flaw.message)),
+            },
             "identity_file" => target.identity_file = Some(PathBuf::from(text)),
             "known_hosts" => target.known_hosts = Some(PathBuf::from(text)),
-            "jump" => target.jump = Some(text.to_owned()),
+            "jump" => match text.parse() {
+                Ok(jump) => target.jump = Some(jump),
+                Err(error) => {
+                    let message = format!("`jump` of `{}`: {}", target.name, error.message());
+                    return Err(self.reader.error(given.node.mark, message));
+                }
+            },
             name => target.variables.insert(name, text),
         }
         Ok(())
-    }
-}
-
-/// Whether plans could use this as `{{name}}`.
-pub(super) fn is_variable_name(name: &str) -> bool {
-    let starts = |c: char| c.is_ascii_alphabetic() || c == '_';
-    name.starts_with(starts) && name.chars().all(|c| starts(c) || c.is_ascii_digit())
-}
-
-/// The field that `name` is probably a slip for.
-///
-/// A variable may be called what it likes, so only close calls count: the same letters in another case or with other
-/// separators (`Port`, `identity-file`), one edit (not a new letter in a short word: `part`, `test`; not a plural:
-/// `ports`), or two edits of a long word (`adres`).
-fn misspelt(name: &str) -> Option<&'static str> {
-    let letters = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
-    let plain = letters(name);
-    FIELDS.into_iter().find(|field| {
-        let known = letters(field);
-        if plain == known {
-            return true;
-        }
-        if ["s", "es"]
-            .iter()
-            .any(|plural| plain.strip_suffix(plural) == Some(known.as_str()))
-        {
-            return false;
-        }
-        let limit = if known.len() >= 7 { 2 } else { 1 };
-        let substituted = plain.chars().count() == known.len() && {
-            let (mut a, mut b): (Vec<_>, Vec<_>) =
-                (plain.chars().collect(), known.chars().collect());
-            a.sort_unstable();
-            b.sort_unstable();
-            a != b
-        };
-        distance(&plain, &known, limit).is_some() && (known.len() > 5 || !substituted)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_close_calls_are_misspellings() {
-        for (name, field) in [
-            ("adress", "address"),
-            ("addres", "address"),
-            ("prot", "port"),
-            ("usr", "user"),
-            ("Port", "port"),
-            ("identity-file", "identity_file"),
-            ("identityfile", "identity_file"),
-            ("known_host", "known_hosts"),
-            ("tag", "tags"),
-            ("group", "groups"),
-            ("jmp", "jump"),
-        ] {
-            assert_eq!(misspelt(name), Some(field), "{name}");
-        }
-        for name in [
-            "role",
-            "zone",
-            "version",
-            "part",
-            "post",
-            "sort",
-            "ports",
-            "users",
-            "used",
-            "host",
-            "hostname",
-            "dump",
-            "bags",
-            "rack",
-            "id",
-            "addresses",
-        ] {
-            assert_eq!(misspelt(name), None, "{name}");
-        }
     }
 }

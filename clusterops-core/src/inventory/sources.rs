@@ -42,6 +42,10 @@ impl GroupSource for Groups<'_> {
         self.0.name()
     }
 
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
     fn map(&self, group: &str) -> Result<Option<String>> {
         match self.0.map(group)? {
             Some(members) => Ok(Some(members)),

@@ -5,6 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::JumpHosts;
 
 const FLEET: &str = r#"
 defaults: {user: deploy, port: 22, identity_file: ~/.ssh/id_ed25519, known_hosts: ~/.ssh/known_hosts}
@@ -161,13 +162,29 @@ fn other_sources_are_asked_by_name() {
 }
 
 #[test]
+fn names_of_groups_are_no_hosts() {
+    let inventory = fleet();
+    let resolved = |text: &str| inventory.resolve(text).expect(text).to_string();
+    assert_eq!(resolved("@@"), "canary,front");
+    assert_eq!(resolved("@@zone"), "a,b");
+    assert_eq!(resolved("@@tag"), "public");
+    let error = inventory.select("@@").expect_err("they have no targets");
+    assert_eq!(
+        error.to_string(),
+        "`canary` is no host; `@@` gives the names of groups"
+    );
+    let error = inventory.select("@@zoen").expect_err("a slip").to_string();
+    assert!(error.contains("did you mean `zone`?"), "{error}");
+}
+
+#[test]
 fn fields_defaults_and_variables() {
     let text = r#"
 defaults: {user: deploy, zone: a, tags: [all-of-us]}
 hosts:
   ops@gate.example.org:2200: {jump: "bastion,[::1]:22"}
   a: {user: root, zone: b, version: 1.10, flag: on, octal: 0755, empty: "", tags: edge, groups: [x, y]}
-  b: {user: ~, zone: null, port: "2222"}
+  b: {user: ~, login: no, zone: null, port: "2222", jump: none}
   "[2001:db8::7]":
   six[1-2]: {address: "[2001:db8::[1-2]]", port: "[2201-2202]", note: "[[0-9]+ [prod] disk[0]", id: "n[1-2]"}
 "#;
@@ -178,7 +195,10 @@ hosts:
         ("gate.example.org", Some(2200))
     );
     assert_eq!(gate.user.as_deref(), Some("deploy"));
-    assert_eq!(gate.jump.as_deref(), Some("bastion,[::1]:22"));
+    assert_eq!(
+        gate.jump.as_ref().map(ToString::to_string),
+        Some("bastion,[::1]:22".into())
+    );
     let a = target(&inventory, "a");
     let expected = [
         ("empty", ""),
@@ -197,6 +217,9 @@ hosts:
         (b.user.as_deref(), b.port, b.variables.get("zone")),
         (None, Some(2222), None)
     );
+    assert_eq!(b.variables.get("login"), Some("no"));
+    assert_eq!(b.jump, Some(JumpHosts::default()));
+    assert_eq!(a.jump, None);
     assert_eq!(target(&inventory, "[2001:db8::7]").address, "2001:db8::7");
     let six = target(&inventory, "six2");
     assert_eq!(
@@ -246,11 +269,36 @@ fn errors_name_the_place_and_the_right_name() {
     for (text, message) in [
         (
             "hosts: {web[1-3]: }\nhots: {}",
-            "f.yaml:1:12: this is not YAML",
+            "f.yaml:1:12: this is not YAML: while parsing a flow mapping, did not find expected ',' or '}'; a name with \
+             brackets needs quotes between braces",
         ),
         (
             "hots: {}\nhosts: {}",
             "f.yaml:1:1: `hots` is not a part of an inventory (`defaults`, `hosts`, `groups`); did you mean `hosts`?",
+        ),
+        (
+            "hosts:\n  a: {jump: 'gate,:22'}",
+            "f.yaml:2:13: `jump` of `a`: jump hosts `gate,:22`: the host is empty or starts with `-`",
+        ),
+        (
+            "hosts:\n  a: {user: de ploy}",
+            "f.yaml:2:13: `user` of `a`: `de ploy` is not a login name: white space and invisible characters have no place here",
+        ),
+        (
+            "hosts:\n  a: {user: -lroot}",
+            "f.yaml:2:13: `user` of `a`: `-lroot` is not a login name: a user name does not start with `-`",
+        ),
+        (
+            "hosts:\n  a: {zone: b, Hostname: a.example.org}",
+            "f.yaml:2:16: `Hostname` is probably meant as `address`; where `address` is given too, `Hostname` is a variable",
+        ),
+        (
+            "defaults: {user: deploy}\nhosts:\n  a: {username: root}",
+            "f.yaml:3:7: `username` is probably meant as `user`",
+        ),
+        (
+            "defaults: {ansible_user: deploy}\nhosts: {a: }",
+            "f.yaml:1:12: `ansible_user` is probably meant as `user`",
         ),
         (
             "hosts:\n  a: {prot: 22}",
@@ -331,6 +379,18 @@ fn errors_name_the_place_and_the_right_name() {
         (
             "hosts: {a1: }\ngroups:\n  x: '@y'\n  y: '@x'",
             "f.yaml:4:7: group `x` is defined by itself; break the circle",
+        ),
+        (
+            "hosts: {a1: }\ngroups:\n  x: |\n    a1,\n    @nix\n",
+            "f.yaml:4: in `a1,\\n@nix`: column 5: there is no group `nix` in the inventory",
+        ),
+        (
+            "hosts: {a1: }\ngroups:\n  x: \"\\x61\\x31,b1\"\n",
+            "f.yaml:3: in `a1,b1`: column 4: `b1` is no known host",
+        ),
+        (
+            "hosts: {a\u{200b}1: }",
+            "f.yaml:1:9: `a\\u{200b}1` is not a host name pattern: a name has no invisible characters (U+200B)",
         ),
         ("", "f.yaml: the inventory is empty"),
         (

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::{Event, HostState, RunState};
-use crate::OutputStream;
+use crate::{OutputStream, Progress};
 
 /// Output kept for a reader, in bytes: for one host, and for all hosts together.
 const HOST_OUTPUT: usize = 64 << 10;
@@ -44,6 +44,8 @@ struct Slot {
     is_new: bool,
     is_queued: bool,
     output: Option<Box<Output>>,
+    /// The stage that transfers files, and how far it has come.
+    transfer: Option<Box<(usize, Progress)>>,
 }
 
 /// Whether somebody reads the events: before that, missed output is counted; afterwards, it is not.
@@ -110,6 +112,7 @@ impl Board {
                 is_new: false,
                 is_queued: false,
                 output: None,
+                transfer: None,
             })
             .collect();
         Self {
@@ -138,6 +141,7 @@ impl Board {
         inner.kept = 0;
         for slot in &mut inner.slots {
             slot.output = None;
+            slot.transfer = None;
         }
     }
 
@@ -184,6 +188,15 @@ impl Board {
         inner.enqueue(index);
     }
 
+    /// How far the transfer of a stage has come.
+    pub(crate) fn transfer(&self, index: usize, stage: usize, progress: Progress) {
+        let mut inner = self.lock();
+        if inner.reader_state == ReaderState::Reading {
+            inner.slots[index].transfer = Some(Box::new((stage, progress)));
+            inner.enqueue(index);
+        }
+    }
+
     /// Ends the events, with nothing more to say.
     pub(crate) fn end(&self) {
         let mut inner = self.lock();
@@ -219,7 +232,7 @@ impl Board {
 }
 
 impl Inner {
-    /// The next event of a slot. Output comes before a new state, since it was written in an earlier one; a slot with
+    /// The next event of a slot. Output and transfers come before a new state, since they belong to an earlier one; a slot with
     /// more to say goes to the end of the queue, so that hosts take turns.
     fn take(&mut self, index: usize) -> Option<Event> {
         let slot = &mut self.slots[index];
@@ -255,6 +268,15 @@ impl Inner {
                 slot.output = None;
             }
         }
+        if event.is_none()
+            && let Some((stage, progress)) = slot.transfer.take().map(|latest| *latest)
+        {
+            event = Some(Event::Transfer {
+                host: Arc::clone(&host),
+                stage: Arc::clone(&self.stages[stage]),
+                progress,
+            });
+        }
         if event.is_none() && slot.is_new {
             slot.is_new = false;
             event = Some(Event::Host {
@@ -262,7 +284,7 @@ impl Inner {
                 state: slot.state.clone(),
             });
         }
-        if slot.is_new || slot.output.is_some() {
+        if slot.is_new || slot.output.is_some() || slot.transfer.is_some() {
             slot.is_queued = true;
             self.queue.push_back(index as u32);
         }

@@ -7,11 +7,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use russh::keys::PublicKey;
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::rand_core::Rng;
 
-use super::{base64, line};
+use super::{PublicKey, line};
 
 /// How long another process may hold the lock; it needs milliseconds.
 const LOCK_DEADLINE: Duration = Duration::from_secs(10);
@@ -21,14 +20,9 @@ const LOCK_POLL: Duration = Duration::from_millis(2);
 
 /// The line for a key, with its line feed. `name` is in lower case, with its port if it needs one.
 pub(super) fn line(name: &str, key: &PublicKey, hashed: bool) -> io::Result<String> {
-    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
-    if key.key_data().is_certificate() {
-        return Err(invalid(
-            "a certificate is not a host key; add its authority by hand".to_owned(),
-        ));
-    }
     if name.is_empty() || name.starts_with(['@', '|', '#']) || name.contains(is_syntax) {
-        return Err(invalid(format!("{name:?} is not a host name")));
+        let text = format!("{name:?} is not a host name");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let hosts = if hashed {
         let mut salt = [0; 20];
@@ -37,47 +31,38 @@ pub(super) fn line(name: &str, key: &PublicKey, hashed: bool) -> io::Result<Stri
     } else {
         name.to_owned()
     };
-    Ok(format!(
-        "{hosts} {} {}\n",
-        key.algorithm().as_str(),
-        base64(key.key_data())
-    ))
+    Ok(format!("{hosts} {key}\n"))
 }
 
 /// Opens a file for reading and appending, with an exclusive lock that lasts as long as the returned value.
 pub(super) fn open_locked(path: &Path) -> io::Result<File> {
-    let failed = |what: &str, error: io::Error| super::at(path, what, &error);
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| failed("cannot make the folder", error))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     let deadline = Instant::now() + LOCK_DEADLINE;
     loop {
-        let opened = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
-            .open(path);
-        let file = opened.map_err(|error| failed("cannot open for adding a key", error))?;
+            .open(path)?;
         match file.try_lock() {
             // ssh-keygen -R and ssh (UpdateHostKeys) put a new file in the place of the old.
-            Ok(()) if is_at(&file, path).map_err(|error| failed("cannot lock", error))? => {
-                return Ok(file);
-            }
+            Ok(()) if is_at(&file, path)? => return Ok(file),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
-            Err(TryLockError::Error(error)) => return Err(failed("cannot lock", error)),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
         if Instant::now() > deadline {
-            let error = io::Error::new(
-                io::ErrorKind::TimedOut,
-                "another process has held the lock for ten seconds",
-            );
-            return Err(failed("cannot lock", error));
+            let what = "another process has held its lock for ten seconds";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, what));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Patterns for host names, as OpenSSH's `match.c` reads them.
 
+use crate::wildcard;
+
 /// The longest pattern that OpenSSH compares (`match_pattern_list`); a list with a longer one matches nothing.
 pub(super) const LONGEST: usize = 1022;
 
@@ -26,32 +28,11 @@ pub(super) fn matches_list(name: &[u8], list: &[u8]) -> bool {
     matched
 }
 
-/// Whether `name`, in lower case, matches `pattern`, where `*` is any text and `?` any byte.
-///
-/// Remembers the last `*` only, so the time is bounded by the product of the lengths.
-fn matches(name: &[u8], pattern: &[u8]) -> bool {
-    let (mut at_name, mut at_pattern) = (0, 0);
-    let mut retry = None;
-    while at_name < name.len() {
-        match pattern.get(at_pattern) {
-            Some(b'*') => {
-                at_pattern += 1;
-                retry = Some((at_name, at_pattern));
-            }
-            Some(byte) if *byte == b'?' || byte.to_ascii_lowercase() == name[at_name] => {
-                at_name += 1;
-                at_pattern += 1;
-            }
-            _ => match retry {
-                Some((start, after_star)) => {
-                    retry = Some((start + 1, after_star));
-                    (at_name, at_pattern) = (start + 1, after_star);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at_pattern..].iter().all(|byte| *byte == b'*')
+/// Whether `name`, in lower case, matches `pattern`, in any case.
+pub(super) fn matches(name: &[u8], pattern: &[u8]) -> bool {
+    wildcard::matches(name, pattern, |of_name, of_pattern| {
+        of_name == of_pattern.to_ascii_lowercase()
+    })
 }
 
 #[cfg(test)]

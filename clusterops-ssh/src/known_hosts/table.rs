@@ -8,11 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::keys::PublicKey;
 use russh::keys::ssh_encoding::base64::{Base64, Encoding};
 
 use super::line::{self, HashedName, Hosts, Marker};
-use super::{Entry, Skipped, at, pattern};
+use super::{Entry, PublicKey, Skipped, pattern};
 
 /// The largest file that is read: half a million RSA keys.
 const LARGEST: u64 = 256 * 1024 * 1024;
@@ -43,6 +42,8 @@ pub(super) struct Table {
 pub(super) struct KeyLine {
     pub(super) marker: Marker,
     number: usize,
+    /// How many names it has; none for patterns.
+    names: usize,
     /// The key's base64 in the table's text.
     key: Range<usize>,
 }
@@ -83,7 +84,7 @@ impl Table {
                 Ok(table)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(table),
-            Err(error) => Err(at(path, "cannot read known hosts", &error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -136,6 +137,16 @@ impl Table {
         found
     }
 
+    /// Whether there are lines for `name`, all of them host keys under that name alone, as ssh writes them.
+    pub(super) fn has_only_by_name(&self, name: &str) -> bool {
+        let lines = self.find(name);
+        let is_plain = |index: &usize| {
+            let line = &self.lines[*index];
+            line.marker == Marker::None && line.names == 1
+        };
+        !lines.is_empty() && lines.iter().all(is_plain)
+    }
+
     pub(super) fn line(&self, index: usize) -> &KeyLine {
         &self.lines[index]
     }
@@ -148,7 +159,7 @@ impl Table {
     /// A line's key, if it is not damaged.
     pub(super) fn entry(&self, line: &KeyLine) -> Option<Entry> {
         let text = str::from_utf8(self.key_text(line)).ok()?;
-        let key = PublicKey::from_bytes(&Base64::decode_vec(text).ok()?).ok()?;
+        let key = PublicKey::from_blob(&Base64::decode_vec(text).ok()?)?;
         Some(Entry {
             file: self.file.clone(),
             line: line.number,
@@ -178,8 +189,7 @@ impl Table {
 
     /// How `file`, from its start, differs from what this table holds.
     pub(super) fn changes(&self, mut file: &File) -> io::Result<Changes> {
-        let failed = |error: io::Error| at(&self.file, "cannot read known hosts", &error);
-        let metadata = file.metadata().map_err(failed)?;
+        let metadata = file.metadata()?;
         let stamp = Stamp::new(&metadata);
         // A device keeps nothing of what was added.
         if self.stamp == Some(stamp)
@@ -188,18 +198,13 @@ impl Table {
             return Ok(Changes::None);
         }
         if metadata.is_file() {
-            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            file.seek(SeekFrom::Start(0))?;
         }
         let mut text = Vec::new();
-        file.take(LARGEST + 1)
-            .read_to_end(&mut text)
-            .map_err(failed)?;
+        file.take(LARGEST + 1).read_to_end(&mut text)?;
         if text.len() as u64 > LARGEST {
-            let error = io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "the file is larger than 256 MiB",
-            );
-            return Err(failed(error));
+            let what = "the file is larger than 256 MiB";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
         }
         match text.strip_prefix(&self.text[..]) {
             Some(appended) if self.has_whole_lines() || appended.is_empty() => {
@@ -243,12 +248,14 @@ impl Table {
             let start = part.as_ptr().addr() - self.text.as_ptr().addr();
             start..start + part.len()
         };
+        let mut names = 0;
         match line.hosts {
             Hosts::Names(list) => {
                 for name in list
                     .split(|byte| *byte == b',')
                     .filter(|name| !name.is_empty())
                 {
+                    names += 1;
                     let lines = self
                         .names
                         .entry(name.to_ascii_lowercase().into())
@@ -259,11 +266,15 @@ impl Table {
                 }
             }
             Hosts::Patterns(list) => self.patterns.push((place_of(list), index)),
-            Hosts::Hashed(name) => self.hashed.push((*name, index)),
+            Hosts::Hashed(name) => {
+                names = 1;
+                self.hashed.push((*name, index));
+            }
         }
         self.lines.push(KeyLine {
             marker: line.marker,
             number: self.parsed,
+            names,
             key: place_of(line.key),
         });
     }

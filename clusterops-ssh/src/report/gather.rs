@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use clusterops_core::Printable;
 use clusterops_core::hostset::HostSet;
 
 use super::{HostReport, Report, StageReport, StageStatus};
@@ -152,28 +153,14 @@ impl fmt::Display for Gathered {
             let mut lines = answer.text.lines();
             match (lines.next(), lines.next()) {
                 (None, _) => f.write_str(" (no output)")?,
-                (Some(only), None) => write!(f, " {}", printable(only))?,
+                (Some(only), None) => write!(f, " {}", Printable(only))?,
                 (Some(_), Some(_)) => {
                     for line in answer.text.lines() {
-                        write!(f, "\n  {}", printable(line))?;
+                        write!(f, "\n  {}", Printable(line))?;
                     }
                 }
             }
         }
         Ok(())
     }
-}
-
-/// A line with its control characters escaped, tabs excepted, and those that turn the direction of text.
-pub(super) fn printable(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    for character in line.chars() {
-        let turns_text = matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if turns_text || (character.is_control() && character != '\t') {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text
 }

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use clusterops_core::Printable;
 use clusterops_core::hostset::HostSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::captured::Captured;
 pub use self::gather::{Answer, Gathered};
-use crate::{Error, ErrorKind, Exit, Termination};
+use crate::{Error, ErrorKind, Exit, Termination, Transferred};
 
 /// The version of a report's serialised form that this version of the crate writes and reads.
 const FORMAT: u32 = 1;
@@ -33,12 +34,13 @@ pub struct Report {
     pub plan_name: String,
     /// The [digest](crate::Plan::digest) of the plan.
     pub plan_digest: String,
-    /// The local files that were sent, with the SHA-256 of their content in hexadecimal.
+    /// The local files that were sent, with the SHA-256 of their content in hexadecimal; and the folders, with one of
+    /// all that they held.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
-    /// When the run started and ended, by the controller's clock.
+    /// When the run started, by the controller's clock.
     pub started: Timestamp,
-    /// See [`started`](Self::started).
+    /// When it ended: the start and how long the run took, even if the clock was set meanwhile.
     pub finished: Timestamp,
     /// How the run came to its end.
     pub ending: Ending,
@@ -58,7 +60,9 @@ pub struct Report {
 pub enum Ending {
     /// Every host went as far as it could.
     Completed,
-    /// It was cancelled.
+    /// It was stopped, mostly because more hosts failed than the failure budget allows: some hosts never began.
+    Stopped,
+    /// It was cancelled, or its deadline passed.
     Cancelled,
     /// It was aborted.
     Aborted,
@@ -104,6 +108,9 @@ pub struct StageReport {
     /// What was written to standard error.
     #[serde(default, skip_serializing_if = "Captured::is_empty")]
     pub stderr: Captured,
+    /// What was transferred, where the step transfers files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<Box<Transferred>>,
     /// How long it took, in seconds in JSON (to the millisecond).
     #[serde(default, with = "seconds")]
     pub duration: Duration,
@@ -241,6 +248,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ending = match self.ending {
             Ending::Completed => "",
+            Ending::Stopped => ", stopped",
             Ending::Cancelled => ", cancelled",
             Ending::Aborted => ", aborted",
         };
@@ -262,7 +270,7 @@ impl fmt::Display for Report {
                     .as_ref()
                     .and_then(|rollback| rollback.failure.as_ref())
                 {
-                    let why = gather::printable(why);
+                    let why = Printable(why);
                     write!(
                         f,
                         "\n  {}: the rollback of stage `{stage}` failed: {why}",
@@ -271,16 +279,11 @@ impl fmt::Display for Report {
                 }
             }
             if let Some(end @ Termination::Unconfirmed(_)) = &host.termination {
-                write!(
-                    f,
-                    "\n  {}: {}",
-                    host.name,
-                    gather::printable(&end.to_string())
-                )?;
+                write!(f, "\n  {}: {}", host.name, Printable(&end.to_string()))?;
             }
         }
         for warning in &self.warnings {
-            write!(f, "\n  {}", gather::printable(warning))?;
+            write!(f, "\n  {}", Printable(warning))?;
         }
         Ok(())
     }
@@ -334,6 +337,7 @@ impl StageReport {
             exit: None,
             stdout: Captured::default(),
             stderr: Captured::default(),
+            transferred: None,
             duration: Duration::ZERO,
             rollback: None,
         }
@@ -356,7 +360,8 @@ impl Failure {
     pub(crate) fn new(error: &Error, stage: Option<&str>) -> Self {
         let mut cause = None;
         let mut source = std::error::Error::source(error);
-        while let Some(deeper) = source {
+        // What is about a jump host names it first.
+        while let Some(deeper) = source.filter(|_| error.jump_host().is_none()) {
             cause = Some(deeper.to_string());
             source = deeper.source();
         }
@@ -377,8 +382,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.stage {
-            Some(stage) => write!(f, "stage `{stage}`: {}", gather::printable(&self.message)),
-            None => f.write_str(&gather::printable(&self.message)),
+            Some(stage) => write!(f, "stage `{stage}`: {}", Printable(&self.message)),
+            None => Printable(&self.message).fmt(f),
         }
     }
 }

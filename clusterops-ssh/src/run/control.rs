@@ -5,14 +5,31 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::event::{Board, RunState};
+use crate::{Error, ErrorKind};
 
 /// What somebody asked of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Running,
     Paused,
+    Stopping,
     Aborting,
     Cancelling,
+    /// The run's deadline passed: as cancelling.
+    Late,
+}
+
+impl Mode {
+    /// What readers of the events are told.
+    fn state(self) -> RunState {
+        match self {
+            Self::Running => RunState::Running,
+            Self::Paused => RunState::Paused,
+            Self::Stopping => RunState::Stopping,
+            Self::Aborting => RunState::Aborting,
+            Self::Cancelling | Self::Late => RunState::Cancelling,
+        }
+    }
 }
 
 /// Steers a run: cheap to clone, and usable from any task or thread.
@@ -34,27 +51,41 @@ impl Control {
 
     /// Lets no host start another stage. What runs goes on.
     pub fn pause(&self) {
-        self.turn(Mode::Paused, RunState::Paused, |now| now == Mode::Running);
+        self.turn(Mode::Paused, |now| now == Mode::Running);
     }
 
     /// Goes on after a pause.
     pub fn resume(&self) {
-        self.turn(Mode::Running, RunState::Running, |now| now == Mode::Paused);
+        self.turn(Mode::Running, |now| now == Mode::Paused);
+    }
+
+    /// Lets no further host begin; those under way go on to their end.
+    pub fn stop(&self) {
+        self.turn(Mode::Stopping, |now| {
+            matches!(now, Mode::Running | Mode::Paused)
+        });
     }
 
     /// Ends the run: remote processes are ended, and what was done stays done. After [`abort`](Self::abort) it ends the
     /// rollbacks too.
     pub fn cancel(&self) {
-        self.turn(Mode::Cancelling, RunState::Cancelling, |now| {
-            now != Mode::Cancelling
+        self.turn(Mode::Cancelling, |now| {
+            !matches!(now, Mode::Cancelling | Mode::Late)
+        });
+    }
+
+    /// Cancels, because the run's deadline passed.
+    pub(super) fn expire(&self) {
+        self.turn(Mode::Late, |now| {
+            !matches!(now, Mode::Cancelling | Mode::Late)
         });
     }
 
     /// Ends the run and rolls back: remote processes are ended, then the stages that hosts began are undone, as the
     /// plan's [`RollbackWhen`](crate::plan::RollbackWhen) says; also on hosts that had finished.
     pub fn abort(&self) {
-        self.turn(Mode::Aborting, RunState::Aborting, |now| {
-            matches!(now, Mode::Running | Mode::Paused)
+        self.turn(Mode::Aborting, |now| {
+            matches!(now, Mode::Running | Mode::Paused | Mode::Stopping)
         });
     }
 
@@ -64,7 +95,7 @@ impl Control {
         }
     }
 
-    fn turn(&self, to: Mode, state: RunState, from: impl FnOnce(Mode) -> bool) {
+    fn turn(&self, to: Mode, from: impl FnOnce(Mode) -> bool) {
         let turned = self.mode.send_if_modified(|mode| {
             let turns = from(*mode);
             if turns {
@@ -73,7 +104,7 @@ impl Control {
             turns
         });
         if turned {
-            self.board.run(state);
+            self.board.run(to.state());
         }
     }
 }
@@ -91,18 +122,35 @@ impl Watch {
 
     /// Waits until the run is to end, by cancel or abort.
     pub(crate) async fn ending(&mut self) {
-        self.until(|mode| matches!(mode, Mode::Cancelling | Mode::Aborting))
+        self.until(|mode| matches!(mode, Mode::Cancelling | Mode::Late | Mode::Aborting))
+            .await;
+    }
+
+    /// Waits until no further host may begin.
+    pub(crate) async fn closing(&mut self) {
+        self.until(|mode| !matches!(mode, Mode::Running | Mode::Paused))
             .await;
     }
 
     /// Waits until the run is cancelled, which ends rollbacks too.
     pub(crate) async fn cancelled(&mut self) {
-        self.until(|mode| mode == Mode::Cancelling).await;
+        self.until(|mode| matches!(mode, Mode::Cancelling | Mode::Late))
+            .await;
     }
 
     /// Waits until the run is not paused.
     pub(crate) async fn not_paused(&mut self) {
         self.until(|mode| mode != Mode::Paused).await;
+    }
+
+    /// What a host is told that is ended before its time.
+    pub(crate) fn error(&self) -> Error {
+        let message = match self.mode() {
+            Mode::Aborting => "ended because the run was aborted",
+            Mode::Late => "ended because the run's deadline passed",
+            _ => "ended because the run was cancelled",
+        };
+        Error::new(ErrorKind::Cancelled, message)
     }
 
     async fn until(&mut self, condition: impl Fn(Mode) -> bool) {

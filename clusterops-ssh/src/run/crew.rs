@@ -65,6 +65,9 @@ impl<'a> Crew<'a> {
                     termination: None,
                 };
                 self.run.board.host(index, state);
+                self.run
+                    .failures
+                    .count(&self.run.targets[index].name, false);
                 HostReport {
                     failure: Some(failure),
                     ..HostReport::new(&self.run.targets[index].name)

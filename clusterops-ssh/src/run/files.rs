@@ -1,34 +1,37 @@
 //! The local files of a run: read and fingerprinted once, before the first connection.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, Metadata};
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
 
 use crate::plan::Step;
+use crate::transfer::{Blocks, Content, LocalTree, SharedFile, Source};
 use crate::{Error, ErrorKind, Result};
 
 /// Scripts are kept in memory while the run goes on, so they have a limit.
 const MAX_SCRIPT: u64 = 16 << 20;
 
-/// What a run knows of its local files.
+/// Files to send are kept in memory up to this size, and up to this many bytes together: they are read once, for their
+/// digest and for all hosts.
+const MOST_KEPT: u64 = 4 << 20;
+const MOST_KEPT_TOGETHER: u64 = 16 << 20;
+
+/// What hosts share of the files that are not kept: those that keep in step read each block once for all.
+const SHARED_BLOCKS: usize = 16 << 20;
+
+/// What a run knows of its local files and folders.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    known: HashMap<PathBuf, Known>,
+    sources: HashMap<PathBuf, Arc<Source>>,
+    trees: HashMap<PathBuf, Tree>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct Tree {
     digest: String,
-    length: u64,
-    modified: Option<SystemTime>,
-    /// The text, where the file is a script.
-    text: Option<Bytes>,
+    content: Arc<LocalTree>,
 }
 
 /// Checks that a step's file can be read, without reading it.
@@ -36,115 +39,122 @@ pub(super) fn check(step: &Step) -> Result<()> {
     let Some(path) = step.source() else {
         return Ok(());
     };
-    open(path).and_then(|(_, metadata)| {
-        if matches!(step, Step::Script { .. }) && metadata.len() > MAX_SCRIPT {
-            let message = format!(
-                "the script {} is over {} MiB: upload it",
-                path.display(),
-                MAX_SCRIPT >> 20
-            );
-            return Err(Error::new(ErrorKind::Local, message));
-        }
-        Ok(())
-    })
+    if matches!(step, Step::UploadTree { .. }) {
+        return std::fs::read_dir(path).map(drop).map_err(|error| {
+            let message = format!("the local folder `{}` cannot be read", path.display());
+            Error::new(ErrorKind::Local, message).caused_by(error)
+        });
+    }
+    let source = Source::look(path)?;
+    if matches!(step, Step::Script { .. }) && source.facts.length > MAX_SCRIPT {
+        let message = format!(
+            "the script {} is over {} MiB: upload it",
+            path.display(),
+            MAX_SCRIPT >> 20
+        );
+        return Err(Error::new(ErrorKind::Local, message));
+    }
+    Ok(())
 }
 
 impl Files {
     /// Reads the files of these steps. Blocks.
     pub(super) fn read<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Result<Self> {
         let mut files = Self::default();
-        for step in steps {
+        let mut sharing = Sharing {
+            blocks: Blocks::new(SHARED_BLOCKS),
+            room: MOST_KEPT_TOGETHER,
+            files: 0,
+        };
+        let (scripts, others): (Vec<&Step>, Vec<&Step>) = steps
+            .into_iter()
+            .partition(|step| matches!(step, Step::Script { .. }));
+        for step in scripts.into_iter().chain(others) {
             let Some(path) = step.source() else { continue };
-            let is_script = matches!(step, Step::Script { .. });
-            if files
-                .known
-                .get(path)
-                .is_some_and(|known| known.text.is_some() || !is_script)
-            {
-                continue;
+            match step {
+                Step::UploadTree { .. } => {
+                    let mut tree = LocalTree::read(path)?;
+                    tree.sources_mut()
+                        .for_each(|source| sharing.share_by_blocks(source));
+                    let known = Tree {
+                        digest: tree.digest(),
+                        content: Arc::new(tree),
+                    };
+                    files.trees.insert(path.to_owned(), known);
+                }
+                _ if files.sources.contains_key(path) => {}
+                Step::Script { .. } => {
+                    let source = Source::read(path, true, MAX_SCRIPT)?;
+                    files.sources.insert(path.to_owned(), Arc::new(source));
+                }
+                _ => {
+                    let mut source = Source::read(path, true, sharing.room.min(MOST_KEPT))?;
+                    sharing.share(&mut source);
+                    files.sources.insert(path.to_owned(), Arc::new(source));
+                }
             }
-            files
-                .known
-                .insert(path.to_owned(), Known::read(path, is_script)?);
         }
         Ok(files)
     }
 
     /// The digests, by path.
     pub(super) fn digests(&self) -> BTreeMap<String, String> {
-        self.known
-            .iter()
-            .map(|(path, known)| (path.to_string_lossy().into_owned(), known.digest.clone()))
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let of_files = self.sources.iter().filter_map(|(path, source)| {
+            let digests = source.digests.as_ref()?;
+            Some((text(path), digests.sha256.clone()))
+        });
+        let of_trees = self.trees.iter();
+        of_files
+            .chain(of_trees.map(|(path, tree)| (text(path), tree.digest.clone())))
             .collect()
     }
 
     /// A script's text.
     pub(super) fn script(&self, path: &Path) -> Result<Bytes> {
-        let text = self.known.get(path).and_then(|known| known.text.clone());
-        text.ok_or_else(|| {
-            let message = format!("the script {} was not read before the run", path.display());
-            Error::new(ErrorKind::Local, message)
-        })
-    }
-
-    /// Opens a file to send it, and makes sure that it is still the one that was read.
-    pub(super) fn open(&self, path: &Path) -> Result<(File, Metadata)> {
-        let (file, metadata) = open(path)?;
-        let is_same = self.known.get(path).is_some_and(|known| {
-            (known.length, known.modified) == (metadata.len(), metadata.modified().ok())
-        });
-        if is_same {
-            return Ok((file, metadata));
+        match self.source(path)?.content {
+            Content::Memory(ref text) => Ok(text.clone()),
+            _ => Err(not_read(path)),
         }
-        let message = format!("the local file {} changed during the run", path.display());
-        Err(Error::new(ErrorKind::Local, message))
+    }
+
+    /// A file to send.
+    pub(super) fn source(&self, path: &Path) -> Result<&Source> {
+        let source = self.sources.get(path).ok_or_else(|| not_read(path))?;
+        Ok(source)
+    }
+
+    /// A folder to send.
+    pub(super) fn tree(&self, path: &Path) -> Result<&LocalTree> {
+        let tree = self.trees.get(path).ok_or_else(|| not_read(path))?;
+        Ok(&tree.content)
     }
 }
 
-impl Known {
-    fn read(path: &Path, keep: bool) -> Result<Self> {
-        let (mut file, metadata) = open(path)?;
-        let mut hash = Sha256::new();
-        let mut text = Vec::new();
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            let length = match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(unreadable(path, error)),
-            };
-            hash.update(&buffer[..length]);
-            if keep {
-                text.extend_from_slice(&buffer[..length]);
-            }
+/// How hosts share the files that are sent.
+struct Sharing {
+    blocks: Arc<Blocks>,
+    /// What is left for files that are kept.
+    room: u64,
+    files: usize,
+}
+
+impl Sharing {
+    fn share(&mut self, source: &mut Source) {
+        match &source.content {
+            Content::Memory(content) => self.room -= content.len() as u64,
+            Content::File | Content::Shared(_) => self.share_by_blocks(source),
         }
-        Ok(Self {
-            digest: HEXLOWER.encode(&hash.finalize()),
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
-            text: keep.then(|| text.into()),
-        })
+    }
+
+    fn share_by_blocks(&mut self, source: &mut Source) {
+        source.content = Content::Shared(SharedFile::new(source, self.files, &self.blocks));
+        self.files += 1;
     }
 }
 
-fn open(path: &Path) -> Result<(File, Metadata)> {
-    // Looked at before it is opened: opening a named pipe waits for its writer.
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
-    if !metadata.is_file() {
-        return Err(Error::new(
-            ErrorKind::Local,
-            format!("`{}` is not a regular file", path.display()),
-        ));
-    }
-    let file = File::open(path).map_err(|error| unreadable(path, error))?;
-    Ok((file, metadata))
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    Error::new(
-        ErrorKind::Local,
-        format!("the local file `{}` cannot be read", path.display()),
-    )
-    .caused_by(error)
+/// Steps differ from host to host only in what was checked before the run.
+fn not_read(path: &Path) -> Error {
+    let message = format!("`{}` was not read before the run", path.display());
+    Error::new(ErrorKind::Local, message)
 }

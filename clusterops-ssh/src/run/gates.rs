@@ -1,4 +1,4 @@
-//! Where hosts wait for each other: barriers and `run_once` stages.
+//! Where the hosts of a batch wait for each other: barriers and `run_once` stages.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::Plan;
 
-/// The gates of a run, one entry for each stage.
+/// The gates of a batch, one entry for each stage.
 #[derive(Debug)]
 pub(super) struct Gates {
     stages: Vec<StageGates>,
@@ -33,7 +33,7 @@ struct Once {
     progress: Progress,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Open,
     Begun,
@@ -60,6 +60,24 @@ impl Gates {
         starts: &[(usize, usize)],
         done: impl Fn(usize) -> bool,
     ) -> Self {
+        Self::with(plan, starts, |position| {
+            if done(position) {
+                Progress::Succeeded
+            } else {
+                Progress::Open
+            }
+        })
+    }
+
+    /// The gates of the batch behind this one, whose hosts have all come to their end.
+    pub(super) fn next(&self, plan: &Plan, starts: &[(usize, usize)]) -> Self {
+        Self::with(plan, starts, |position| {
+            let once = self.stages[position].once.as_ref();
+            once.map_or(Progress::Open, |gate| gate.lock().progress)
+        })
+    }
+
+    fn with(plan: &Plan, starts: &[(usize, usize)], progress: impl Fn(usize) -> Progress) -> Self {
         let stages = plan.stages.iter().enumerate().map(|(position, stage)| {
             let coming = || {
                 starts
@@ -67,17 +85,12 @@ impl Gates {
                     .filter(move |(_, start)| *start <= position)
                     .map(|(host, _)| *host)
             };
-            let progress = if done(position) {
-                Progress::Succeeded
-            } else {
-                Progress::Open
-            };
             StageGates {
                 barrier: stage.barrier.then(|| Gate::new(coming().count())),
                 once: stage.run_once.then(|| {
                     Gate::new(Once {
                         candidates: coming().collect(),
-                        progress,
+                        progress: progress(position),
                     })
                 }),
             }
@@ -224,6 +237,16 @@ mod tests {
         gates.begin(0);
         let (turn, ()) = tokio::join!(gates.turn(0, 2), async { gates.finish(0, 1) });
         assert_eq!(turn, Turn::Done);
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_ran_once_is_behind_the_next_batch() {
+        let plan = Plan::new("p").stage(Stage::command("s", ["true"]).run_once());
+        let gates = Gates::new(&plan, &[(4, 0)], |_| false);
+        assert_eq!(gates.next(&plan, &[(1, 0)]).turn(0, 1).await, Turn::Mine);
+        gates.begin(0);
+        gates.finish(0, 4);
+        assert_eq!(gates.next(&plan, &[(1, 0)]).turn(0, 1).await, Turn::Done);
     }
 
     #[tokio::test]

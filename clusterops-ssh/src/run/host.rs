@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Shared;
 use super::control::{Mode, Watch};
-use super::gates::Turn;
+use super::gates::{Gates, Turn};
+use super::pacer::Outcome;
 use super::prepare::Prepared;
-use super::step::{StepRun, Stop, Stopped, cancelled};
+use super::step::{Limit, StepRun, Stop, Stopped};
+use crate::clock::deadline_in;
 use crate::event::HostState;
 use crate::plan::{RollbackWhen, Stage};
 use crate::report::{
@@ -18,12 +20,19 @@ use crate::report::{
 use crate::session::Session;
 use crate::{Error, ErrorKind, Result, Termination};
 
+/// A host that says that it has too many connections is tried up to so many times as often as others.
+const OVERLOAD_PATIENCE: u32 = 4;
+
 /// One host in a run. It works only while it holds a permit, and gives the permit back while it waits for others.
 pub(super) struct HostRun {
     run: Arc<Shared>,
     index: usize,
     report: HostReport,
     watch: Watch,
+    gates: Arc<Gates>,
+    is_canary: bool,
+    /// The limit for all of its work, once that has begun.
+    limit: Option<Limit>,
     session: Option<Session>,
     permit: Option<OwnedSemaphorePermit>,
     /// Whether the other hosts know how far this one goes.
@@ -36,6 +45,8 @@ impl HostRun {
         index: usize,
         known: Option<HostReport>,
         watch: Watch,
+        gates: Arc<Gates>,
+        is_canary: bool,
     ) -> Self {
         let report = known.unwrap_or_else(|| HostReport::new(&run.targets[index].name));
         Self {
@@ -43,6 +54,9 @@ impl HostRun {
             index,
             report,
             watch,
+            gates,
+            is_canary,
+            limit: None,
             session: None,
             permit: None,
             has_stopped: false,
@@ -53,6 +67,11 @@ impl HostRun {
     pub(super) async fn drive(mut self, start: usize, permit: OwnedSemaphorePermit) -> HostReport {
         self.begin(start);
         self.permit = Some(permit);
+        self.limit = self.run.options.host_deadline.map(|span| Limit {
+            span,
+            until: deadline_in(span),
+            is_hosts: true,
+        });
         for position in start..self.run.plan.stages.len() {
             // Boxed, so that a host that waits for others is small.
             if let Err(stopped) = Box::pin(self.stage(position)).await {
@@ -73,7 +92,17 @@ impl HostRun {
     /// The report of a host whose turn never came.
     pub(super) fn not_started(mut self, start: usize) -> HostReport {
         self.begin(start);
-        self.stop(start, cancelled().into());
+        let error = match (self.watch.mode(), self.run.failures.reason()) {
+            (Mode::Stopping, Some(reason)) => {
+                Error::new(ErrorKind::Blocked, format!("not begun: {reason}"))
+            }
+            (Mode::Stopping, None) => Error::new(
+                ErrorKind::Cancelled,
+                "not begun because the run was stopped",
+            ),
+            _ => self.watch.error(),
+        };
+        self.stop(start, error.into());
         self.tell(self.last_state());
         std::mem::replace(&mut self.report, HostReport::new(""))
     }
@@ -109,7 +138,7 @@ impl HostRun {
                 let mut report = StageReport::new(self.report.attempts(position));
                 report.status = StageStatus::Skipped(SkipReason::RunOnce);
                 self.report.stages.push(report);
-                run.gates.finish(position, self.index);
+                self.gates.finish(position, self.index);
                 return Ok(());
             }
             Turn::FailedOn(other) => {
@@ -124,31 +153,20 @@ impl HostRun {
         let prepared = Prepared::new(stage, &run.targets[self.index])?;
         self.ready(position).await?;
         let Some(session) = &self.session else {
-            return Err(cancelled().into());
+            return Err(self.watch.error().into());
         };
 
-        run.gates.begin(position);
+        self.gates.begin(position);
         let attempt = self.report.begin_attempt(position);
         let mut report = StageReport::new(attempt);
         self.tell(HostState::Running { stage: position });
         let started = Instant::now();
-        let stop = Stop {
-            watch: self.watch.clone(),
-            is_rollback: false,
-        };
-        let mut step = StepRun {
-            run: &run,
-            host: self.index,
-            position,
-            attempt,
-            session,
-            stop,
-        };
+        let mut step = self.step_run(session, position, attempt);
         let result = step.stage(&prepared, &mut report).await;
         report.set_duration(started.elapsed());
         self.report.stages.push(report);
         if result.is_ok() {
-            run.gates.finish(position, self.index);
+            self.gates.finish(position, self.index);
         }
         result
     }
@@ -156,8 +174,9 @@ impl HostRun {
     /// Waits behind a stage for the others, where it is a barrier and something follows.
     async fn pass(&mut self, position: usize) -> Result<(), Stopped> {
         let run = Arc::clone(&self.run);
-        if position + 1 < run.plan.stages.len() && run.gates.is_shut(position) {
-            self.hold(position + 1, run.gates.pass(position)).await?;
+        if position + 1 < run.plan.stages.len() && self.gates.is_shut(position) {
+            let gates = Arc::clone(&self.gates);
+            self.hold(position + 1, gates.pass(position)).await?;
         }
         Ok(())
     }
@@ -165,8 +184,8 @@ impl HostRun {
     /// Waits while the run is paused; fails when it is to end.
     async fn admitted(&mut self, position: usize) -> Result<()> {
         match self.watch.mode() {
-            Mode::Running => Ok(()),
-            Mode::Aborting | Mode::Cancelling => Err(cancelled()),
+            Mode::Running | Mode::Stopping => Ok(()),
+            Mode::Aborting | Mode::Cancelling | Mode::Late => Err(self.watch.error()),
             Mode::Paused => {
                 let mut watch = self.watch.clone();
                 self.hold(position, watch.not_paused()).await
@@ -186,18 +205,15 @@ impl HostRun {
     }
 
     async fn turn(&mut self, position: usize) -> Result<Turn> {
-        let run = Arc::clone(&self.run);
+        let gates = Arc::clone(&self.gates);
         let now = tokio::select! {
             biased;
-            turn = run.gates.turn(position, self.index) => Some(turn),
+            turn = gates.turn(position, self.index) => Some(turn),
             () = std::future::ready(()) => None,
         };
         match now {
             Some(turn) => Ok(turn),
-            None => {
-                self.hold(position, run.gates.turn(position, self.index))
-                    .await
-            }
+            None => self.hold(position, gates.turn(position, self.index)).await,
         }
     }
 
@@ -205,6 +221,7 @@ impl HostRun {
     async fn hold<T>(&mut self, before: usize, until: impl Future<Output = T>) -> Result<T> {
         self.tell(HostState::Held { before });
         self.permit = None;
+        let since = Instant::now();
         if !self.run.keep_connections
             && let Some(session) = self.session.take()
         {
@@ -218,7 +235,11 @@ impl HostRun {
         };
         // Also on the way out: what still has to be done on the host counts as work.
         self.permit = Arc::clone(&self.run.permits).acquire_owned().await.ok();
-        waited.ok_or_else(cancelled)
+        // The time that others take is not the host's.
+        if let Some(limit) = &mut self.limit {
+            limit.until += since.elapsed();
+        }
+        waited.ok_or_else(|| self.watch.error())
     }
 
     /// Makes a connection, unless there is one; tries again where that can help.
@@ -233,14 +254,22 @@ impl HostRun {
         let run = Arc::clone(&self.run);
         let target = &run.targets[self.index];
         let retries = &run.options.connect_retries;
+        let mut stop = self.stop_signal();
+        let limit = self.limit.filter(|_| !stop.is_rollback);
+        let mut refusals = 0;
         for attempt in 1.. {
             self.tell(HostState::Connecting { attempt });
             self.report.connection_attempts += 1;
-            let mut stop = self.stop_signal();
+            let connecting = async {
+                let handshake = run.pacer.begin().await;
+                let connected = run.connector.connect(target).await;
+                handshake.end(self.index, Outcome::of(&connected));
+                connected
+            };
             let error = tokio::select! {
                 biased;
-                () = stop.requested() => return Err(cancelled()),
-                connected = run.connector.connect(target) => match connected {
+                () = stop.requested() => return Err(stop.watch.error()),
+                connected = in_time(limit, connecting) => match connected? {
                     Ok(session) => {
                         self.session = Some(session);
                         return Ok(());
@@ -248,19 +277,25 @@ impl HostRun {
                     Err(error) => error,
                 },
             };
-            if attempt >= retries.attempts || !error.is_retryable() {
+            // Who has too many connections now lets us in when they are fewer: that is the pacer's work.
+            if error.kind() != ErrorKind::Overloaded
+                || attempt >= retries.attempts.saturating_mul(OVERLOAD_PATIENCE)
+            {
+                refusals += 1;
+            }
+            if refusals >= retries.attempts || !error.is_retryable() {
                 return Err(error);
             }
             tokio::select! {
                 biased;
-                () = stop.requested() => return Err(cancelled()),
-                () = sleep(retries.pause(attempt)) => {}
+                () = stop.requested() => return Err(stop.watch.error()),
+                slept = in_time(limit, sleep(retries.pause(attempt))) => slept?,
             }
         }
         Ok(())
     }
 
-    /// A connection for a rollback is still made when the run is being aborted.
+    /// A rollback, and a connection for it, still goes on when the run is being aborted.
     fn stop_signal(&self) -> Stop {
         Stop {
             watch: self.watch.clone(),
@@ -274,8 +309,11 @@ impl HostRun {
             .then(|| self.run.plan.stages[position].name.as_str());
         self.report.failure = Some(Failure::new(&stopped.error, begun));
         self.report.termination = stopped.termination;
-        self.run.gates.stop(position, self.index);
+        self.gates.stop(position, self.index);
         self.has_stopped = true;
+        if stopped.error.kind() != ErrorKind::Cancelled && self.permit.is_some() {
+            self.run.failures.count(&self.report.name, self.is_canary);
+        }
     }
 
     /// Whether this host's stages are to be rolled back now.
@@ -337,19 +375,23 @@ impl HostRun {
             return Ok(());
         };
         let attempt = self.report.stages[position].attempt;
-        let stop = Stop {
-            watch: self.watch.clone(),
-            is_rollback: true,
-        };
-        let mut run = StepRun {
-            run: &run,
+        self.step_run(session, position, attempt)
+            .rollback(step, &prepared, output)
+            .await
+    }
+
+    /// A step of a stage, or of its rollback once the host has failed.
+    fn step_run<'a>(&'a self, session: &'a Session, position: usize, attempt: u32) -> StepRun<'a> {
+        let stop = self.stop_signal();
+        StepRun {
+            run: &self.run,
             host: self.index,
             position,
             attempt,
             session,
+            host_limit: self.limit.filter(|_| !stop.is_rollback),
             stop,
-        };
-        run.rollback(step, &prepared, output).await
+        }
     }
 
     async fn finish(mut self) -> HostReport {
@@ -376,13 +418,21 @@ impl HostRun {
     }
 }
 
+/// Waits for something until a limit, if there is one.
+async fn in_time<T>(limit: Option<Limit>, work: impl Future<Output = T>) -> Result<T> {
+    match limit {
+        Some(limit) => timeout_at(limit.until, work)
+            .await
+            .map_err(|_| limit.error()),
+        None => Ok(work.await),
+    }
+}
+
 /// However a host's work ends, the others must not wait for it.
 impl Drop for HostRun {
     fn drop(&mut self) {
         if !self.has_stopped {
-            self.run
-                .gates
-                .stop(self.report.first_unfinished(), self.index);
+            self.gates.stop(self.report.first_unfinished(), self.index);
         }
     }
 }

@@ -2,12 +2,15 @@
 
 mod control;
 mod crew;
+mod failures;
 mod files;
 mod gates;
 mod host;
 mod output;
+mod pacer;
 mod prepare;
 mod step;
+mod transfer_step;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,26 +18,30 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use clusterops_core::Target;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{self, JoinHandle};
+use tokio::task::{self, AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep_until};
 
 pub use self::control::Control;
 use self::control::{Mode, Watch};
 use self::crew::Crew;
+use self::failures::Failures;
 use self::files::Files;
 use self::gates::Gates;
 use self::host::HostRun;
 use self::output::{Budget, Folder};
+use self::pacer::Pacer;
 pub use self::prepare::Prepared;
+use crate::clock::deadline_in;
 use crate::event::{Board, Events, HostState, RunState};
 use crate::fleet::{FleetOptions, Limits};
 use crate::plan::{RollbackWhen, Step};
 use crate::report::{Ending, HostReport, Report, SkipReason, StageStatus};
-use crate::session::Connector;
-use crate::{Error, ErrorKind, Plan, Result};
+use crate::{Connector, Error, ErrorKind, Plan, Result};
 
 /// A run that goes on: await it for its [`Report`].
 ///
@@ -71,7 +78,8 @@ struct Shared {
     options: FleetOptions,
     connector: Connector,
     board: Arc<Board>,
-    gates: Gates,
+    failures: Failures,
+    pacer: Pacer,
     permits: Arc<Semaphore>,
     /// Whether hosts keep their connection while they wait for others.
     keep_connections: bool,
@@ -95,6 +103,7 @@ impl Run {
             )
         })?;
         let steps = check(plan, &targets)?;
+        options.rollout.check(&targets)?;
         if let Some(earlier) = &earlier
             && earlier.plan_digest != plan.digest()
         {
@@ -120,16 +129,16 @@ impl Run {
             stages,
         ));
         let control = Control::new(Arc::clone(&board));
-        let watch = control.watch();
         let setup = Setup {
             id: id.clone(),
             plan: plan.clone(),
             targets,
             options,
             board: Arc::clone(&board),
+            control: control.clone(),
             folder,
         };
-        let task = runtime.spawn(drive(setup, steps, earlier, watch));
+        let task = runtime.spawn(drive(setup, steps, earlier));
         Ok(Self {
             id,
             task,
@@ -220,8 +229,10 @@ pub(crate) fn check(plan: &Plan, targets: &[Target]) -> Result<Vec<Step>> {
         }
         for prepared in prepare(plan, target)? {
             for step in prepared.sources() {
-                let is_script = matches!(step, Step::Script { .. });
-                let key = (step.source().map(ToOwned::to_owned), is_script);
+                let key = (
+                    step.source().map(ToOwned::to_owned),
+                    std::mem::discriminant(step),
+                );
                 let Entry::Vacant(new) = steps.entry(key) else {
                     continue;
                 };
@@ -243,6 +254,7 @@ struct Setup {
     targets: Arc<[Target]>,
     options: FleetOptions,
     board: Arc<Board>,
+    control: Control,
     folder: Option<Folder>,
 }
 
@@ -255,20 +267,40 @@ impl Drop for Finish {
     }
 }
 
-async fn drive(
-    setup: Setup,
-    steps: Vec<Step>,
-    known: Option<Report>,
-    mut watch: Watch,
-) -> Result<Report> {
+/// Cancels a run when its deadline passes, unless it has ended by then.
+struct Alarm(AbortHandle);
+
+impl Alarm {
+    fn new(span: Duration, control: Control) -> Self {
+        let deadline = deadline_in(span);
+        let task = tokio::spawn(async move {
+            sleep_until(deadline).await;
+            control.expire();
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn drive(setup: Setup, steps: Vec<Step>, known: Option<Report>) -> Result<Report> {
     let Setup {
         id,
         plan,
         targets,
         options,
         board,
+        control,
         folder,
     } = setup;
+    let mut watch = control.watch();
+    let _alarm = options
+        .run_deadline
+        .map(|span| Alarm::new(span, control.clone()));
     let _finish = Finish(Arc::clone(&board));
     let reading = task::spawn_blocking(move || Files::read(&steps));
     let files = tokio::select! {
@@ -279,6 +311,7 @@ async fn drive(
             .map_err(|error| Error::new(ErrorKind::Local, "reading the local files failed").caused_by(error))??,
     };
     let mut report = Report::new(id.clone(), &plan, files.digests());
+    let started = Instant::now();
     // Of an earlier report: what it says of our targets, and of other hosts.
     let (mut earlier, mut others) = (HashMap::new(), Vec::new());
     if let Some(known) = known {
@@ -316,7 +349,7 @@ async fn drive(
         })
     };
     let begun: Vec<usize> = starts.iter().map(|(index, _)| *index).collect();
-    let gates = Gates::new(&plan, &starts, succeeded_once);
+    let mut gates = Arc::new(Gates::new(&plan, &[], succeeded_once));
     let limits = Limits::of(&options, starts.len());
     report.warnings.extend(limits.warning);
     let run = Arc::new(Shared {
@@ -324,7 +357,8 @@ async fn drive(
         targets,
         connector: Connector::new(options.session.clone()),
         board,
-        gates,
+        failures: Failures::new(&options.rollout, starts.len(), control.clone()),
+        pacer: Pacer::new(limits.parallelism),
         permits: Arc::new(Semaphore::new(limits.parallelism)),
         keep_connections: limits.keep_connections,
         files,
@@ -335,36 +369,58 @@ async fn drive(
     });
 
     let mut crew = Crew::new(&run, hosts);
-    for (index, start) in starts {
-        let next = run.next_permit(watch.clone());
-        let permit = tokio::select! {
-            biased;
-            () = watch.ending() => None,
-            permit = next => permit,
-        };
-        let known = earlier.get(&run.targets[index].name).cloned();
-        let host = HostRun::new(Arc::clone(&run), index, known, watch.clone());
-        match permit {
-            Some(permit) => crew.send(index, host.drive(start, permit)),
-            None => crew.hosts[index] = Some(host.not_started(start)),
+    let rollout = &run.options.rollout;
+    for batch in rollout.deal(&run.targets, starts) {
+        gates = Arc::new(gates.next(&run.plan, &batch.hosts));
+        for (index, start) in batch.hosts {
+            let next = run.next_permit(watch.clone());
+            let permit = tokio::select! {
+                biased;
+                () = watch.closing() => None,
+                permit = next => permit,
+            };
+            let known = earlier.get(&run.targets[index].name).cloned();
+            let gates = Arc::clone(&gates);
+            let host = HostRun::new(
+                Arc::clone(&run),
+                index,
+                known,
+                watch.clone(),
+                gates,
+                batch.is_canary,
+            );
+            match permit {
+                Some(permit) => crew.send(index, host.drive(start, permit)),
+                None => crew.hosts[index] = Some(host.not_started(start)),
+            }
+        }
+        crew.finish().await;
+        if batch.is_canary && rollout.pause_after_canaries {
+            control.pause();
         }
     }
-    crew.finish().await;
     if watch.mode() == Mode::Aborting && run.plan.rollback_when != RollbackWhen::Failed {
-        roll_back_finished(&run, &mut crew, &begun, &watch).await;
+        roll_back_finished(&run, &mut crew, &begun, &watch, &gates).await;
     }
 
     report.ending = match watch.mode() {
         Mode::Running | Mode::Paused => Ending::Completed,
-        Mode::Cancelling => Ending::Cancelled,
+        Mode::Stopping => Ending::Stopped,
+        Mode::Cancelling | Mode::Late => Ending::Cancelled,
         Mode::Aborting => Ending::Aborted,
     };
     report.hosts = crew.hosts.into_iter().flatten().collect();
     report.hosts.extend(others);
+    report.warnings.extend(run.connector.warnings());
+    report.warnings.extend(run.failures.reason());
     report
         .warnings
         .extend(run.folder.as_ref().and_then(Folder::trouble));
-    report.finished = Timestamp::now();
+    // By the monotonic clock: a wall clock that is set back meanwhile would have it end before it began.
+    report.finished = report
+        .started
+        .checked_add(started.elapsed())
+        .unwrap_or(report.started);
     Ok(report)
 }
 
@@ -387,6 +443,7 @@ async fn roll_back_finished(
     crew: &mut Crew<'_>,
     hosts: &[usize],
     watch: &Watch,
+    gates: &Arc<Gates>,
 ) {
     let needs_rollback = |host: &mut HostReport| {
         let mut stages = run.plan.stages.iter().zip(&host.stages);
@@ -397,7 +454,15 @@ async fn roll_back_finished(
             break;
         };
         if let Some(report) = crew.hosts[index].take_if(needs_rollback) {
-            let host = HostRun::new(Arc::clone(run), index, Some(report), watch.clone());
+            let gates = Arc::clone(gates);
+            let host = HostRun::new(
+                Arc::clone(run),
+                index,
+                Some(report),
+                watch.clone(),
+                gates,
+                false,
+            );
             crew.send(index, host.undo(permit));
         }
     }

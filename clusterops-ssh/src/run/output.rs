@@ -188,7 +188,7 @@ impl<'a> Sink<'a> {
 const LONGEST_NAME: usize = 180;
 
 /// A name that is safe as one part of a path: every byte outside `A-Z a-z 0-9 . _ - @ : [ ]` as `%XX`.
-fn file_name(name: &str) -> String {
+pub(super) fn file_name(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
     for (index, byte) in name.bytes().enumerate() {
         let is_safe = byte.is_ascii_alphanumeric() || b"._-@:[]".contains(&byte);

@@ -9,7 +9,7 @@ use clusterops_core::Target;
 use crate::plan::{Stage, Step};
 use crate::template::fill;
 use crate::wire::{Program, Request};
-use crate::{Error, ErrorKind, Result, command};
+use crate::{Error, ErrorKind, Result, RunAs, TransferOptions, command};
 
 /// What one host gets in one stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct Prepared {
     pub secret_env: BTreeMap<String, String>,
     /// The working directory.
     pub current_dir: Option<String>,
+    /// As whom commands run, when not as the login user.
+    pub run_as: Option<RunAs>,
+    /// Whether the command gets a terminal.
+    pub pty: bool,
     /// The stage is skipped where this path exists.
     pub creates: Option<String>,
     /// The stage is skipped where this command succeeds.
@@ -51,6 +55,11 @@ impl Prepared {
                 .as_deref()
                 .map(|path| fill(path, target))
                 .transpose()?,
+            run_as: match &stage.run_as {
+                Some(run_as) => Some(run_as.clone()),
+                None => RunAs::of_target(target)?,
+            },
+            pty: stage.pty,
             creates: stage
                 .creates
                 .as_deref()
@@ -92,7 +101,10 @@ impl Prepared {
                     arguments: arguments.clone(),
                     length: 0,
                 },
-                Step::Upload { destination, .. } => file_test(destination),
+                Step::Upload { destination, .. } | Step::UploadTree { destination, .. } => {
+                    file_test(destination)
+                }
+                Step::Fetch { source, .. } => file_test(source),
             });
         }
         if let Some(path) = &self.creates {
@@ -115,6 +127,9 @@ impl Prepared {
         for program in programs {
             command::check(&Request {
                 tag: String::new(),
+                is_held: false,
+                is_raised: false,
+                has_terminal: false,
                 environment: environment.clone(),
                 directory: self.current_dir.clone(),
                 program,
@@ -141,6 +156,12 @@ impl fmt::Display for Prepared {
         }
         if let Some(path) = &self.current_dir {
             write!(f, " in {path}")?;
+        }
+        if let Some(run_as) = &self.run_as {
+            write!(f, " as {run_as}")?;
+        }
+        if self.pty {
+            f.write_str(" on a terminal")?;
         }
         if self.run_once {
             f.write_str(" on the first host only")?;
@@ -186,10 +207,26 @@ impl fmt::Display for Shown<'_> {
             Step::Upload {
                 source,
                 destination,
-                mode,
+                options,
             } => {
                 write!(f, "copy {} to {destination}", source.display())?;
-                mode.map_or(Ok(()), |mode| write!(f, " with mode {mode:04o}"))
+                shown_options(options, f)
+            }
+            Step::UploadTree {
+                source,
+                destination,
+                options,
+            } => {
+                write!(f, "copy folder {} to {destination}", source.display())?;
+                shown_options(options, f)
+            }
+            Step::Fetch {
+                source,
+                destination,
+                options,
+            } => {
+                write!(f, "fetch {source} into {}", destination.display())?;
+                shown_options(options, f)
             }
             Step::Script {
                 source,
@@ -208,6 +245,26 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// What is not as usual.
+fn shown_options(options: &TransferOptions, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(mode) = options.mode {
+        write!(f, " with mode {mode:04o}")?;
+    }
+    let usual = TransferOptions::default();
+    for (is, usually, on, off) in [
+        (options.modes, usual.modes, "", " without modes"),
+        (options.times, usual.times, " with times", ""),
+        (options.verify, usual.verify, "", " without verification"),
+        (options.resume, usual.resume, "", " without resuming"),
+        (options.sync, usual.sync, "", " without syncing"),
+    ] {
+        if is != usually {
+            f.write_str(if is { on } else { off })?;
+        }
+    }
+    Ok(())
+}
+
 fn filled(step: &Step, target: &Target) -> Result<Step> {
     let path = |path: &PathBuf| -> Result<PathBuf> {
         match path.to_str() {
@@ -223,11 +280,29 @@ fn filled(step: &Step, target: &Target) -> Result<Step> {
         Step::Upload {
             source,
             destination,
-            mode,
+            options,
         } => Step::Upload {
             source: path(source)?,
             destination: fill(destination, target)?,
-            mode: *mode,
+            options: options.clone(),
+        },
+        Step::UploadTree {
+            source,
+            destination,
+            options,
+        } => Step::UploadTree {
+            source: path(source)?,
+            destination: fill(destination, target)?,
+            options: options.clone(),
+        },
+        Step::Fetch {
+            source,
+            destination,
+            options,
+        } => Step::Fetch {
+            source: fill(source, target)?,
+            destination: path(destination)?,
+            options: options.clone(),
         },
         Step::Script {
             source,

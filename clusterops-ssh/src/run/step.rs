@@ -9,12 +9,12 @@ use super::Shared;
 use super::control::{Mode, Watch};
 use super::output::Sink;
 use super::prepare::Prepared;
+use super::transfer_step::{Work, on_host};
 use crate::clock::deadline_in;
 use crate::plan::{Stage, Step};
 use crate::report::{Captured, SkipReason, StageReport, StageStatus};
-use crate::session::{GRACE, Process, Session, terminate};
-use crate::transfer::Sftp;
-use crate::{Command, Error, ErrorKind, Exit, Purpose, Result, Termination};
+use crate::session::{COMMAND_DEADLINE, GRACE, Process, Remnant, Session, terminate};
+use crate::{Command, Error, ErrorKind, Exit, Purpose, Result, RunAs, Termination};
 
 /// The environment that tells a remote process where it belongs.
 const RUN_VARIABLE: &str = "CLUSTEROPS_RUN";
@@ -46,9 +46,9 @@ pub(super) struct Stop {
 impl Stop {
     fn is_requested(&self) -> bool {
         match self.watch.mode() {
-            Mode::Cancelling => true,
+            Mode::Cancelling | Mode::Late => true,
             Mode::Aborting => !self.is_rollback,
-            Mode::Running | Mode::Paused => false,
+            Mode::Running | Mode::Paused | Mode::Stopping => false,
         }
     }
 
@@ -61,6 +61,27 @@ impl Stop {
     }
 }
 
+/// Until when something is to be done, and who says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) span: Duration,
+    pub(super) until: Instant,
+    /// It is the limit for all of the host's work, not for the stage.
+    pub(super) is_hosts: bool,
+}
+
+impl Limit {
+    pub(super) fn error(&self) -> Error {
+        let span = self.span;
+        let message = if self.is_hosts {
+            format!("the host's deadline of {span:?} passed")
+        } else {
+            format!("not done within {span:?}")
+        };
+        Error::new(ErrorKind::Timeout, message)
+    }
+}
+
 /// One step of one stage on one host.
 pub(super) struct StepRun<'a> {
     pub(super) run: &'a Shared,
@@ -69,6 +90,8 @@ pub(super) struct StepRun<'a> {
     pub(super) attempt: u32,
     pub(super) session: &'a Session,
     pub(super) stop: Stop,
+    /// The limit for all of the host's work, which does not bind rollbacks.
+    pub(super) host_limit: Option<Limit>,
 }
 
 impl StepRun<'_> {
@@ -78,15 +101,10 @@ impl StepRun<'_> {
         prepared: &Prepared,
         report: &mut StageReport,
     ) -> Result<(), Stopped> {
-        let (limit, deadline) = self.deadline();
+        let limit = self.limit();
         if let Some(path) = &prepared.creates
             && self
-                .guard(
-                    Command::new(["test", "-e", path]),
-                    prepared,
-                    limit,
-                    deadline,
-                )
+                .guard(Command::new(["test", "-e", path]), prepared, limit)
                 .await?
         {
             report.status = StageStatus::Skipped(SkipReason::Creates);
@@ -94,14 +112,13 @@ impl StepRun<'_> {
         }
         if !prepared.unless.is_empty()
             && self
-                .guard(Command::new(&prepared.unless), prepared, limit, deadline)
+                .guard(Command::new(&prepared.unless), prepared, limit)
                 .await?
         {
             report.status = StageStatus::Skipped(SkipReason::Unless);
             return Ok(());
         }
-        self.step(&prepared.step, prepared, report, limit, deadline)
-            .await?;
+        self.step(&prepared.step, prepared, report, limit).await?;
         report.status = StageStatus::Done;
         Ok(())
     }
@@ -113,16 +130,26 @@ impl StepRun<'_> {
         prepared: &Prepared,
         report: &mut StageReport,
     ) -> Result<(), Stopped> {
-        let (limit, deadline) = self.deadline();
-        self.step(step, prepared, report, limit, deadline).await
+        let limit = self.limit();
+        self.step(step, prepared, report, limit).await
     }
 
-    fn deadline(&self) -> (Duration, Instant) {
-        let limit = self
+    /// The stage's limit, or the host's where that comes first.
+    fn limit(&self) -> Limit {
+        let span = self
             .plan_stage()
             .deadline
-            .unwrap_or(self.run.options.session.command_deadline);
-        (limit, deadline_in(limit))
+            .or(self.run.options.session.command_deadline)
+            .unwrap_or(COMMAND_DEADLINE);
+        let stage = Limit {
+            span,
+            until: deadline_in(span),
+            is_hosts: false,
+        };
+        match self.host_limit {
+            Some(host) if host.until < stage.until => host,
+            _ => stage,
+        }
     }
 
     fn plan_stage(&self) -> &Stage {
@@ -134,19 +161,35 @@ impl StepRun<'_> {
         step: &Step,
         prepared: &Prepared,
         report: &mut StageReport,
-        limit: Duration,
-        deadline: Instant,
+        limit: Limit,
     ) -> Result<(), Stopped> {
         let command = match step {
             Step::Upload {
                 source,
                 destination,
-                mode,
+                options,
             } => {
-                let mode = *mode;
-                return self
-                    .upload(prepared, source, destination, mode, limit, deadline)
-                    .await;
+                let source = self.run.files.source(source)?;
+                let work = Work::Upload(source, on_host(destination, prepared));
+                return self.transfer(work, options, report, limit).await;
+            }
+            Step::UploadTree {
+                source,
+                destination,
+                options,
+            } => {
+                let tree = self.run.files.tree(source)?;
+                let work = Work::UploadTree(tree, on_host(destination, prepared));
+                return self.transfer(work, options, report, limit).await;
+            }
+            Step::Fetch {
+                source,
+                destination,
+                options,
+            } => {
+                let folder = self.fetch_folder(destination);
+                let work = Work::Fetch(on_host(source, prepared), folder);
+                return self.transfer(work, options, report, limit).await;
             }
             Step::Command { words } => Command::new(words),
             Step::Shell { line } => Command::shell(line),
@@ -159,9 +202,12 @@ impl StepRun<'_> {
                 Command::script(text, interpreter, arguments)
             }
         };
-        let mut command = self.with_environment(command, prepared);
+        let mut command = self.as_prepared(command, prepared, limit).await?;
+        if prepared.pty {
+            command = command.pty();
+        }
         for (name, secret) in &self.run.plan.stages[self.position].secret_env {
-            command = command.secret_env(name, self.secret(secret, deadline).await?);
+            command = command.secret_env(name, self.secret(secret, limit).await?);
         }
         let sink = Sink::new(
             self.run,
@@ -170,9 +216,7 @@ impl StepRun<'_> {
             self.attempt,
             self.stop.is_rollback,
         );
-        let exit = self
-            .execute(&command, Some((sink, report)), limit, deadline)
-            .await?;
+        let exit = self.execute(&command, Some((sink, report)), limit).await?;
         match exit {
             Exit::Status(status) if self.is_success(status) => Ok(()),
             exit => {
@@ -191,11 +235,10 @@ impl StepRun<'_> {
         &mut self,
         command: Command,
         prepared: &Prepared,
-        limit: Duration,
-        deadline: Instant,
+        limit: Limit,
     ) -> Result<bool, Stopped> {
-        let command = self.with_environment(command, prepared);
-        match self.execute(&command, None, limit, deadline).await? {
+        let command = self.as_prepared(command, prepared, limit).await?;
+        match self.execute(&command, None, limit).await? {
             Exit::Status(status) => Ok(status == 0),
             exit => {
                 let message = format!("the guard did not say whether the stage is needed: {exit}");
@@ -213,33 +256,75 @@ impl StepRun<'_> {
         }
     }
 
-    fn with_environment(&self, mut command: Command, prepared: &Prepared) -> Command {
+    /// A command in the stage's environment and working directory, as its user.
+    async fn as_prepared(
+        &mut self,
+        mut command: Command,
+        prepared: &Prepared,
+        limit: Limit,
+    ) -> Result<Command> {
+        if let Some(run_as) = &prepared.run_as {
+            command = command.run_as(run_as.clone());
+            if let Some(password) = self.run_as_password(run_as, limit).await? {
+                command = command.run_as_password(password);
+            }
+        }
         for (name, value) in &prepared.env {
             command = command.env(name, value);
         }
         if let Some(directory) = &prepared.current_dir {
             command = command.current_dir(directory);
         }
-        command
+        Ok(command
             .env(RUN_VARIABLE, &self.run.id)
             .env(STAGE_VARIABLE, &prepared.stage)
-            .env(ATTEMPT_VARIABLE, self.attempt.to_string())
+            .env(ATTEMPT_VARIABLE, self.attempt.to_string()))
     }
 
-    async fn secret(&mut self, name: &str, deadline: Instant) -> Result<SecretString> {
-        let target = &self.run.targets[self.host];
-        let missing =
-            |why: &str| Error::new(ErrorKind::Secret, format!("the secret `{name}` {why}"));
-        let Some(credentials) = &self.run.options.credentials else {
+    /// The password that came with the target, or that the credentials know; a host may need none.
+    async fn run_as_password(
+        &mut self,
+        run_as: &RunAs,
+        limit: Limit,
+    ) -> Result<Option<SecretString>> {
+        let known = RunAs::password_of(&self.run.targets[self.host]);
+        if known.is_some() {
+            return Ok(known);
+        }
+        self.ask(&Purpose::RunAs(run_as.clone()), limit, &|| {
+            format!("the password to run as {run_as}")
+        })
+        .await
+    }
+
+    async fn secret(&mut self, name: &str, limit: Limit) -> Result<SecretString> {
+        let what = || format!("the secret `{name}`");
+        let missing = |why: &str| Error::new(ErrorKind::Secret, format!("{} {why}", what()));
+        if self.run.options.credentials.is_none() {
             return Err(missing("is asked for, and the fleet has no credentials"));
-        };
+        }
         let purpose = Purpose::Environment(name.to_owned());
+        let answer = self.ask(&purpose, limit, &what).await?;
+        answer.ok_or_else(|| missing("is unknown to the credentials"))
+    }
+
+    /// Asks the fleet's credentials, where it has some.
+    async fn ask(
+        &mut self,
+        purpose: &Purpose,
+        limit: Limit,
+        what: &(dyn Fn() -> String + Sync),
+    ) -> Result<Option<SecretString>> {
+        let Some(credentials) = &self.run.options.credentials else {
+            return Ok(None);
+        };
+        let target = &self.run.targets[self.host];
         tokio::select! {
             biased;
-            () = self.stop.requested() => Err(cancelled()),
-            answer = timeout_at(deadline, credentials.secret(target, &purpose)) => match answer {
-                Ok(answer) => answer?.ok_or_else(|| missing("is unknown to the credentials")),
-                Err(_) => Err(Error::new(ErrorKind::Timeout, format!("the secret `{name}` did not come in time"))),
+            () = self.stop.requested() => Err(self.stop.watch.error()),
+            answer = timeout_at(limit.until, credentials.secret(target, purpose)) => match answer {
+                Ok(answer) => answer,
+                Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{} did not come in time", what()))),
             },
         }
     }
@@ -249,21 +334,20 @@ impl StepRun<'_> {
         &mut self,
         command: &Command,
         mut sink: Option<(Sink<'_>, &mut StageReport)>,
-        limit: Duration,
-        deadline: Instant,
+        limit: Limit,
     ) -> Result<Exit, Stopped> {
         if self.stop.is_requested() {
-            return Err(cancelled().into());
+            return Err(self.stop.watch.error().into());
         }
         // Not given up halfway for a stop: a command that was started is one that can be ended.
-        let mut process = match timeout_at(deadline, self.session.exec(command)).await {
+        let mut process = match timeout_at(limit.until, self.session.exec(command)).await {
             Ok(started) => started?,
             Err(_) => {
                 let termination = Termination::Unconfirmed(
                     "the server did not say whether the command started".into(),
                 );
                 return Err(Stopped {
-                    error: late(limit, false),
+                    error: limit.error(),
                     termination: Some(termination),
                 });
             }
@@ -271,8 +355,8 @@ impl StepRun<'_> {
         let result = loop {
             let next = tokio::select! {
                 biased;
-                () = self.stop.requested() => break Err(cancelled()),
-                next = timeout_at(deadline, process.next()) => next,
+                () = self.stop.requested() => break Err(self.stop.watch.error()),
+                next = timeout_at(limit.until, process.next()) => next,
             };
             match next {
                 Ok(Ok(Some(chunk))) => {
@@ -286,7 +370,13 @@ impl StepRun<'_> {
             }
         };
         let ended = match &result {
-            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
+            // A local reason is output that could not be taken in time.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Local
+                ) =>
+            {
                 Some(self.end(&mut process, &mut sink).await)
             }
             Err(error) if error.kind() == ErrorKind::Disconnected => Some(
@@ -317,9 +407,9 @@ impl StepRun<'_> {
             keep_output(process, sink).await;
         })
         .await;
-        let (tag, group) = (process.tag().to_owned(), process.process_group());
+        let remnant = process.remnant();
         tokio::select! {
-            ended = self.make_sure(&tag, group) => ended,
+            ended = self.make_sure(&remnant) => ended,
             // Output that nobody reads would hold up the connection, and the looks at the host with it.
             never = async {
                 keep_output(process, sink).await;
@@ -328,14 +418,14 @@ impl StepRun<'_> {
         }
     }
 
-    async fn make_sure(&self, tag: &str, group: Option<u32>) -> Termination {
-        match terminate(self.session, tag, group, GRACE).await {
+    async fn make_sure(&self, remnant: &Remnant) -> Termination {
+        match terminate(self.session, remnant, GRACE).await {
             Termination::Confirmed => Termination::Confirmed,
             first => {
                 let target = &self.run.targets[self.host];
                 match self.run.connector.connect(target).await {
                     Ok(session) => {
-                        let second = terminate(&session, tag, group, GRACE).await;
+                        let second = terminate(&session, remnant, GRACE).await;
                         session.close().await;
                         second
                     }
@@ -343,51 +433,6 @@ impl StepRun<'_> {
                 }
             }
         }
-    }
-
-    async fn upload(
-        &mut self,
-        prepared: &Prepared,
-        source: &std::path::Path,
-        destination: &str,
-        mode: Option<u32>,
-        limit: Duration,
-        deadline: Instant,
-    ) -> Result<(), Stopped> {
-        let (file, metadata) = self.run.files.open(source)?;
-        let mode = mode.unwrap_or_else(|| {
-            std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
-        });
-        let sftp = tokio::select! {
-            biased;
-            () = self.stop.requested() => return Err(cancelled().into()),
-            opened = timeout_at(deadline, Sftp::open(self.session)) => opened.map_err(|_| late(limit, false))??,
-        };
-        let destination = match &prepared.current_dir {
-            Some(folder) if !destination.starts_with(['/', '~']) => {
-                &format!("{folder}/{destination}")
-            }
-            _ => destination,
-        };
-        let upload = sftp.upload(destination, &format!("{:016x}", fastrand::u64(..)));
-        let result = tokio::select! {
-            biased;
-            () = self.stop.requested() => Err(cancelled()),
-            sent = timeout_at(deadline, upload.send(file, mode)) => sent.unwrap_or_else(|_| Err(late(limit, false))),
-        };
-        let Err(error) = result else {
-            sftp.close();
-            return Ok(());
-        };
-        let termination = match upload.discard().await {
-            true if !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => None,
-            true => Some(Termination::Confirmed),
-            false => {
-                let why = format!("an unfinished file may be left beside `{destination}`");
-                Some(Termination::Unconfirmed(why))
-            }
-        };
-        Err(Stopped { error, termination })
     }
 }
 
@@ -410,17 +455,13 @@ async fn keep_output(process: &mut Process, sink: &mut Option<(Sink<'_>, &mut St
     }
 }
 
-pub(super) fn cancelled() -> Error {
-    Error::new(ErrorKind::Cancelled, "ended because the run was cancelled")
-}
-
-fn late(limit: Duration, has_exited: bool) -> Error {
-    let message = if has_exited {
-        format!(
-            "the command exited, but within {limit:?} its output was not closed: a process it left in the background holds it open"
-        )
-    } else {
-        format!("not done within {limit:?}")
-    };
+fn late(limit: Limit, has_exited: bool) -> Error {
+    if !has_exited {
+        return limit.error();
+    }
+    let message = format!(
+        "the command exited, but within {:?} its output was not closed: a process it left in the background holds it open",
+        limit.span
+    );
     Error::new(ErrorKind::Timeout, message)
 }

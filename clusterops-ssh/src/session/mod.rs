@@ -1,36 +1,52 @@
 //! One connection to one host.
 
+mod algorithms;
+mod ascent;
 mod auth;
 mod connect;
+mod dial;
+mod feed;
+mod greeting;
+mod host_key_update;
+mod inbox;
+mod jump;
+mod known_hosts_command;
+mod link;
+mod lost;
 mod options;
 mod process;
+mod proxy_command;
+mod remote_stream;
+mod route;
+mod settings;
+mod shared;
 mod stream;
 mod termination;
+mod tunnel;
+mod verifier;
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clusterops_core::Target;
+use russh::Channel;
 use russh::client::Msg;
-use russh::{Channel, Disconnect};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-pub(crate) use self::connect::Connector;
-use self::connect::{Connection, Line};
-pub use self::options::{HostKeys, SessionOptions};
+pub(crate) use self::ascent::Raised;
+pub use self::connect::Connector;
+pub use self::feed::ProcessStdin;
+use self::link::Link;
+pub use self::options::{HostKeyChecking, SessionOptions};
 #[cfg(feature = "sim")]
 pub(crate) use self::process::TASK_VARIABLE;
 pub use self::process::{Chunk, Process};
+pub(crate) use self::process::{Launch, Remnant};
+pub use self::remote_stream::RemoteStream;
+pub(crate) use self::settings::COMMAND_DEADLINE;
 pub use self::termination::Termination;
 pub(crate) use self::termination::terminate;
 use crate::report::Captured;
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
-
-/// How long a connection that is being closed may take to say so.
-const CLOSING: Duration = Duration::from_secs(1);
-
-/// How long a server may take to open a channel.
-const CHANNEL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a remote process may take to end before it is killed, unless asked otherwise.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
@@ -57,11 +73,10 @@ const OUTPUT_CAP: usize = 8 << 20;
 /// # }
 /// ```
 pub struct Session {
-    host: String,
-    connection: Connection,
-    _line: Line,
-    lost: Arc<OnceLock<String>>,
-    command_deadline: Duration,
+    link: Link,
+    /// For further connections to the same host.
+    target: Target,
+    connector: Connector,
 }
 
 /// What a command wrote and how it ended.
@@ -86,30 +101,22 @@ impl Session {
         Connector::new(options.clone()).connect(target).await
     }
 
-    fn new(
-        host: String,
-        connection: Connection,
-        line: Line,
-        lost: Arc<OnceLock<String>>,
-        deadline: Duration,
-    ) -> Self {
+    fn new(link: Link, target: Target, connector: Connector) -> Self {
         Self {
-            host,
-            connection,
-            _line: line,
-            lost,
-            command_deadline: deadline,
+            link,
+            target,
+            connector,
         }
     }
 
     /// The target's name.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.link.settings.name
     }
 
     /// Whether the connection is gone.
     pub fn is_closed(&self) -> bool {
-        self.connection.is_closed()
+        self.link.is_closed()
     }
 
     /// Starts a command; its output comes as it is written.
@@ -121,11 +128,22 @@ impl Session {
     /// [`ErrorKind::Plan`] for what cannot be run anywhere (no words, a NUL character), [`ErrorKind::Disconnected`] and
     /// [`ErrorKind::Protocol`] when the server does not give a channel.
     pub async fn exec(&self, command: &Command) -> Result<Process> {
+        self.launch(command, Launch::new()).await
+    }
+
+    pub(crate) async fn launch(&self, command: &Command, launch: Launch) -> Result<Process> {
         let channel = self.channel().await?;
-        let (host, lost) = (self.host.clone(), Arc::clone(&self.lost));
-        Process::start(channel, command, host, lost)
-            .await
-            .map_err(|error| self.on_host(error))
+        let (host, lost) = (self.host().to_owned(), self.link.lost.clone());
+        Process::start(
+            channel,
+            command,
+            launch,
+            host,
+            lost,
+            self.link.stalled.clone(),
+        )
+        .await
+        .map_err(|error| self.link.on_host(error))
     }
 
     /// Runs a command to its end and gives what it wrote, up to 8 MiB of each output.
@@ -136,7 +154,9 @@ impl Session {
     /// As [`exec`](Self::exec); and [`ErrorKind::Timeout`] when the deadline passed, after ending the remote process. A
     /// command that fails is no error here: look at [`Output::exit`].
     pub async fn output(&self, command: &Command) -> Result<Output> {
-        let limit = command.deadline.unwrap_or(self.command_deadline);
+        let limit = command
+            .deadline
+            .unwrap_or(self.link.settings.command_deadline);
         let mut process = None;
         match timeout(limit, self.collect(command, &mut process)).await {
             Ok(result) => result,
@@ -146,7 +166,7 @@ impl Session {
                     let end = process.terminate(self, GRACE).await;
                     message.push_str(&format!("; {end}"));
                 }
-                Err(Error::new(ErrorKind::Timeout, message).on(&self.host))
+                Err(Error::new(ErrorKind::Timeout, message).on(self.host()))
             }
         }
     }
@@ -169,66 +189,25 @@ impl Session {
     }
 
     /// Says goodbye and waits a moment for the connection to close.
-    pub async fn close(mut self) {
-        let _ = timeout(CLOSING, async {
-            let goodbye = self
-                .connection
-                .disconnect(Disconnect::ByApplication, "", "");
-            if goodbye.await.is_ok() {
-                let _ = (&mut self.connection).await;
-            }
-        })
-        .await;
+    pub async fn close(self) {
+        self.link.close().await;
     }
 
     /// A new session channel.
-    ///
-    /// sshd counts a session against MaxSessions (sshd_config(5)) until it has seen our side close it, which can be a
-    /// moment after we saw the end of its output. So a refusal is worth a few more tries.
     pub(crate) async fn channel(&self) -> Result<Channel<Msg>> {
-        // russh waits for the answer for as long as the connection lives.
-        let patience = timeout(CHANNEL_PATIENCE, async {
-            let mut pause = Duration::from_millis(10);
-            loop {
-                match self.connection.channel_open_session().await {
-                    Err(russh::Error::ChannelOpenFailure(_)) if pause < Duration::from_secs(1) => {
-                        sleep(pause).await
-                    }
-                    opened => return opened,
-                }
-                pause *= 2;
-            }
-        });
-        match patience.await {
-            Ok(opened) => opened.map_err(|error| self.on_host(error.into())),
-            Err(_) => {
-                let message =
-                    format!("the server did not open a channel within {CHANNEL_PATIENCE:?}");
-                Err(Error::new(ErrorKind::Timeout, message).on(&self.host))
-            }
-        }
+        self.link.session_channel().await
     }
 
     /// Adds the host, and why the connection was lost where it was.
-    fn on_host(&self, error: Error) -> Error {
-        lost_or(error, &self.lost).on(&self.host)
-    }
-}
-
-/// An error for a lost connection says why it was lost, when that is known.
-fn lost_or(error: Error, lost: &OnceLock<String>) -> Error {
-    match lost.get() {
-        Some(reason) if error.kind() == ErrorKind::Disconnected => {
-            Error::new(ErrorKind::Disconnected, reason)
-        }
-        _ => error,
+    pub(crate) fn on_host(&self, error: Error) -> Error {
+        self.link.on_host(error)
     }
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
-            .field("host", &self.host)
+            .field("host", &self.host())
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }

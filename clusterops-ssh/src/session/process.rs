@@ -1,22 +1,29 @@
 //! A command while it runs on a host.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::timeout_at;
 
-use super::{Session, Termination, lost_or, termination};
-use crate::wire::{self, Ready};
+use super::ascent::{Ascent, Next, Raised};
+use super::feed::{CUES, Cue, Feed, Input, ProcessStdin};
+use super::inbox::{self, Inbox, Stalled};
+use super::lost::Lost;
+use super::{Session, Termination, termination};
+use crate::wire::rise::Rise;
+use crate::wire::{self, Ready, terminal};
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
 
 /// The environment variable by which the processes of one command are found again; its value is new for each command.
 pub(crate) const TASK_VARIABLE: &str = "CLUSTEROPS_TASK";
 
 /// How much a login shell may say before the command starts.
-const MAX_PREAMBLE: usize = 64 << 10;
+pub(super) const MAX_PREAMBLE: usize = 64 << 10;
 
 /// Input up to this size goes out at once; more is sent beside the reading of output, since a command may write before
 /// it reads.
@@ -27,7 +34,9 @@ const EXTENDED_DATA_STDERR: u32 = 1;
 
 /// A command that was started on a host.
 ///
-/// Whoever holds a process reads it to its end: output that nobody reads holds up the whole connection.
+/// Up to 1 MiB of output waits to be read; past that, a slow reader slows the command down, and one that has taken nothing
+/// for 3 seconds (less, where others of the session have stalled before) loses the command: its channel is closed, so that
+/// output which nobody reads holds up no other command of the session.
 ///
 /// ```no_run
 /// # async fn example(session: clusterops_ssh::Session) -> clusterops_ssh::Result<()> {
@@ -43,11 +52,17 @@ const EXTENDED_DATA_STDERR: u32 = 1;
 /// ```
 #[derive(Debug)]
 pub struct Process {
-    output: ChannelReadHalf,
-    input: ChannelWriteHalf<Msg>,
+    output: Inbox,
+    input: Arc<ChannelWriteHalf<Msg>>,
     feeding: Option<AbortHandle>,
+    cues: Option<mpsc::Sender<Cue>>,
+    stdin: Option<ProcessStdin>,
+    /// As whom the command runs, when that is not the login user.
+    raised: Option<Raised>,
+    /// Whether the server has not said yet whether there is a terminal.
+    awaits_terminal: bool,
     host: String,
-    lost: Arc<OnceLock<String>>,
+    lost: Lost,
     tag: String,
     state: State,
     /// Why the command was not started, as the remote shell says.
@@ -57,6 +72,8 @@ pub struct Process {
 
 #[derive(Debug)]
 enum State {
+    /// Sudo or its like is on its way to another user.
+    Rising(Box<Ascent>),
     /// The login shell has not handed over yet; what it wrote so far, and on standard error.
     Starting {
         stdout: BytesMut,
@@ -68,6 +85,45 @@ enum State {
     Closed {
         group: Option<u32>,
     },
+}
+
+impl State {
+    fn starting() -> Self {
+        Self::Starting {
+            stdout: BytesMut::new(),
+            stderr: BytesMut::new(),
+        }
+    }
+}
+
+/// What may be left of a command on its host.
+#[derive(Debug, Clone)]
+pub(crate) struct Remnant {
+    /// The value of [`TASK_VARIABLE`] in its environment.
+    pub(crate) tag: String,
+    pub(crate) group: Option<u32>,
+    /// As whom it runs, and who alone can look at it therefore.
+    pub(crate) raised: Option<Raised>,
+}
+
+/// What is settled about a command before it is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    /// The value of [`TASK_VARIABLE`] in its environment; letters and digits.
+    pub(crate) tag: String,
+    /// Whether the host is to hold it until it is known to be there: then a connection that is lost halfway leaves
+    /// either a process that can be found by the tag, or nothing that could still start later. It costs a round trip.
+    pub(crate) is_held: bool,
+}
+
+impl Launch {
+    /// A launch that nobody needs to find later.
+    pub(crate) fn new() -> Self {
+        Self {
+            tag: Process::new_tag(),
+            is_held: false,
+        }
+    }
 }
 
 /// A piece of a command's output.
@@ -84,65 +140,99 @@ impl Process {
     pub(super) async fn start(
         channel: Channel<Msg>,
         command: &Command,
+        launch: Launch,
         host: String,
-        lost: Arc<OnceLock<String>>,
+        lost: Lost,
+        stalled: Stalled,
     ) -> Result<Self> {
-        let tag = Self::new_tag();
+        let Launch { tag, is_held } = launch;
         let (mut request, script) = command.request(tag.clone())?;
+        request.is_held = is_held;
         request
             .environment
             .push((TASK_VARIABLE.into(), tag.clone()));
-        let mut first = BytesMut::from(request.header().as_bytes());
+        let has_terminal = request.has_terminal;
+        let mut header = BytesMut::from(request.header().as_bytes());
         if !script.is_empty() || matches!(request.program, wire::Program::Script { .. }) {
-            first.extend_from_slice(&script);
-            first.extend_from_slice(request.script_end().as_bytes());
+            header.extend_from_slice(&script);
+            header.extend_from_slice(request.script_end().as_bytes());
         }
-        first.extend_from_slice(&command.stdin);
+        let raised = command.raised.clone();
+        let rise = raised.as_ref().map(|raised| Rise {
+            tag: tag.clone(),
+            run_as: raised.run_as.clone(),
+            has_terminal,
+        });
 
         let (output, input) = channel.split();
+        if has_terminal {
+            input
+                .request_pty(true, "dumb", 80, 24, 0, 0, &terminal::MODES)
+                .await?;
+        }
         input.exec(true, wire::BOOTSTRAP).await?;
-        let state = State::Starting {
-            stdout: BytesMut::new(),
-            stderr: BytesMut::new(),
-        };
+        let input = Arc::new(input);
         let mut process = Self {
-            output,
+            output: Inbox::of(output, Arc::clone(&input), stalled),
             input,
             feeding: None,
+            cues: None,
+            stdin: None,
+            raised,
+            awaits_terminal: has_terminal,
             host,
             lost,
             tag,
-            state,
+            state: State::starting(),
             refusal: None,
             exit: None,
         };
-        if first.len() <= INLINE_INPUT {
+        let is_plain = !is_held && !has_terminal && rise.is_none() && !command.is_streamed;
+        if is_plain && header.len() + command.stdin.len() <= INLINE_INPUT {
+            header.extend_from_slice(&command.stdin);
             // A channel that was closed already cannot be written to; reading it tells why.
-            if process.input.data_bytes(first.freeze()).await.is_ok() {
+            if process.input.data_bytes(header.freeze()).await.is_ok() {
                 let _ = process.input.eof().await;
             }
-        } else {
-            process.feed(first.freeze());
+            return Ok(process);
         }
+        let rising = rise.as_ref().map(|rise| Bytes::from(rise.line()));
+        if let (Some(rise), Some(raised)) = (rise, &process.raised) {
+            process.state = State::Rising(Box::new(Ascent::new(rise, raised.clone())));
+        }
+        let input = if command.is_streamed {
+            let (stdin, input) = Input::streamed();
+            process.stdin = Some(stdin);
+            input
+        } else {
+            Input::Whole(command.stdin.clone())
+        };
+        let password = process
+            .raised
+            .as_ref()
+            .and_then(|raised| raised.password.clone());
+        let feed = Feed {
+            rise: rising.map(|line| (line, password)),
+            header: header.freeze(),
+            go: is_held.then(|| wire::Request::go(&process.tag).into()),
+            input,
+            has_terminal,
+        };
+        let (cues, cued) = mpsc::channel(CUES);
+        let feeding = tokio::spawn(feed.run(Arc::clone(&process.input), cued));
+        process.feeding = Some(feeding.abort_handle());
+        process.cues = Some(cues);
         Ok(process)
     }
 
-    /// A tag that no other command has.
-    pub(super) fn new_tag() -> String {
-        format!("{:016x}", fastrand::u64(..))
+    /// The command's standard input, where it was asked for with [`stdin_streamed`](Command::stdin_streamed); once.
+    pub fn stdin(&mut self) -> Option<ProcessStdin> {
+        self.stdin.take()
     }
 
-    /// Sends input in a task of its own, which ends with the process.
-    fn feed(&mut self, bytes: Bytes) {
-        let mut writer = self.input.make_writer();
-        let task = tokio::spawn(async move {
-            use tokio::io::AsyncWriteExt as _;
-            // A command that ends before it has read its input closes the channel: no error of ours.
-            if writer.write_all(&bytes).await.is_ok() {
-                let _ = writer.shutdown().await;
-            }
-        });
-        self.feeding = Some(task.abort_handle());
+    /// A tag that no other command has.
+    pub(crate) fn new_tag() -> String {
+        format!("{:016x}", fastrand::u64(..))
     }
 
     /// The next piece of output; `None` once the channel is closed and [`exit`](Self::exit) is final.
@@ -152,13 +242,34 @@ impl Process {
     /// # Errors
     /// [`ErrorKind::Disconnected`] when the connection was lost, [`ErrorKind::Protocol`] when the server or the login
     /// shell did not run the command at all, [`ErrorKind::Command`] when the working directory could not be entered or
-    /// the script not be stored.
+    /// the script not be stored, [`ErrorKind::Local`] when the command was given up because nobody read its output. Of a
+    /// command that is to [run as](Command::run_as) another user, [`ErrorKind::Authentication`] when that user's or the
+    /// login user's password is wrong or the host does not allow it, and [`ErrorKind::Secret`] when a password is asked for
+    /// and none is known.
     pub async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             if matches!(self.state, State::Closed { .. }) {
                 return Ok(None);
             }
-            match self.output.wait().await {
+            let message = match &self.state {
+                State::Rising(ascent) => match timeout_at(ascent.until(), self.output.next()).await
+                {
+                    Ok(message) => message,
+                    Err(_) => {
+                        let error = ascent.late();
+                        return Err(self.give_up(error));
+                    }
+                },
+                _ => self.output.next().await,
+            };
+            match message {
+                Some(ChannelMsg::Data { data }) if self.is_rising() => {
+                    self.rise(OutputStream::Stdout, &data)?;
+                }
+                Some(ChannelMsg::ExtendedData {
+                    data,
+                    ext: EXTENDED_DATA_STDERR,
+                }) if self.is_rising() => self.rise(OutputStream::Stderr, &data)?,
                 Some(ChannelMsg::Data { data }) => {
                     if let Some(bytes) = self.stdout(data)? {
                         return Ok(Some(Chunk {
@@ -187,12 +298,21 @@ impl Process {
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
                     self.exit = Some(Exit::Signal(signal_word(&signal_name)));
                 }
+                Some(ChannelMsg::Success) => self.awaits_terminal = false,
+                Some(ChannelMsg::Failure) if self.awaits_terminal => {
+                    let message = "the server gives no terminal (`PermitTTY`, sshd_config(5))";
+                    return Err(self.give_up(Error::new(ErrorKind::Protocol, message)));
+                }
                 Some(ChannelMsg::Failure) => {
                     self.close();
                     return Err(self.error(
                         ErrorKind::Protocol,
                         "the server does not run commands for this user".into(),
                     ));
+                }
+                Some(ChannelMsg::Close) if let State::Rising(ascent) = &self.state => {
+                    let error = ascent.ended();
+                    return Err(self.give_up(error));
                 }
                 Some(ChannelMsg::Close) => {
                     let started = !matches!(self.state, State::Starting { .. });
@@ -204,13 +324,21 @@ impl Process {
                     };
                 }
                 Some(_) => {}
+                None if self.output.has_stalled() => {
+                    self.close();
+                    let message = format!(
+                        "the command was given up: nobody read its output, of which over {} bytes waited",
+                        inbox::ROOM
+                    );
+                    return Err(self.error(ErrorKind::Local, message));
+                }
                 None => {
                     self.close();
                     let error = Error::new(
                         ErrorKind::Disconnected,
                         "the connection was lost while the command ran",
                     );
-                    return Err(lost_or(error, &self.lost).on(&self.host));
+                    return Err(self.lost.explain(error).on(&self.host));
                 }
             }
         }
@@ -229,6 +357,7 @@ impl Process {
     /// The remote process group, once the command runs.
     pub fn process_group(&self) -> Option<u32> {
         match self.state {
+            State::Rising(ref ascent) => ascent.group(),
             State::Starting { .. } => None,
             State::Running { group } => Some(group),
             State::Closed { group } => group,
@@ -245,9 +374,9 @@ impl Process {
             self.drop_output().await;
         })
         .await;
-        let (tag, group) = (self.tag.clone(), self.process_group());
+        let remnant = self.remnant();
         tokio::select! {
-            ended = termination::terminate(session, &tag, group, grace) => ended,
+            ended = termination::terminate(session, &remnant, grace) => ended,
             // Output that nobody reads would hold up the connection, and the looks at the host with it.
             never = async {
                 self.drop_output().await;
@@ -263,14 +392,68 @@ impl Process {
     /// Asks the server to send SIGTERM. sshd does not do it for root and forced commands (session.c,
     /// session_signal_req), so this is a first, cheap try.
     pub(crate) async fn ask_to_end(&mut self) {
+        if self.is_rising() {
+            self.cue(Cue::GiveUp);
+        }
         if !matches!(self.state, State::Closed { .. }) {
             let _ = self.input.signal(Sig::TERM).await;
         }
     }
 
-    /// The value of [`TASK_VARIABLE`] in the command's environment.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
+    /// What to look for on the host when the command is to be ended.
+    pub(crate) fn remnant(&self) -> Remnant {
+        Remnant {
+            tag: self.tag.clone(),
+            group: self.process_group(),
+            // Before another user's shell was there, nothing of that user's was started.
+            raised: self.raised.clone().filter(|_| !self.is_rising()),
+        }
+    }
+
+    fn is_rising(&self) -> bool {
+        matches!(self.state, State::Rising(_))
+    }
+
+    /// Takes what sudo or its like has written.
+    fn rise(&mut self, stream: OutputStream, bytes: &[u8]) -> Result<()> {
+        let State::Rising(ascent) = &mut self.state else {
+            return Ok(());
+        };
+        match ascent.hear(stream, bytes) {
+            Ok(Next::Wait) => {}
+            Ok(Next::SendPassword) => self.cue(Cue::Password),
+            Ok(Next::SendHeader) => {
+                let risen = std::mem::replace(&mut self.state, State::starting());
+                if let (State::Rising(ascent), State::Starting { stdout, stderr }) =
+                    (risen, &mut self.state)
+                {
+                    (*stdout, *stderr) = ascent.into_rest();
+                }
+                self.cue(Cue::Risen);
+            }
+            Err(error) => return Err(self.give_up(error)),
+        }
+        Ok(())
+    }
+
+    fn cue(&self, cue: Cue) {
+        if let Some(cues) = &self.cues {
+            // Only a process that is given up no longer listens.
+            let _ = cues.try_send(cue);
+        }
+    }
+
+    /// Has the channel closed, by the task that writes to it, which is left to itself.
+    fn let_go(&mut self) {
+        self.cue(Cue::GiveUp);
+        self.feeding = None;
+    }
+
+    /// Ends a start that failed.
+    fn give_up(&mut self, error: Error) -> Error {
+        self.let_go();
+        self.close();
+        error.on(&self.host)
     }
 
     fn stdout(&mut self, data: Bytes) -> Result<Option<Bytes>> {
@@ -282,6 +465,7 @@ impl Process {
             Some((Ready::Process(group), start)) => {
                 let rest = stdout.split_off(start).freeze();
                 self.state = State::Running { group };
+                self.cue(Cue::Ready);
                 Ok((!rest.is_empty()).then_some(rest))
             }
             Some((refusal, _)) => {
@@ -302,6 +486,10 @@ impl Process {
 
     /// Ends reading; gives what the login shell said if it never got to the command.
     fn close(&mut self) -> Vec<u8> {
+        if let Some(feeding) = self.feeding.take() {
+            // It may wait for room that a closed channel never has again.
+            feeding.abort();
+        }
         let group = self.process_group();
         match std::mem::replace(&mut self.state, State::Closed { group }) {
             State::Starting { stdout, stderr } => [stdout, stderr].concat(),
@@ -314,6 +502,10 @@ impl Process {
             Some(Ready::NoDirectory) => self.error(
                 ErrorKind::Command,
                 with_words("the working directory cannot be entered", said),
+            ),
+            Some(Ready::NoTerminal) => self.error(
+                ErrorKind::Command,
+                with_words("the terminal cannot be set up (stty)", said),
             ),
             Some(_) => self.error(
                 ErrorKind::Command,
@@ -336,6 +528,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.is_rising() {
+            self.let_go();
+        }
         if let Some(feeding) = &self.feeding {
             feeding.abort();
         }
@@ -343,7 +538,7 @@ impl Drop for Process {
 }
 
 /// A sentence followed by the host's own words, made fit for one line.
-fn with_words(what: &str, said: &[u8]) -> String {
+pub(super) fn with_words(what: &str, said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     let words: Vec<&str> = said
         .split(|c: char| c.is_whitespace() || c.is_control())

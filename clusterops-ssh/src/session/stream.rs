@@ -70,6 +70,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tethered<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        // russh tells why a connection ended only after it could shut its stream down.
+        let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(context));
+        Poll::Ready(Ok(()))
     }
 }

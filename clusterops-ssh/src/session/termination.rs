@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::process::{Process, TASK_VARIABLE};
+use super::process::{Process, Remnant, TASK_VARIABLE};
 use super::{Output, Session};
 use crate::{Command, Error, ErrorKind, Result};
 
@@ -40,15 +40,15 @@ impl fmt::Display for Termination {
 
 /// Ends whatever is left of a command: SIGTERM, after `grace` SIGKILL, after another `grace` it is given up.
 ///
-/// What is left is the process group `group` and every process that has the command's tag in its environment, as far as
-/// /proc shows it (proc(5)); a zombie does not count.
+/// What is left is the command's process group and every process that has its tag in its environment, as far as /proc
+/// shows it (proc(5)); a zombie does not count. Of a command that runs as another user only that user can look and send
+/// signals, so both are done as that user, by the same means.
 pub(crate) async fn terminate(
     session: &Session,
-    tag: &str,
-    group: Option<u32>,
+    remnant: &Remnant,
     grace: Duration,
 ) -> Termination {
-    match try_terminate(session, tag, group, grace).await {
+    match try_terminate(session, remnant, grace).await {
         Ok(left) if left.is_empty() => Termination::Confirmed,
         Ok(left) => {
             let pids: Vec<String> = left.iter().map(u32::to_string).collect();
@@ -63,20 +63,19 @@ pub(crate) async fn terminate(
 
 async fn try_terminate(
     session: &Session,
-    tag: &str,
-    group: Option<u32>,
+    remnant: &Remnant,
     grace: Duration,
 ) -> Result<BTreeSet<u32>> {
-    let mut left = look(session, tag, group).await?;
+    let mut left = look(session, remnant).await?;
     for signal in ["TERM", "KILL"] {
         if left.is_empty() {
             break;
         }
-        signal_all(session, signal, &left, group).await?;
+        signal_all(session, signal, &left, remnant).await?;
         let deadline = Instant::now() + grace;
         let mut pause = Duration::from_millis(25);
         loop {
-            left = look(session, tag, group).await?;
+            left = look(session, remnant).await?;
             if left.is_empty() || Instant::now() >= deadline {
                 break;
             }
@@ -92,19 +91,20 @@ async fn try_terminate(
 /// # Errors
 /// When the host cannot be looked at. The look must find itself first: a host without grep or /proc would else seem to
 /// have nothing left.
-async fn look(session: &Session, tag: &str, group: Option<u32>) -> Result<BTreeSet<u32>> {
+async fn look(session: &Session, remnant: &Remnant) -> Result<BTreeSet<u32>> {
+    let tag = &remnant.tag;
     // Its own command line holds this text.
     let own = Process::new_tag();
     let mut line = format!(
         "grep -s -l -a -F -e '{own}' /proc/[0-9]*/cmdline; grep -s -l -a -F -e '{TASK_VARIABLE}={tag}' /proc/[0-9]*/environ"
     );
-    if let Some(group) = group {
+    if let Some(group) = remnant.group {
         // proc_pid_stat(5): pid (comm) state ppid pgrp. X and Z are dead.
         line.push_str(&format!(
             "; grep -s -l -e ') [^ZX] [0-9]* {group} ' /proc/[0-9]*/stat"
         ));
     }
-    let output = ask(session, line).await?;
+    let output = ask(session, line, remnant).await?;
     let text = output.stdout.to_string_lossy();
     let (own, left): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|path| path.ends_with("/cmdline"));
@@ -128,22 +128,23 @@ async fn signal_all(
     session: &Session,
     signal: &str,
     left: &BTreeSet<u32>,
-    group: Option<u32>,
+    remnant: &Remnant,
 ) -> Result<()> {
     let mut line = format!("kill -s {signal} --");
-    if let Some(group) = group {
+    if let Some(group) = remnant.group {
         line.push_str(&format!(" -{group}"));
     }
-    for pid in left.iter().filter(|&&pid| Some(pid) != group) {
+    for pid in left.iter().filter(|&&pid| Some(pid) != remnant.group) {
         line.push_str(&format!(" {pid}"));
     }
     // Its status says nothing: a process may end between the look and the signal. The next look tells.
-    ask(session, line).await.map(drop)
+    ask(session, line, remnant).await.map(drop)
 }
 
 /// Runs a line that ends by itself, whatever PATH the login has.
-async fn ask(session: &Session, line: String) -> Result<Output> {
-    let command = Command::shell(line).env("PATH", SYSTEM_PATH);
+async fn ask(session: &Session, line: String, remnant: &Remnant) -> Result<Output> {
+    let mut command = Command::shell(line).env("PATH", SYSTEM_PATH);
+    command.raised = remnant.raised.clone();
     match timeout(LOOK, session.collect(&command, &mut None)).await {
         Ok(result) => result,
         Err(_) => Err(Error::new(

@@ -169,8 +169,10 @@ impl Answer {
 pub enum Fault {
     /// Refuses connections.
     ///
-    /// A host that starts with this fault, or with [`own_port`](super::SimHost::own_port), has a port of its own and
-    /// truly refuses. A host on the shared port resets every connection instead.
+    /// The host gets a port of its own, which is closed until the host is healed, and its
+    /// [target](super::Sim::target) names that port from then on. Who has an older target, with the port that all hosts
+    /// share, is reset after connecting; a host that had [`own_port`](super::SimHost::own_port) from the start truly
+    /// refuses them too.
     Refuse,
     /// Accepts connections and never says a word.
     Silent,

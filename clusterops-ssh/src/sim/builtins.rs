@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::pattern::{self, Expression};
 use super::process::{Recipient, Signal};
 use super::shell::Word;
+use crate::transfer::{Algorithm, Hasher};
 
 /// Where a program runs.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ impl Place<'_> {
                 _ => complain(2, "[: missing ]"),
             },
             "cat" => self.cat(arguments),
+            "b2sum" => self.digests(Algorithm::Blake2b, arguments),
+            "sha256sum" => self.digests(Algorithm::Sha256, arguments),
             "rm" => self.rm(arguments),
             "mkdir" => self.mkdir(arguments),
             "mktemp" => self.mktemp(arguments),
@@ -194,6 +197,30 @@ impl Place<'_> {
             };
         }
         answer
+    }
+
+    /// b2sum(1) and sha256sum(1) for files; their standard input is taken to be empty.
+    fn digests(&self, algorithm: Algorithm, arguments: &[&str]) -> Answer {
+        let digest = |content: &[u8]| {
+            let mut hasher = Hasher::new(algorithm);
+            hasher.update(content);
+            hasher.finish()
+        };
+        let paths: Vec<&str> = operands(arguments).collect();
+        if paths.is_empty() {
+            return Answer::stdout(format!("{}  -\n", digest(b"")));
+        }
+        let (mut lines, mut answer) = (String::new(), Answer::new());
+        for path in paths {
+            match self.read(path) {
+                Ok(content) => lines.push_str(&format!("{}  {path}\n", digest(&content))),
+                Err(error) => {
+                    let program = algorithm.program();
+                    answer = failed(answer, &format!("{program}: {path}: {error}"));
+                }
+            }
+        }
+        answer.with_stdout(lines)
     }
 
     fn rm(&self, arguments: &[&str]) -> Answer {

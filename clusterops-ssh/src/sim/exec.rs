@@ -55,6 +55,14 @@ pub(super) struct Output {
     pub(super) closed: oneshot::Receiver<()>,
 }
 
+/// How a command that was read starts.
+struct Start {
+    tag: String,
+    /// The line that says that it is there.
+    ready: String,
+    is_held: bool,
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -94,12 +102,19 @@ impl Exec {
             environment: std::mem::take(&mut self.environment),
             directory: None,
         };
-        let ready = match line == wire::BOOTSTRAP.as_bytes() {
+        let mut start = match line == wire::BOOTSTRAP.as_bytes() {
             true => Some(self.read_request(&mut command).await?),
             false => None,
         };
         let command = Arc::new(command);
         self.machine.state().processes.name(self.pid, &command);
+        if let Some(held) = start.take_if(|start| start.is_held) {
+            self.output.write(Stream::Out, held.ready.into()).await?;
+            let word = self.input.line().await;
+            if word.is_none_or(|word| word != held.tag) {
+                return Err(End::Status(125));
+            }
+        }
         self.machine.remember(&command);
         let answer = self.machine.behaviour.answer(&command);
         let answer = answer.map(|answer| self.machine.with_faults(answer));
@@ -111,8 +126,8 @@ impl Exec {
                 self.input = Input::default();
             }
         }
-        if let Some(ready) = ready {
-            self.output.write(Stream::Out, ready.into()).await?;
+        if let Some(start) = start {
+            self.output.write(Stream::Out, start.ready.into()).await?;
         }
         match answer {
             Some(answer) => self.perform(answer, &command).await,
@@ -120,9 +135,9 @@ impl Exec {
         }
     }
 
-    /// Reads the request that follows the bootstrap, and gives the line that says that it runs. What cannot be started
-    /// is answered as the real shell does, and ends.
-    async fn read_request(&mut self, command: &mut SimCommand) -> Result<String, End> {
+    /// Reads the request that follows the bootstrap, and says how it starts. What cannot be started is answered as the
+    /// real shell does, and ends.
+    async fn read_request(&mut self, command: &mut SimCommand) -> Result<Start, End> {
         let Some(header) = self.input.line().await else {
             // `read` fails at the end of the input.
             return Err(End::Status(1));
@@ -170,7 +185,11 @@ impl Exec {
                 }
             }
         };
-        Ok(wire::ready_line(&request.tag, Ready::Process(self.pid)))
+        Ok(Start {
+            ready: wire::ready_line(&request.tag, Ready::Process(self.pid)),
+            is_held: request.is_held,
+            tag: request.tag,
+        })
     }
 
     async fn refuse(&mut self, tag: &str, why: Ready) -> End {

@@ -159,8 +159,8 @@ impl SimHost {
         self
     }
 
-    /// Gives the host a port of its own, so that it can [refuse](Fault::Refuse) connections later. This costs a file
-    /// descriptor.
+    /// Gives the host a port of its own from the start, so that later it can [refuse](Fault::Refuse) connections also of
+    /// those who got its target before. This costs a file descriptor.
     #[must_use]
     pub fn own_port(mut self) -> Self {
         self.own_port = true;

@@ -66,7 +66,6 @@ pub struct Sim {
     names: HashMap<String, usize>,
     folder: TempDir,
     port: u16,
-    ports: HashMap<usize, u16>,
     accepting: AbortHandle,
 }
 
@@ -128,7 +127,6 @@ impl Sim {
 
         let mut machines = Vec::new();
         let mut names = HashMap::new();
-        let mut ports = HashMap::new();
         for (index, host) in hosts.into_iter().enumerate() {
             let address = address(index)
                 .ok_or_else(|| invalid("there are more hosts than loopback addresses".into()))?;
@@ -139,9 +137,6 @@ impl Sim {
                 )));
             }
             let own_port = host.own_port.then(|| OwnPort::new(address)).transpose()?;
-            if let Some(own_port) = &own_port {
-                ports.insert(index, own_port.port());
-            }
             machines.push(Arc::new(Machine::new(host, address, own_port)));
         }
         let listener = listen::listen_everywhere()?;
@@ -149,7 +144,7 @@ impl Sim {
         let folder = tempfile::Builder::new()
             .prefix("clusterops-sim-")
             .tempdir()?;
-        write_files(&folder, &identity, &host_key, port, &machines, &ports)?;
+        write_files(&folder, &identity, &host_key)?;
 
         let fleet = Arc::new(Fleet {
             machines,
@@ -170,11 +165,9 @@ impl Sim {
             names,
             folder,
             port,
-            ports,
             accepting: accepting.abort_handle(),
         };
-        for index in sim.ports.keys() {
-            let handle = sim.handle(*index);
+        for handle in sim.hosts() {
             if !handle.machine.has(&Fault::Refuse) {
                 handle.listen()?;
             }
@@ -240,8 +233,9 @@ impl Sim {
 
     fn target_at(&self, index: usize) -> Target {
         let machine = &self.fleet.machines[index];
+        let own_port = machine.state().own_port.as_ref().map(OwnPort::port);
         Target {
-            port: Some(self.ports.get(&index).copied().unwrap_or(self.port)),
+            port: Some(own_port.unwrap_or(self.port)),
             user: Some(
                 machine
                     .behaviour
@@ -272,12 +266,19 @@ impl SimHandle {
     }
 
     /// Breaks the host. Connections that are open stay as they are; commands that start later have the fault.
+    ///
+    /// # Panics
+    /// If a host that is to [refuse](Fault::Refuse) gets no port of its own, for want of file descriptors.
     pub fn fault(&self, fault: Fault) {
         let mut state = self.machine.state();
-        if fault == Fault::Refuse
-            && let Some(own_port) = &mut state.own_port
-        {
-            own_port.close();
+        if fault == Fault::Refuse {
+            match &mut state.own_port {
+                Some(own_port) => own_port.close(),
+                none => {
+                    let closed = OwnPort::new(self.machine.address);
+                    *none = Some(closed.expect("a free port and file descriptor are all it needs"));
+                }
+            }
         }
         state.faults.push(fault);
     }
@@ -382,14 +383,7 @@ fn address(index: usize) -> Option<Ipv4Addr> {
 }
 
 /// Writes the client's key and the known hosts file, with mode 0600 in a folder with mode 0700.
-fn write_files(
-    folder: &TempDir,
-    identity: &PrivateKey,
-    host_key: &PrivateKey,
-    port: u16,
-    machines: &[Arc<Machine>],
-    ports: &HashMap<usize, u16>,
-) -> io::Result<()> {
+fn write_files(folder: &TempDir, identity: &PrivateKey, host_key: &PrivateKey) -> io::Result<()> {
     let identity = identity
         .to_openssh(LineEnding::LF)
         .map_err(io::Error::other)?;
@@ -398,11 +392,8 @@ fn write_files(
         .public_key()
         .to_openssh()
         .map_err(io::Error::other)?;
-    // Wildcards and ports as in sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
-    let mut known_hosts = format!("[127.*]:{port} {key}\n");
-    for (index, port) in ports {
-        known_hosts.push_str(&format!("[{}]:{port} {key}\n", machines[*index].address));
-    }
+    // Wildcards and ports as in sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". A host can get a port of its own at any time.
+    let known_hosts = format!("[127.*]:* {key}\n");
     private_file(folder, "known_hosts", known_hosts.as_bytes())
 }
 

@@ -6,7 +6,9 @@ use secrecy::SecretString;
 
 use super::values::Fact;
 use super::words;
+use crate::destination::check_user;
 use crate::inventory::{Unread, values};
+use crate::nearest::distance;
 use crate::{Error, ErrorKind, Place, Result, Target};
 
 /// The variables that become fields. Of two for one field the later counts, as for the options of Ansible's `ssh`
@@ -28,6 +30,75 @@ const ARGUMENTS: [&str; 3] = [
     "ansible_ssh_common_args",
     "ansible_ssh_extra_args",
 ];
+
+/// Other parameters that Ansible documents or used to have (its user guide, "Connecting to hosts" and "Become"), so that
+/// slips for them are told from variables.
+const OTHERS: [&str; 40] = [
+    "ansible_become",
+    "ansible_become_exe",
+    "ansible_become_flags",
+    "ansible_become_method",
+    "ansible_become_pass",
+    "ansible_become_password",
+    "ansible_become_user",
+    "ansible_connection",
+    "ansible_control_path",
+    "ansible_group_priority",
+    "ansible_host_key_checking",
+    "ansible_network_os",
+    "ansible_password",
+    "ansible_pipelining",
+    "ansible_python_interpreter",
+    "ansible_remote_tmp",
+    "ansible_scp_executable",
+    "ansible_scp_extra_args",
+    "ansible_sftp_executable",
+    "ansible_sftp_extra_args",
+    "ansible_shell_executable",
+    "ansible_shell_type",
+    "ansible_ssh_executable",
+    "ansible_ssh_host_key_checking",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+    "ansible_ssh_pipelining",
+    "ansible_ssh_private_key",
+    "ansible_ssh_private_key_passphrase",
+    "ansible_ssh_retries",
+    "ansible_ssh_timeout",
+    "ansible_ssh_transfer_method",
+    "ansible_ssh_use_tty",
+    "ansible_su",
+    "ansible_su_pass",
+    "ansible_su_user",
+    "ansible_sudo",
+    "ansible_sudo_pass",
+    "ansible_sudo_user",
+    "ansible_timeout",
+];
+
+/// The parameter of Ansible that `name` is probably a slip for: one edit, or two of a long name.
+pub(super) fn misspelt(name: &str) -> Option<&'static str> {
+    // The shortest parameter has ten letters; what begins otherwise is more than a slip.
+    if name.len() < 9 || !name.starts_with(['a', 'A']) {
+        return None;
+    }
+    let fields = FIELDS.iter().map(|(field, _)| *field);
+    let known = || fields.clone().chain(ARGUMENTS).chain(OTHERS);
+    if known().any(|known| known == name) {
+        return None;
+    }
+    known()
+        .filter_map(|known| {
+            let limit = if known.len() > "ansible_".len() + 5 {
+                2
+            } else {
+                1
+            };
+            Some((distance(name, known, limit)?, known))
+        })
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, known)| known)
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Field {
@@ -89,7 +160,10 @@ pub(super) fn connect<'f>(
                 Ok(port) if port > 0 => target.port = Some(port),
                 _ => return wrong("a port (1 to 65535)"),
             },
-            Field::User => target.user = Some(text.to_owned()),
+            Field::User => match check_user(text) {
+                Ok(()) => target.user = Some(text.to_owned()),
+                Err(flaw) => return wrong(&format!("a login name: {}", flaw.message)),
+            },
             Field::IdentityFile => target.identity_file = Some(PathBuf::from(text)),
         }
     }
@@ -99,8 +173,12 @@ pub(super) fn connect<'f>(
             continue;
         };
         let arguments = jump(text);
-        if target.jump.is_none() {
-            target.jump = arguments.jump.filter(|jump| jump != "none");
+        if let (None, Some(jump)) = (&target.jump, arguments.jump) {
+            let jump = jump.parse().map_err(|error: Error| {
+                let message = format!("`{name}` of `{}`: {}", target.name, error.message());
+                Error::new(ErrorKind::Inventory, message).at(place(fact))
+            })?;
+            target.jump = Some(jump);
         }
         if let Some(other) = arguments.other {
             unread.push(Unread {
@@ -206,6 +284,40 @@ mod tests {
                 other: other.map(str::to_owned),
             };
             assert_eq!(jump(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn slips_for_parameters_are_told_from_variables() {
+        for (name, parameter) in [
+            ("ansible_hots", "ansible_host"),
+            ("ansible_hosts", "ansible_host"),
+            ("ansbile_host", "ansible_host"),
+            ("ansible-host", "ansible_host"),
+            ("Ansible_Host", "ansible_host"),
+            ("ansible_usr", "ansible_user"),
+            ("ansible_prot", "ansible_port"),
+            ("ansible_passwrd", "ansible_password"),
+            ("ansible_shh_user", "ansible_ssh_user"),
+            ("ansible_private_keyfile", "ansible_private_key_file"),
+        ] {
+            assert_eq!(misspelt(name), Some(parameter), "{name}");
+        }
+        for name in [
+            "ansible_host",
+            "ansible_hostname",
+            "ansible_ssh_port",
+            "ansible_su_user",
+            "ansible_os_family",
+            "ansible_become_user",
+            "ansible_facts",
+            "ansible_paramiko_host",
+            "ansible_winrm_port",
+            "ansible_ruby_interpreter",
+            "answer",
+            "anything_else",
+        ] {
+            assert_eq!(misspelt(name), None, "{name}");
         }
     }
 

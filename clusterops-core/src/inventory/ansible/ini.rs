@@ -1,9 +1,10 @@
 //! Ansible's INI inventories, read as the `ini` plugin of ansible-core 2.19 does.
 
-use super::model::{Model, UNGROUPED};
+use super::model::{Model, PARTS, UNGROUPED};
 use super::pattern;
 use super::values::Reader;
 use super::words;
+use crate::nearest::did_you_mean;
 use crate::{Error, ErrorKind, Place, Result};
 
 /// Adds what a text says to the model.
@@ -55,7 +56,7 @@ struct Pending {
 impl Ini<'_, '_, '_> {
     fn place(&self, line: usize) -> Place {
         Place {
-            file: Some(self.reader.file.to_string()),
+            file: Some(self.reader.file().to_owned()),
             line: Some(line),
             column: None,
         }
@@ -88,7 +89,8 @@ impl Ini<'_, '_, '_> {
             "children" => Section::Children,
             _ => {
                 let message = format!(
-                    "`[{name}:{kind}]` is not a section; after the colon stands `children`, `vars` or `hosts`"
+                    "`[{name}:{kind}]` is not a section; after the colon stands `children`, `vars` or `hosts`{}",
+                    did_you_mean(kind, PARTS)
                 );
                 return Err(wrong(message));
             }

@@ -10,8 +10,9 @@ mod values;
 mod words;
 mod yaml;
 
-use crate::inventory::yaml::{self as tree, Document};
 use crate::inventory::{Inventory, Unread};
+use crate::text::without_mark;
+use crate::yaml::{self as tree, Document};
 use crate::{Error, ErrorKind, Place, Result};
 
 use model::Model;
@@ -23,6 +24,13 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Inventory> {
     let mut files = Files::new();
     files.add(text, name, Alone::Yes)?;
     files.finish()
+}
+
+/// Whether a text is one that can be read: not a program, and not encrypted.
+pub(super) fn is_text(text: &str) -> bool {
+    !["#!", PROGRAM, VAULT]
+        .iter()
+        .any(|start| text.starts_with(start))
 }
 
 /// Whether a text is YAML rather than INI: by the end of its name, else by how its first line begins.
@@ -49,6 +57,8 @@ pub(super) fn is_yaml(text: &str, name: &str) -> bool {
 pub(super) struct Files {
     model: Model,
     variables: VariableFiles,
+    /// How many inventory files were read.
+    inventories: usize,
 }
 
 /// Whether a file is all there is, so that not reading it is an error.
@@ -70,11 +80,13 @@ impl Files {
         Self {
             model: Model::new(),
             variables: VariableFiles::default(),
+            inventories: 0,
         }
     }
 
     /// Adds an inventory file.
     pub(super) fn add(&mut self, text: &str, name: &str, alone: Alone) -> Result<()> {
+        let text = without_mark(text);
         if text.starts_with("#!") || text.starts_with(PROGRAM) {
             return self.skip(name, alone, "it is a program");
         }
@@ -85,6 +97,7 @@ impl Files {
             return self.skip(name, alone, "it is in TOML, not in INI or YAML");
         }
         if !is_yaml(text, name) {
+            self.inventories += 1;
             return self.with_reader(name, |reader, model| ini::read(text, reader, model));
         }
         let document = tree::parse(text, name)?;
@@ -92,6 +105,7 @@ impl Files {
             let reason = format!("it configures the inventory plugin `{plugin}`");
             return self.skip(name, alone, &reason);
         }
+        self.inventories += 1;
         self.with_reader(name, |reader, model| yaml::read(&document, reader, model))
     }
 
@@ -131,26 +145,33 @@ impl Files {
         read: impl FnOnce(&mut Reader<'_>, &mut Model) -> Result<T>,
     ) -> Result<T> {
         let mut unread = Vec::new();
-        let mut reader = Reader {
-            file: name.into(),
-            unread: &mut unread,
-        };
+        let mut reader = Reader::new(name, &mut unread);
         let value = read(&mut reader, &mut self.model)?;
         self.model.unread.extend(unread);
         Ok(value)
     }
 
+    /// Refuses a folder in which no inventory was found.
+    pub(super) fn check_not_empty(&self, folder: &str) -> Result<()> {
+        if self.inventories > 0 {
+            return Ok(());
+        }
+        let message = match self.model.unread.first() {
+            None => "there is no inventory in this folder: no file but hidden ones, `group_vars`, `host_vars` and files \
+                 that end like notes and copies (`.md`, `.txt`, `.cfg`, `.bak`, `~`, ...)"
+                .to_owned(),
+            Some(unread) => format!("no inventory in this folder can be read; {unread}"),
+        };
+        Err(Error::new(ErrorKind::Inventory, message).at(Place::in_file(folder)))
+    }
+
     /// Leaves a whole file out.
-    fn skip(&mut self, name: &str, alone: Alone, reason: &str) -> Result<()> {
+    pub(super) fn skip(&mut self, name: &str, alone: Alone, reason: &str) -> Result<()> {
         if alone == Alone::Yes {
             let message = format!(
                 "this inventory is not read: {reason}; load what `ansible-inventory -i {name} --list --yaml` prints"
             );
-            return Err(Error::new(ErrorKind::Inventory, message).at(Place {
-                file: Some(name.to_owned()),
-                line: None,
-                column: None,
-            }));
+            return Err(Error::new(ErrorKind::Inventory, message).at(Place::in_file(name)));
         }
         self.model.unread.push(Unread {
             file: name.to_owned(),

@@ -48,6 +48,9 @@ pub(super) struct Host {
     pub(super) place: Place,
 }
 
+/// What a group can say of itself.
+pub(super) const PARTS: [&str; 3] = ["hosts", "children", "vars"];
+
 /// The group of all hosts, and its place in [`Model::groups`].
 pub(super) const ALL: usize = 0;
 /// The group of the hosts that are in no other, and its place.

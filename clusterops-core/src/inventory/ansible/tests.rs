@@ -1,10 +1,10 @@
 //! What Ansible cannot be asked about: what is not read, secrets, places, other formats. The rest is compared with
-//! Ansible itself in `tests/inventory_oracle.rs` of the facade.
+//! Ansible itself in `tests/inventory_oracle` of the facade.
 
 use secrecy::ExposeSecret;
 
 use crate::inventory::Inventory;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, JumpHosts};
 
 fn ini(text: &str) -> Inventory {
     Inventory::parse(text, "hosts").expect(text)
@@ -16,6 +16,10 @@ fn yaml(text: &str) -> Inventory {
 
 fn error(text: &str, name: &str) -> Error {
     Inventory::parse(text, name).expect_err(text)
+}
+
+fn resolved(inventory: &Inventory, expression: &str) -> String {
+    inventory.resolve(expression).expect(expression).to_string()
 }
 
 fn unread(inventory: &Inventory) -> Vec<String> {
@@ -76,7 +80,67 @@ fn what_is_not_read_is_listed() {
         None,
         "a template hides the group's value"
     );
-    assert_eq!(host.jump.as_deref(), Some("gate"));
+    assert_eq!(
+        host.jump.as_ref().map(ToString::to_string),
+        Some("gate".into())
+    );
+}
+
+#[test]
+fn slips_are_listed_and_are_no_variables() {
+    let inventory = ini(
+        "web1 ansible_hots=10.0.0.1 ansible_passwrd=hunter2 zone=a\n[all:vars]\nansible_usr=x\n",
+    );
+    assert_eq!(
+        unread(&inventory),
+        [
+            "hosts:1: `ansible_hots` is not read: it is probably `ansible_host` misspelt",
+            "hosts:1: `ansible_passwrd` is not read: it is probably `ansible_password` misspelt",
+            "hosts:3: `ansible_usr` is not read: it is probably `ansible_user` misspelt",
+        ]
+    );
+    let host = inventory.host("web1").expect("it is there");
+    assert_eq!(host.variables, [("zone", "a")].into());
+    let reason = "a group has `hosts`, `children` and `vars`, nothing else; did you mean";
+    let inventory = yaml("all:\n  hots: {web1: }\n  hosts: {web2: }\nhsots: {web3: }\n");
+    assert_eq!(
+        unread(&inventory),
+        [
+            format!("hosts.yml:2: `hots` is not read: {reason} `hosts`?"),
+            format!("hosts.yml:4: `hsots` is not read: {reason} `hosts`?"),
+            "hosts.yml:4: `web3` is not read: a group has `hosts`, `children` and `vars`, nothing else".into(),
+        ]
+    );
+}
+
+#[test]
+fn what_the_native_format_would_misread_still_reads_back() {
+    let inventory = ini("web1 ip=10.0.0.1 login=x prot=y ansible_user=z\n");
+    let again = Inventory::parse(&inventory.to_string(), "f.yaml").expect("it reads back");
+    let host = again.host("web1").expect("it is there");
+    assert_eq!(host.variables, [("ip", "10.0.0.1"), ("login", "x")].into());
+    assert_eq!(host.user.as_deref(), Some("z"));
+}
+
+#[test]
+fn ways_are_checked() {
+    let direct = ini("web1 ansible_ssh_common_args='-J none'\n");
+    let host = direct.host("web1").expect("it is there");
+    assert_eq!(host.jump, Some(JumpHosts::default()));
+    for (variable, message) in [
+        (
+            "ansible_ssh_common_args='-J gate,:22'",
+            "hosts.ini:1: `ansible_ssh_common_args` of `web1`: jump hosts `gate,:22`: the host is empty or starts with `-`",
+        ),
+        (
+            "ansible_user=-lroot",
+            "hosts.ini:1: `ansible_user` of `web1`: `-lroot` is not a login name: a user name does not start with `-`",
+        ),
+    ] {
+        let error =
+            Inventory::parse(&format!("web1 {variable}\n"), "hosts.ini").expect_err(variable);
+        assert_eq!(error.to_string(), message);
+    }
 }
 
 #[test]
@@ -107,10 +171,7 @@ fn selections_work_on_groups_and_variables() {
         ("@zone:a&@site!web2", "web[1,3]"),
         ("@*", "db1,web[1-3]"),
     ] {
-        assert_eq!(
-            inventory.resolve(expression).expect(expression).to_string(),
-            hosts
-        );
+        assert_eq!(resolved(&inventory, expression), hosts);
     }
     let error = inventory.resolve("@wbe").expect_err("no such group");
     assert!(error.message().ends_with("did you mean `web`?"), "{error}");
@@ -179,6 +240,11 @@ fn errors_name_file_and_line() {
             "h",
             "h: this inventory is not read: it is encrypted with Ansible Vault",
         ),
+        (
+            "$ANSIBLE_VAULT;1.1;AES256\n",
+            "h.yml",
+            "h.yml: this inventory is not read: it is encrypted with Ansible Vault",
+        ),
     ] {
         let error = error(text, name).to_string();
         assert!(
@@ -224,20 +290,8 @@ mod files {
         write("host_vars/web2", b"rank: 3\nansible_host: 10.0.0.2");
         let inventory = Inventory::load(folder.path()).expect("it reads");
         assert_eq!(inventory.hosts().to_string(), "db[1-2],web[1-2]");
-        assert_eq!(
-            inventory
-                .resolve("@rank:3")
-                .expect("a variable")
-                .to_string(),
-            "web2"
-        );
-        assert_eq!(
-            inventory
-                .resolve("@rank:2")
-                .expect("a variable")
-                .to_string(),
-            "web1"
-        );
+        assert_eq!(resolved(&inventory, "@rank:3"), "web2");
+        assert_eq!(resolved(&inventory, "@rank:2"), "web1");
         assert_eq!(inventory.resolve("@zone:a").expect("a variable").len(), 4);
         assert_eq!(
             inventory.host("web2").expect("it is there").address,
@@ -256,6 +310,56 @@ mod files {
                 "60-secret.yml is not read: it is encrypted with Ansible Vault",
                 "db.json is not read: it is encrypted with Ansible Vault",
             ]
+        );
+    }
+
+    #[test]
+    fn a_folder_without_an_inventory_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let refused = || {
+            let error = Inventory::load(folder.path()).expect_err("there is none");
+            error
+                .to_string()
+                .replace(&folder.path().display().to_string(), "DIR")
+        };
+        std::fs::write(folder.path().join("README.md"), "web1\n").expect("a file");
+        std::fs::create_dir(folder.path().join("group_vars")).expect("a folder");
+        let error = refused();
+        assert!(
+            error.starts_with("DIR: there is no inventory in this folder: "),
+            "{error}"
+        );
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo of coreutils").success());
+        assert_eq!(
+            refused(),
+            "DIR: no inventory in this folder can be read; DIR/pipe is not read: it is neither a file nor a folder"
+        );
+    }
+
+    #[test]
+    fn byte_order_marks_are_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in [
+            ("f.yaml", "hosts: {web1: }"),
+            ("f.ini", "[g]\nweb1\n"),
+            ("f", "web1\n"),
+            ("g.yml", "all: {hosts: {web1: }}"),
+        ] {
+            let text = format!("\u{feff}{text}");
+            let path = folder.path().join(name);
+            std::fs::write(&path, &text).expect("a file");
+            for inventory in [Inventory::load(&path), Inventory::parse(&text, name)] {
+                assert_eq!(inventory.expect(name).hosts().to_string(), "web1");
+            }
+        }
+        let path = folder.path().join("wide");
+        std::fs::write(&path, b"\xff\xfew\0").expect("a file");
+        let error = Inventory::load(&path).expect_err("UTF-16").to_string();
+        assert!(
+            error.ends_with("wide: this file is in UTF-16; save it as UTF-8"),
+            "{error}"
         );
     }
 

@@ -1,11 +1,13 @@
 //! Values of Ansible's variables: what is read, and what is only reported.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::connection;
 use super::model::Facts;
 use super::python::{self, Literal};
 use crate::inventory::Unread;
-use crate::inventory::yaml::{Node, Value};
+use crate::yaml::{Node, Value};
 
 /// One variable as one place says it.
 #[derive(Debug, Clone)]
@@ -18,11 +20,26 @@ pub(super) struct Fact {
 
 /// The file that values come from, and the list of what is not read in it.
 pub(super) struct Reader<'u> {
-    pub(super) file: Rc<str>,
-    pub(super) unread: &'u mut Vec<Unread>,
+    file: Rc<str>,
+    unread: &'u mut Vec<Unread>,
+    /// What names that were met are slips for.
+    slips: HashMap<Box<str>, Option<&'static str>>,
 }
 
-impl Reader<'_> {
+impl<'u> Reader<'u> {
+    pub(super) fn new(file: &str, unread: &'u mut Vec<Unread>) -> Self {
+        Self {
+            file: file.into(),
+            unread,
+            slips: HashMap::new(),
+        }
+    }
+
+    /// What errors call the file.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Reports a key that is not read.
     pub(super) fn skip(&mut self, line: usize, key: &str, reason: impl Into<String>) {
         self.unread.push(Unread {
@@ -34,15 +51,32 @@ impl Reader<'_> {
     }
 
     fn fact(&mut self, line: usize, key: &str, value: Result<Option<String>, &str>) -> Fact {
-        let value = value.unwrap_or_else(|reason| {
-            self.skip(line, key, reason);
-            None
-        });
+        let value = match (self.slip(key), value) {
+            (Some(meant), _) => {
+                self.skip(line, key, format!("it is probably `{meant}` misspelt"));
+                None
+            }
+            (None, Ok(value)) => value,
+            (None, Err(reason)) => {
+                self.skip(line, key, reason);
+                None
+            }
+        };
         Fact {
             value: value.map(Into::into),
             file: self.file.clone(),
             line,
         }
+    }
+
+    /// The parameter of Ansible that this name is a slip for.
+    fn slip(&mut self, name: &str) -> Option<&'static str> {
+        if let Some(known) = self.slips.get(name) {
+            return *known;
+        }
+        let found = connection::misspelt(name);
+        self.slips.insert(name.into(), found);
+        found
     }
 
     /// A value of an INI inventory.

@@ -1,9 +1,10 @@
 //! Ansible's YAML inventories, read as the `yaml` plugin of ansible-core 2.19 does.
 
-use super::model::{Facts, Model};
+use super::model::{Facts, Model, PARTS};
 use super::pattern;
 use super::values::Reader;
-use crate::inventory::yaml::{Document, Mark, Node, Value};
+use crate::nearest::{did_you_mean, nearest};
+use crate::yaml::{Document, Mark, Node, Value};
 use crate::{Error, ErrorKind, Place, Result};
 
 /// How deep groups may be nested.
@@ -40,7 +41,7 @@ pub(super) fn read_variables(document: &Document<'_>, reader: &mut Reader<'_>) -
             Some(pairs) => Ok(reader.yaml_facts(pairs)),
             None => {
                 let message = format!("a file of variables is a mapping, not {}", root.kind());
-                Err(Error::new(ErrorKind::Inventory, message).at(root.mark.place(&reader.file)))
+                Err(Error::new(ErrorKind::Inventory, message).at(root.mark.place(reader.file())))
             }
         },
     }
@@ -71,7 +72,7 @@ struct Yaml<'m, 'r, 'u> {
 
 impl Yaml<'_, '_, '_> {
     fn place(&self, mark: Mark) -> Place {
-        mark.place(&self.reader.file)
+        mark.place(self.reader.file())
     }
 
     fn error(&self, mark: Mark, message: impl Into<String>) -> Error {
@@ -101,6 +102,10 @@ impl Yaml<'_, '_, '_> {
                 return Ok(None);
             }
         };
+        let is_part = |(key, _): &(Node<'_>, _)| PARTS.contains(&key.text().unwrap_or_default());
+        if nearest(name, PARTS).is_some() && !parts.is_empty() && !parts.iter().any(is_part) {
+            self.reader.skip(line, name, not_a_part(name));
+        }
         let place = self.place(key.mark);
         let group = self.model.group(name, || place);
         for (key, value) in parts {
@@ -138,10 +143,7 @@ impl Yaml<'_, '_, '_> {
                         self.hosts(text, key.mark, group, variables)?;
                     }
                 }
-                _ => {
-                    let reason = "a group has `hosts`, `children` and `vars`, nothing else";
-                    self.reader.skip(line, part, reason);
-                }
+                _ => self.reader.skip(line, part, not_a_part(part)),
             }
         }
         Ok(Some(group))
@@ -185,6 +187,12 @@ impl Yaml<'_, '_, '_> {
         }
         Ok(())
     }
+}
+
+/// Why something below a group is not read.
+fn not_a_part(name: &str) -> String {
+    let hint = did_you_mean(name, PARTS);
+    format!("a group has `hosts`, `children` and `vars`, nothing else{hint}")
 }
 
 /// A name where a mapping of names could stand.

@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use super::client::{DEADLINE, Outcome, connect, eventually, finish, login, run, start};
 use crate::sim::{Answer, Fault, Signal, Sim, SimHost};
+use crate::{Session, SessionOptions};
 
 /// Starts one host with a fault.
 async fn broken(fault: Fault) -> Sim {
@@ -42,15 +43,35 @@ async fn refuse() {
         assert_eq!(sim.target("a").port, target.port);
         sim.host("a").fault(Fault::Refuse);
     }
-    let shared = Sim::start([SimHost::new("a")]).await.expect("started");
-    shared.host("a").fault(Fault::Refuse);
-    let reset = dial(&shared)
+}
+
+#[tokio::test]
+async fn refuse_while_it_runs() {
+    let sim = Sim::start([SimHost::new("a"), SimHost::new("b")])
         .await
-        .expect("accepted")
-        .read_u8()
+        .expect("started");
+    let before = sim.target("a");
+    sim.host("a").fault(Fault::Refuse);
+    assert_ne!(sim.target("a").port, before.port);
+    assert_eq!(sim.target("b").port, before.port);
+    assert_eq!(
+        dial(&sim).await.expect_err("refused").kind(),
+        std::io::ErrorKind::ConnectionRefused
+    );
+    let mut old = TcpStream::connect((before.address.as_str(), before.port.expect("set")))
         .await
-        .expect_err("reset");
+        .expect("accepted");
+    let reset = old.read_u8().await.expect_err("reset");
     assert_eq!(reset.kind(), std::io::ErrorKind::ConnectionReset);
+    // Healed, it can be reached by both, and its key is known for both.
+    sim.host("a").heal();
+    for target in [before, sim.target("a")] {
+        let options = SessionOptions::default()
+            .config(crate::config::Config::none().expect("there is a user"))
+            .agent(false);
+        let session = Session::connect(&target, &options).await;
+        session.expect("it works again").close().await;
+    }
 }
 
 #[tokio::test]
@@ -106,17 +127,7 @@ async fn reject_authentication() {
                 .success()
         }
     };
-    let mut session = connect(&target).await.expect("connected");
-    let key = russh::keys::load_secret_key(target.identity_file.as_ref().expect("set"), None)
-        .expect("a key");
-    let key = PrivateKeyWithHashAlg::new(std::sync::Arc::new(key), None);
-    assert!(
-        !session
-            .authenticate_publickey("sim", key)
-            .await
-            .expect("answered")
-            .success()
-    );
+    assert!(!takes_key(&sim, &sim).await);
     assert!(!password("open sesame").await);
     heals(&sim).await;
     assert!(password("open sesame").await);
@@ -129,16 +140,17 @@ async fn another_key_is_rejected() {
         broken(Fault::DropFirst(0)).await,
         broken(Fault::DropFirst(0)).await,
     );
+    assert!(takes_key(&sim, &sim).await);
+    assert!(!takes_key(&sim, &other).await);
+}
+
+/// Whether a host of `sim` takes the key of the client of `of`.
+async fn takes_key(sim: &Sim, of: &Sim) -> bool {
     let mut session = connect(&sim.target("a")).await.expect("connected");
-    let key = russh::keys::load_secret_key(other.identity_file(), None).expect("a key");
+    let key = russh::keys::load_secret_key(of.identity_file(), None).expect("a key");
     let key = PrivateKeyWithHashAlg::new(std::sync::Arc::new(key), None);
-    assert!(
-        !session
-            .authenticate_publickey("sim", key)
-            .await
-            .expect("answered")
-            .success()
-    );
+    let answer = session.authenticate_publickey("sim", key).await;
+    answer.expect("answered").success()
 }
 
 #[tokio::test]

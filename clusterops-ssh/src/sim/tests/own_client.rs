@@ -12,6 +12,9 @@ const TAG: &str = "5eed";
 fn request(program: Program) -> Request {
     Request {
         tag: TAG.into(),
+        is_held: false,
+        is_raised: false,
+        has_terminal: false,
         environment: vec![("CLUSTEROPS_TASK".into(), "r1.1".into())],
         directory: None,
         program,
@@ -98,6 +101,40 @@ async fn requests_are_decoded() {
     assert_eq!(commands[2].script(), Some(b"echo hello\n".as_slice()));
     assert_eq!(commands[2].attempt(), Some("r1.1"));
     assert_eq!(commands[1].directory.as_deref(), Some("/opt"));
+}
+
+#[tokio::test]
+async fn a_held_command_waits_with_its_environment_on() {
+    let sim = Sim::start([SimHost::new("a")]).await.expect("started");
+    let session = login(&sim.target("a")).await;
+    let host = sim.host("a");
+    let held = Request {
+        is_held: true,
+        ..request(Program::Shell("echo started".into()))
+    };
+
+    let mut channel: Channel<Msg> = start(&session, wire::BOOTSTRAP).await;
+    let header = held.header();
+    channel.data(header.as_bytes()).await.expect("sent");
+    let ready = tokio::time::timeout(DEADLINE, async {
+        loop {
+            if let Some(ChannelMsg::Data { data }) = channel.wait().await {
+                break wire::find_ready(&data, TAG);
+            }
+        }
+    });
+    assert!(ready.await.expect("it says that it is there").is_some());
+    let waiting = host.processes();
+    assert_eq!(waiting[0].attempt(), Some("r1.1"));
+    assert_eq!(host.commands(), []);
+    channel.eof().await.expect("sent");
+
+    let (_, output, status) = play(&session, &header).await;
+    assert_eq!((output.as_str(), status), ("", Some(125)), "never let go");
+    assert_eq!(host.commands(), []);
+    let input = format!("{header}{}", Request::go(TAG));
+    let (_, output, status) = play(&session, &input).await;
+    assert_eq!((output.as_str(), status), ("started\n", Some(0)));
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ const GRACE: Duration = Duration::from_millis(50);
 
 fn options() -> SessionOptions {
     let short = Duration::from_millis(300);
-    SessionOptions::default().handshake_deadline(short)
+    SessionOptions::default()
+        .config(crate::config::Config::none().expect("there is a user"))
+        .handshake_deadline(short)
 }
 
 #[tokio::test]

@@ -1,0 +1,69 @@
+//! Counting the hosts that fail, and what follows when they are too many.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::control::Control;
+use crate::rollout::{Rollout, Share, WhenExceeded};
+
+/// How many hosts of a run have failed, against what its rollout allows.
+#[derive(Debug)]
+pub(super) struct Failures {
+    budget: Option<Share>,
+    when_exceeded: WhenExceeded,
+    total: usize,
+    control: Control,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failed: usize,
+    /// Why the budget counts as exceeded, once it does.
+    reason: Option<String>,
+}
+
+impl Failures {
+    /// `total` hosts are worked on in this run.
+    pub(super) fn new(rollout: &Rollout, total: usize, control: Control) -> Self {
+        Self {
+            budget: rollout.failure_budget,
+            when_exceeded: rollout.when_exceeded,
+            total,
+            control,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Counts a host that failed. The first one too many turns the run.
+    pub(super) fn count(&self, host: &str, is_canary: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failed += 1;
+        let (failed, total) = (state.failed, self.total);
+        if state.reason.is_some() {
+            return;
+        }
+        state.reason = if is_canary {
+            Some(format!("the canary {host} failed"))
+        } else {
+            let budget = self
+                .budget
+                .filter(|budget| budget.is_exceeded_by(failed, total));
+            budget.map(|budget| {
+                format!("{failed} of {total} hosts failed, and the failure budget is {budget}")
+            })
+        };
+        if state.reason.is_some() {
+            match self.when_exceeded {
+                WhenExceeded::Stop => self.control.stop(),
+                WhenExceeded::Pause => self.control.pause(),
+                WhenExceeded::Abort => self.control.abort(),
+            }
+        }
+    }
+
+    /// Why the budget counts as exceeded, if it does.
+    pub(super) fn reason(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.reason.clone()
+    }
+}

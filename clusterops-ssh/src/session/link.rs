@@ -1,0 +1,154 @@
+//! An authenticated connection, whoever uses it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{Handle, Msg};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
+use tokio::time::{sleep, timeout};
+
+use super::inbox::Stalled;
+use super::lost::Lost;
+use super::settings::Settings;
+use super::stream::Lifeline;
+use super::verifier::Verifier;
+use crate::{Error, ErrorKind, Result};
+
+/// How long a connection that is being closed may take to say so.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// How long a server may take to open a channel.
+const CHANNEL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// russh's handle of a connection of ours.
+pub(super) type Connection = Handle<Verifier>;
+
+/// One connection to one host; it ends when this is dropped.
+pub(super) struct Link {
+    pub(super) settings: Arc<Settings>,
+    pub(super) connection: Connection,
+    pub(super) lost: Lost,
+    /// How many of its commands were given up because nobody read what they wrote.
+    pub(super) stalled: Stalled,
+    pub(super) _line: Lifeline,
+}
+
+/// What a host is asked to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// RFC 4254 section 7.2: `direct-tcpip`.
+    Tcp { host: String, port: u16 },
+    /// OpenSSH's PROTOCOL section 2.4: `direct-streamlocal@openssh.com`.
+    Unix { path: String },
+}
+
+impl Link {
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// A new session channel.
+    ///
+    /// sshd counts a session against MaxSessions (sshd_config(5)) until it has seen our side close it, which can be a
+    /// moment after we saw the end of its output. So a refusal is worth a few more tries.
+    pub(super) async fn session_channel(&self) -> Result<Channel<Msg>> {
+        // russh waits for the answer for as long as the connection lives.
+        let patience = timeout(CHANNEL_PATIENCE, async {
+            let mut pause = Duration::from_millis(10);
+            loop {
+                match self.connection.channel_open_session().await {
+                    Err(russh::Error::ChannelOpenFailure(_)) if pause < Duration::from_secs(1) => {
+                        sleep(pause).await
+                    }
+                    opened => return opened,
+                }
+                pause *= 2;
+            }
+        });
+        match patience.await {
+            Ok(Ok(channel)) => {
+                for (name, value) in &self.settings.environment {
+                    // sshd passes over what it does not accept (AcceptEnv), and so do we.
+                    let sent = channel.set_env(false, name, value).await;
+                    sent.map_err(|error| self.on_host(error.into()))?;
+                }
+                Ok(channel)
+            }
+            Ok(Err(error)) => Err(self.on_host(error.into())),
+            Err(_) => {
+                let message =
+                    format!("the server did not open a channel within {CHANNEL_PATIENCE:?}");
+                Err(self.on_host(Error::new(ErrorKind::Timeout, message)))
+            }
+        }
+    }
+
+    /// A channel that leads on from the host; waits for the host's answer without end.
+    pub(super) async fn channel_to(
+        &self,
+        destination: &Destination,
+    ) -> Result<Channel<Msg>, NotOpened> {
+        let opened = match destination {
+            Destination::Tcp { host, port } => {
+                // What ssh -W says of where the connection comes from, for servers that look at it.
+                let (origin, origin_port) = ("127.0.0.1", 65_535);
+                self.connection
+                    .channel_open_direct_tcpip(host, u32::from(*port), origin, origin_port)
+                    .await
+            }
+            Destination::Unix { path } => {
+                self.connection.channel_open_direct_streamlocal(path).await
+            }
+        };
+        opened.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(reason) => NotOpened::Refused(reason),
+            error => NotOpened::Failed(self.lost.explain(error.into())),
+        })
+    }
+
+    /// Adds the host, and why the connection was lost where it was.
+    pub(super) fn on_host(&self, error: Error) -> Error {
+        self.lost.explain(error).on(&self.settings.name)
+    }
+
+    /// Says goodbye and waits a moment for the connection to close.
+    pub(super) async fn close(mut self) {
+        let _ = timeout(CLOSING, async {
+            let goodbye = self
+                .connection
+                .disconnect(Disconnect::ByApplication, "", "");
+            if goodbye.await.is_ok() {
+                let _ = (&mut self.connection).await;
+            }
+        })
+        .await;
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("host", &self.settings.name)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no channel that leads on.
+#[derive(Debug)]
+pub(super) enum NotOpened {
+    /// The host would or could not connect there.
+    Refused(ChannelOpenFailure),
+    /// The host itself was lost.
+    Failed(Error),
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix { path } => f.write_str(path),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The way to a host: directly, through jump hosts, or through a command.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use clusterops_core::{JumpHost, JumpHosts, Target};
+
+use super::SessionOptions;
+use super::settings::{LocalUser, Route, Settings};
+use crate::config::{Config, HostConfig, Proxy, Query};
+use crate::{Error, ErrorKind, Result};
+
+/// Decides how targets are reached. The jump hosts on their ways are decided once.
+#[derive(Debug)]
+pub(super) struct Router {
+    options: SessionOptions,
+    local: LocalUser,
+    /// The user's and the system's files, read when the first host is decided about.
+    config: OnceLock<Result<Arc<Config>>>,
+    routes: Mutex<HashMap<JumpHosts, Route>>,
+}
+
+/// How many jump hosts may lie behind each other by what the configuration says of each.
+const DEPTH: usize = 16;
+
+impl Router {
+    pub(super) fn new(options: SessionOptions, local: LocalUser) -> Self {
+        Self {
+            options,
+            local,
+            config: OnceLock::new(),
+            routes: Mutex::default(),
+        }
+    }
+
+    pub(super) fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// Everything that is needed to connect to a target. This can block; see [`Config::resolve`].
+    ///
+    /// # Errors
+    /// As [`Config::load`], [`Config::resolve`] and [`Settings::resolve`].
+    pub(super) fn settings(&self, target: &Target) -> Result<Settings> {
+        // The target says first how it is reached, then the options, then the configuration.
+        let chosen = match (&target.jump, &self.options.proxy) {
+            (Some(hosts), _) => Some(Proxy::Jump(hosts.clone())),
+            (None, chosen) => chosen.clone(),
+        };
+        let host = self.host(target, chosen.as_ref())?;
+        let mut settings = Settings::resolve(target, &self.options, &host, &self.local)?;
+        settings.route = match (chosen, host.proxy) {
+            (Some(Proxy::Jump(hosts)), _) | (None, Proxy::Jump(hosts)) => {
+                self.through(&hosts, DEPTH)?
+            }
+            // A command that the options choose went through the configuration, which filled its tokens in.
+            (Some(Proxy::Command(_)) | None, Proxy::Command(command)) => Route::Command(command),
+            (_, Proxy::Direct) | (Some(_), _) => Route::Direct,
+        };
+        Ok(settings)
+    }
+
+    /// What the user should know about the configuration, once it was read.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        match self.config.get() {
+            Some(Ok(config)) => config
+                .unsupported()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn config(&self) -> Result<&Config> {
+        let config = self.config.get_or_init(|| match &self.options.config {
+            Some(config) => Ok(Arc::clone(config)),
+            None => Config::load().map(Arc::new),
+        });
+        config.as_deref().map_err(Error::again)
+    }
+
+    /// What the configuration says of a target.
+    fn host(&self, target: &Target, chosen: Option<&Proxy>) -> Result<HostConfig> {
+        let mut query = Query::new(&target.address);
+        if let Some(user) = target.user.as_ref().or(self.options.user.as_ref()) {
+            query = query.user(user);
+        }
+        if let Some(port) = target.port {
+            query = query.port(port);
+        }
+        match chosen {
+            Some(Proxy::Command(command)) => {
+                query = query.option(&format!("ProxyCommand={command}"))?;
+            }
+            // What leads there in its place is not the configuration's matter.
+            Some(_) => query = query.option("ProxyCommand=none")?,
+            None => {}
+        }
+        self.config()?.resolve(&query)
+    }
+
+    /// The route through these jump hosts.
+    fn through(&self, hosts: &JumpHosts, depth: usize) -> Result<Route> {
+        let routes = || self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes().get(hosts) {
+            return Ok(route.clone());
+        }
+        let mut before = None;
+        for host in hosts.hosts() {
+            before = Some(Route::Jump(Arc::new(self.jump_host(host, before, depth)?)));
+        }
+        let route = before.unwrap_or(Route::Direct);
+        routes().insert(hosts.clone(), route.clone());
+        Ok(route)
+    }
+
+    /// A jump host is decided upon as any host, but for the way to it: the options' is for targets only, and the
+    /// configuration's counts for the first jump host.
+    fn jump_host(&self, host: &JumpHost, before: Option<Route>, depth: usize) -> Result<Settings> {
+        let target = Target {
+            port: host.port(),
+            user: host.user().map(Into::into),
+            ..Target::new(host.host(), host.host())
+        };
+        let nothing = Proxy::Direct;
+        let found = self.host(&target, before.as_ref().map(|_| &nothing))?;
+        let mut settings = Settings::resolve(&target, &self.options, &found, &self.local)?;
+        // The same however it was written, so that its connection is shared; with the port where that tells hosts apart.
+        settings.name = match settings.port {
+            22 => settings.address.clone(),
+            _ => settings.endpoint(),
+        };
+        settings.route = match (before, found.proxy) {
+            (Some(before), _) => before,
+            (None, Proxy::Direct) => Route::Direct,
+            (None, Proxy::Command(command)) => Route::Command(command),
+            (None, Proxy::Jump(hosts)) => match depth.checked_sub(1) {
+                Some(depth) => self.through(&hosts, depth)?,
+                None => {
+                    let message = format!(
+                        "the configuration leads to the jump host {host} through others without end (ProxyJump)"
+                    );
+                    return Err(Error::new(ErrorKind::Local, message));
+                }
+            },
+        };
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(options: SessionOptions) -> Router {
+        configured(options, "")
+    }
+
+    fn configured(options: SessionOptions, config: &str) -> Router {
+        let config = Config::parse(config, "test").expect("a configuration");
+        Router::new(options.config(config), LocalUser::find())
+    }
+
+    fn through(jump: &str) -> Target {
+        Target {
+            jump: Some(jump.parse().expect(jump)),
+            ..Target::new("web1", "10.0.0.1")
+        }
+    }
+
+    /// The jump hosts, the last first.
+    fn hops(settings: &Settings) -> Vec<&Arc<Settings>> {
+        let mut hops = Vec::new();
+        let mut route = &settings.route;
+        while let Route::Jump(hop) = route {
+            hops.push(hop);
+            route = &hop.route;
+        }
+        assert_eq!(route, &Route::Direct);
+        hops
+    }
+
+    #[test]
+    fn jump_hosts_have_settings_of_their_own() {
+        let options = SessionOptions::default()
+            .known_hosts(["/known"])
+            .jump("other".parse().expect("a host"));
+        let router = router(options);
+        let target = Target {
+            user: Some("root".into()),
+            identity_file: Some("/key".into()),
+            ..through("ops@gate:2222,[::1]")
+        };
+        let settings = router.settings(&target).expect("all is known");
+        let hops = hops(&settings);
+        let shown = |hop: &Settings| (hop.name.clone(), hop.user.clone(), hop.endpoint());
+        let me = hops[0].user.clone();
+        assert_eq!(shown(hops[0]), ("::1".into(), me, "[::1]:22".into()));
+        assert_eq!(
+            shown(hops[1]),
+            ("gate:2222".into(), "ops".into(), "gate:2222".into())
+        );
+        assert!(hops.iter().all(|hop| hop.identity_files.is_empty()));
+        assert!(
+            hops.iter()
+                .all(|hop| hop.known_hosts == ["/known"].map(std::path::PathBuf::from))
+        );
+        assert_eq!(hops.len(), 2);
+    }
+
+    #[test]
+    fn the_same_jump_host_is_the_same_however_it_is_written() {
+        let router = router(SessionOptions::default().user("me"));
+        let way = |jump| router.settings(&through(jump)).expect(jump).route;
+        assert_eq!(way("gate"), way("me@gate:22"));
+        assert_eq!(way("a,gate"), way("ssh://me@a,gate"));
+        assert_ne!(way("gate"), way("you@gate"));
+        assert_ne!(way("gate"), way("gate:23"));
+        assert_ne!(way("gate"), way("a,gate"));
+    }
+
+    #[test]
+    fn the_target_decides_before_the_options() {
+        let target = Target::new("web1", "10.0.0.1");
+        let gate: JumpHosts = "gate".parse().expect("a host");
+        let jumping = router(SessionOptions::default().jump(gate));
+        assert_eq!(
+            hops(&jumping.settings(&target).expect("it resolves")).len(),
+            1
+        );
+        assert_eq!(
+            hops(&jumping.settings(&through("none")).expect("it resolves")).len(),
+            0
+        );
+
+        let commanding = router(
+            SessionOptions::default()
+                .user("u")
+                .proxy_command("nc %r %n %h:%p 100%%"),
+        );
+        let settings = commanding.settings(&target).expect("it resolves");
+        assert_eq!(
+            settings.route,
+            Route::Command("nc u 10.0.0.1 10.0.0.1:22 100%".into())
+        );
+        let settings = commanding.settings(&through("gate")).expect("it resolves");
+        assert_eq!(hops(&settings).len(), 1);
+        let unknown = router(SessionOptions::default().proxy_command("nc %x"));
+        assert!(unknown.settings(&target).is_err());
+    }
+
+    #[test]
+    fn the_configuration_leads_through_jump_hosts_that_have_ways_of_their_own() {
+        let config = "Host web*\n ProxyJump gate\nHost gate\n Hostname 10.0.0.254\n User ops\n \
+            ProxyJump outer\nHost outer\n ProxyCommand nc %h %p\n";
+        let web1 = Target::new("first", "web1");
+        let router = configured(SessionOptions::default(), config);
+        let settings = router.settings(&web1).expect("it resolves");
+        let Route::Jump(gate) = &settings.route else {
+            panic!("{settings:?}");
+        };
+        assert_eq!(
+            (gate.user.as_str(), gate.endpoint().as_str()),
+            ("ops", "10.0.0.254:22")
+        );
+        let Route::Jump(outer) = &gate.route else {
+            panic!("{gate:?}");
+        };
+        assert_eq!(outer.route, Route::Command("nc outer 22".into()));
+
+        // In a list, the hosts before lead there.
+        let listed = Target {
+            jump: Some("other,gate".parse().expect("hosts")),
+            ..web1.clone()
+        };
+        assert_eq!(
+            hops(&router.settings(&listed).expect("it resolves")).len(),
+            2
+        );
+        let direct = Target {
+            jump: Some("none".parse().expect("none")),
+            ..web1.clone()
+        };
+        assert_eq!(
+            router.settings(&direct).expect("it resolves").route,
+            Route::Direct
+        );
+        let chosen = SessionOptions::default().jump("mine".parse().expect("a host"));
+        let settings = configured(chosen, config)
+            .settings(&web1)
+            .expect("it resolves");
+        assert_eq!(hops(&settings)[0].address, "mine");
+
+        let circle = "Host a\n ProxyJump b\nHost b\n ProxyJump a\n";
+        let router = configured(SessionOptions::default(), circle);
+        let error = router
+            .settings(&Target::new("a", "a"))
+            .expect_err("a circle");
+        assert!(error.message().contains("without end"), "{error}");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_known_once_a_host_was_decided_about() {
+        let router = configured(
+            SessionOptions::default(),
+            "ControlMaster auto\nForwardAgent yes\n",
+        );
+        assert!(router.warnings().is_empty());
+        router
+            .settings(&Target::new("web1", "web1"))
+            .expect("it resolves");
+        assert_eq!(router.warnings().len(), 2);
+    }
+}

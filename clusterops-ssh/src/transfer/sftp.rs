@@ -1,0 +1,710 @@
+//! One SFTP connection on a channel of a session: requests go out, and each finds its answer.
+//!
+//! The crate speaks the protocol itself: file content goes from the file to the channel and back without a copy of
+//! ours, and requests are kept in flight as far as the window allows.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::protocol::{
+    Assembler, Attributes, FileType, Incoming, Name, Reply, Request, VERSION, kind, open, status,
+};
+use crate::session::Session;
+use crate::{Error, ErrorKind, Result};
+
+/// How long a server may send nothing at all while an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long tidying up may take.
+const CLEANING: Duration = Duration::from_secs(5);
+
+/// A block of content in one request: seven SSH packets of the 32 KiB that OpenSSH takes, below the 255 KiB that its
+/// sftp-server takes.
+const BLOCK: u32 = 7 * (32 << 10);
+
+/// What every server takes (draft-ietf-secsh-filexfer-02 section 3: packets of 34000 bytes).
+const SMALL_BLOCK: u32 = 32 << 10;
+
+/// Content on its way in one direction, in bytes, whatever the number of files.
+const WINDOW: u32 = 4 << 20;
+
+/// A file transfer connection. Clones share it.
+#[derive(Clone)]
+pub(super) struct Sftp {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    host: String,
+    queue: mpsc::Sender<Packet>,
+    shared: Arc<Shared>,
+    task: AbortHandle,
+    features: Features,
+    /// A permit for each block on its way.
+    window: Arc<Semaphore>,
+    /// Files with names of their own that are not finished, for [`Sftp::discard`].
+    unfinished: Mutex<BTreeSet<Vec<u8>>>,
+}
+
+/// A request, and the content that follows it.
+struct Packet {
+    head: Bytes,
+    content: Bytes,
+}
+
+/// What requests share with the task that serves the channel.
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Counts whatever moves in either direction.
+    moved: AtomicU64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    answers: HashMap<u32, oneshot::Sender<Reply>>,
+    last_id: u32,
+    is_closed: bool,
+}
+
+/// What the server offers beyond version 3.
+#[derive(Debug, Clone, Copy)]
+struct Features {
+    posix_rename: bool,
+    fsync: bool,
+    read: u32,
+    write: u32,
+}
+
+/// An open file or folder on the host.
+#[derive(Debug, Clone)]
+pub(super) struct Handle(Bytes);
+
+/// An answer that is on its way, or [what it says](Self::reply).
+pub(super) struct Answer<'a> {
+    sftp: &'a Sftp,
+    reply: oneshot::Receiver<Reply>,
+    _place: Option<Place>,
+}
+
+/// A place among the blocks on their way.
+pub(super) struct Place(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
+
+/// What a host said no with: the status and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    code: u32,
+    message: String,
+}
+
+/// Why a request did not do what it should.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Refused(Refusal),
+    /// The connection cannot be used any more.
+    Broken(Error),
+}
+
+impl Sftp {
+    pub(super) async fn open(session: &Session) -> Result<Self> {
+        let host = session.host().to_owned();
+        let mut channel = session.channel().await?;
+        channel
+            .request_subsystem(true, "sftp")
+            .await
+            .map_err(|error| Error::from(error).on(&host))?;
+        loop {
+            match channel.wait().await {
+                Some(ChannelMsg::Success) => break,
+                Some(ChannelMsg::WindowAdjusted { .. }) => {}
+                Some(_) | None => {
+                    let message = "the server offers no file transfer (sshd_config needs `Subsystem sftp internal-sftp`)";
+                    return Err(Error::new(ErrorKind::Transfer, message).on(&host));
+                }
+            }
+        }
+        let (input, output) = channel.split();
+        let (queue, packets) = mpsc::channel(4);
+        let (version_sender, version) = oneshot::channel();
+        let shared = Arc::new(Shared::default());
+        let serving = serve(input, output, packets, Arc::clone(&shared), version_sender);
+        let task = tokio::spawn(serving).abort_handle();
+        let mut sftp = Inner {
+            host,
+            queue,
+            shared,
+            task,
+            features: Features {
+                posix_rename: false,
+                fsync: false,
+                read: SMALL_BLOCK,
+                write: SMALL_BLOCK,
+            },
+            window: Arc::new(Semaphore::new((WINDOW / SMALL_BLOCK) as usize)),
+            unfinished: Mutex::default(),
+        };
+        let hello = Packet {
+            head: Request::new(kind::INIT, VERSION).finish(),
+            content: Bytes::new(),
+        };
+        let no_start = |why: &str| {
+            let message = format!("the file transfer cannot start: {why}");
+            Error::new(ErrorKind::Transfer, message).on(&sftp.host)
+        };
+        if sftp.queue.send(hello).await.is_err() {
+            return Err(sftp.lost());
+        }
+        let extensions = match timeout(PATIENCE, version).await {
+            Ok(Ok((VERSION, extensions))) => extensions,
+            Ok(Ok((other, _))) => {
+                return Err(no_start(&format!(
+                    "the server speaks version {other} of SFTP, not {VERSION}"
+                )));
+            }
+            Ok(Err(_)) => {
+                return Err(no_start(
+                    "what answers does not speak SFTP (does a start-up file of the login shell print something?)",
+                ));
+            }
+            Err(_) => return Err(no_start("the server said nothing for 60s")),
+        };
+        let has = |name: &[u8]| extensions.iter().any(|(known, _)| known == name);
+        sftp.features.posix_rename = has(b"posix-rename@openssh.com");
+        sftp.features.fsync = has(b"fsync@openssh.com");
+        let has_limits = has(b"limits@openssh.com");
+        let mut sftp = Self {
+            inner: Arc::new(sftp),
+        };
+        if has_limits
+            && let Some((read, write)) = sftp.limits().await?
+            && let Some(inner) = Arc::get_mut(&mut sftp.inner)
+        {
+            let fitting = |most: u64| match u32::try_from(most).unwrap_or(u32::MAX).min(BLOCK) {
+                // No limit, or one that leaves no room: what every server takes.
+                0..SMALL_BLOCK => SMALL_BLOCK,
+                most => most - most % SMALL_BLOCK,
+            };
+            (inner.features.read, inner.features.write) = (fitting(read), fitting(write));
+            let block = inner.features.read.max(inner.features.write);
+            inner.window = Arc::new(Semaphore::new((WINDOW / block) as usize));
+        }
+        Ok(sftp)
+    }
+
+    /// The longest read and write that the server takes (limits@openssh.com).
+    async fn limits(&self) -> Result<Option<(u64, u64)>> {
+        let asked = self
+            .ask(kind::EXTENDED, |request| {
+                request.string(b"limits@openssh.com")
+            })
+            .await?;
+        Ok(match asked.reply().await? {
+            Reply::Extended(mut body) => (|| {
+                body.try_get_u64().ok()?;
+                Some((body.try_get_u64().ok()?, body.try_get_u64().ok()?))
+            })(),
+            _ => None,
+        })
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.inner.host
+    }
+
+    /// The longest content of one read.
+    pub(super) fn read_block(&self) -> u32 {
+        self.inner.features.read
+    }
+
+    /// The longest content of one write.
+    pub(super) fn write_block(&self) -> u32 {
+        self.inner.features.write
+    }
+
+    /// Sends a request. Cancel-safe: a packet goes out whole or not at all.
+    async fn ask(&self, kind: u8, body: impl FnOnce(Request) -> Request) -> Result<Answer<'_>> {
+        self.send(kind, body, Bytes::new(), None).await
+    }
+
+    async fn send(
+        &self,
+        kind: u8,
+        body: impl FnOnce(Request) -> Request,
+        content: Bytes,
+        place: Option<Place>,
+    ) -> Result<Answer<'_>> {
+        let Ok(slot) = self.inner.queue.reserve().await else {
+            return Err(self.inner.lost());
+        };
+        let (sender, reply) = oneshot::channel();
+        let id = {
+            let mut waiting = self.inner.shared.waiting();
+            if waiting.is_closed {
+                return Err(self.inner.lost());
+            }
+            waiting.last_id = waiting.last_id.wrapping_add(1);
+            let id = waiting.last_id;
+            waiting.answers.insert(id, sender);
+            id
+        };
+        slot.send(Packet {
+            head: body(Request::new(kind, id)).finish_before(content.len()),
+            content,
+        });
+        Ok(Answer {
+            sftp: self,
+            reply,
+            _place: place,
+        })
+    }
+
+    /// A place among the blocks on their way, which it holds until its answer is dropped. Whoever waits for one holds no
+    /// other, or nobody would go on: see [`free_place`](Self::free_place).
+    pub(super) async fn place(&self) -> Result<Place> {
+        let place = Arc::clone(&self.inner.window).acquire_owned().await;
+        place.map(Place).map_err(|_| self.inner.lost())
+    }
+
+    /// A place, when one is free.
+    pub(super) fn free_place(&self) -> Option<Place> {
+        let place = Arc::clone(&self.inner.window).try_acquire_owned();
+        place.ok().map(Place)
+    }
+
+    pub(super) async fn open_to_read(&self, path: &[u8]) -> Result<Handle, Trouble> {
+        self.open_file(path, open::READ, &Attributes::default())
+            .await
+    }
+
+    /// Makes a new file that only its owner can read.
+    pub(super) async fn create(&self, path: &[u8]) -> Result<Handle, Trouble> {
+        let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
+        self.open_file(path, flags, &Attributes::mode(0o600)).await
+    }
+
+    pub(super) async fn open_to_write(&self, path: &[u8]) -> Result<Handle, Trouble> {
+        self.open_file(path, open::WRITE, &Attributes::default())
+            .await
+    }
+
+    async fn open_file(
+        &self,
+        path: &[u8],
+        flags: u32,
+        attributes: &Attributes,
+    ) -> Result<Handle, Trouble> {
+        let asked = self
+            .ask(kind::OPEN, |request| {
+                request.string(path).u32(flags).attributes(attributes)
+            })
+            .await?;
+        asked.handle().await
+    }
+
+    pub(super) async fn close_handle(&self, handle: Handle) -> Result<(), Trouble> {
+        let asked = self
+            .ask(kind::CLOSE, |request| request.string(&handle.0))
+            .await?;
+        asked.done().await
+    }
+
+    /// Sends a block of content.
+    pub(super) async fn write(
+        &self,
+        place: Place,
+        handle: &Handle,
+        offset: u64,
+        content: Bytes,
+    ) -> Result<Answer<'_>> {
+        let head = |request: Request| {
+            request
+                .string(&handle.0)
+                .u64(offset)
+                .u32(content.len() as u32)
+        };
+        self.send(kind::WRITE, head, content.clone(), Some(place))
+            .await
+    }
+
+    /// Asks for a block of content.
+    pub(super) async fn read(
+        &self,
+        place: Option<Place>,
+        handle: &Handle,
+        offset: u64,
+        length: u32,
+    ) -> Result<Answer<'_>> {
+        let head = |request: Request| request.string(&handle.0).u64(offset).u32(length);
+        self.send(kind::READ, head, Bytes::new(), place).await
+    }
+
+    /// Has the host's kernel write the file to its disk, where the server can (fsync@openssh.com).
+    pub(super) async fn sync(&self, handle: &Handle) -> Result<(), Trouble> {
+        if !self.inner.features.fsync {
+            return Ok(());
+        }
+        let asked = self
+            .ask(kind::EXTENDED, |request| {
+                request.string(b"fsync@openssh.com").string(&handle.0)
+            })
+            .await?;
+        asked.done().await
+    }
+
+    pub(super) async fn attributes_of(&self, handle: &Handle) -> Result<Attributes, Trouble> {
+        let asked = self
+            .ask(kind::FSTAT, |request| request.string(&handle.0))
+            .await?;
+        asked.attributes().await
+    }
+
+    pub(super) async fn set_attributes(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+    ) -> Result<(), Trouble> {
+        let asked = self
+            .ask(kind::SETSTAT, |request| {
+                request.string(path).attributes(attributes)
+            })
+            .await?;
+        asked.done().await
+    }
+
+    /// What a path leads to, also through links.
+    pub(super) async fn attributes(&self, path: &[u8]) -> Result<Attributes, Trouble> {
+        let asked = self.ask(kind::STAT, |request| request.string(path)).await?;
+        asked.attributes().await
+    }
+
+    /// What a name stands for itself.
+    pub(super) async fn attributes_of_name(&self, path: &[u8]) -> Result<Attributes, Trouble> {
+        let asked = self
+            .ask(kind::LSTAT, |request| request.string(path))
+            .await?;
+        asked.attributes().await
+    }
+
+    pub(super) async fn is_folder(&self, path: &[u8]) -> bool {
+        let found = self.attributes(path).await;
+        found.is_ok_and(|attributes| attributes.file_type() == FileType::Folder)
+    }
+
+    pub(super) async fn make_folder(&self, path: &[u8], mode: u32) -> Result<(), Trouble> {
+        let asked = self
+            .ask(kind::MKDIR, |request| {
+                request.string(path).attributes(&Attributes::mode(mode))
+            })
+            .await?;
+        asked.done().await
+    }
+
+    pub(super) async fn remove(&self, path: &[u8]) -> Result<(), Trouble> {
+        let asked = self
+            .ask(kind::REMOVE, |request| request.string(path))
+            .await?;
+        asked.done().await
+    }
+
+    /// Gives a file another name; one that has it is replaced. SSH_FXP_RENAME refuses to in this version of the
+    /// protocol; OpenSSH's extension does it atomically.
+    pub(super) async fn rename(&self, from: &[u8], to: &[u8]) -> Result<(), Trouble> {
+        let asked = if self.inner.features.posix_rename {
+            self.ask(kind::EXTENDED, |request| {
+                request
+                    .string(b"posix-rename@openssh.com")
+                    .string(from)
+                    .string(to)
+            })
+            .await?
+        } else {
+            self.ask(kind::RENAME, |request| request.string(from).string(to))
+                .await?
+        };
+        asked.done().await
+    }
+
+    /// Makes a symbolic link. sftp-server takes the two paths in this order, and not in the draft's.
+    pub(super) async fn link(&self, target: &[u8], name: &[u8]) -> Result<(), Trouble> {
+        let asked = self
+            .ask(kind::SYMLINK, |request| request.string(target).string(name))
+            .await?;
+        asked.done().await
+    }
+
+    pub(super) async fn read_link(&self, path: &[u8]) -> Result<Bytes, Trouble> {
+        let asked = self
+            .ask(kind::READLINK, |request| request.string(path))
+            .await?;
+        match asked.reply().await? {
+            Reply::Names(mut names) if names.len() == 1 => Ok(names.swap_remove(0).name),
+            other => Err(asked_for(other, self)),
+        }
+    }
+
+    pub(super) async fn open_folder(&self, path: &[u8]) -> Result<Handle, Trouble> {
+        let asked = self
+            .ask(kind::OPENDIR, |request| request.string(path))
+            .await?;
+        asked.handle().await
+    }
+
+    /// The next names of a folder, `None` after the last.
+    pub(super) async fn list(&self, folder: &Handle) -> Result<Option<Vec<Name>>, Trouble> {
+        let asked = self
+            .ask(kind::READDIR, |request| request.string(&folder.0))
+            .await?;
+        match asked.reply().await? {
+            Reply::Names(names) => Ok(Some(names)),
+            Reply::Status {
+                code: status::END, ..
+            } => Ok(None),
+            other => Err(asked_for(other, self)),
+        }
+    }
+
+    /// Notes a file that is to be removed unless it is finished.
+    pub(super) fn begin(&self, path: &[u8]) {
+        self.inner.unfinished().insert(path.to_owned());
+    }
+
+    /// The file has its final name, or is gone.
+    pub(super) fn end(&self, path: &[u8]) {
+        self.inner.unfinished().remove(path);
+    }
+
+    /// Removes what is not finished. Says whether all of it is gone.
+    pub(super) async fn discard(&self) -> bool {
+        let unfinished = self.inner.unfinished().clone();
+        let cleaning = async {
+            for path in unfinished {
+                let is_gone = match self.remove(&path).await {
+                    Ok(()) => true,
+                    Err(Trouble::Refused(refusal)) => refusal.code == status::NO_SUCH_FILE,
+                    Err(Trouble::Broken(_)) => false,
+                };
+                if is_gone {
+                    self.end(&path);
+                }
+            }
+        };
+        let _ = timeout(CLEANING, cleaning).await;
+        self.inner.unfinished().is_empty()
+    }
+}
+
+impl Inner {
+    fn lost(&self) -> Error {
+        Error::new(
+            ErrorKind::Disconnected,
+            "the connection was lost during a file transfer",
+        )
+        .on(&self.host)
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, BTreeSet<Vec<u8>>> {
+        self.unfinished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Answer<'_> {
+    /// Waits for the answer, as long as anything moves.
+    pub(super) async fn reply(mut self) -> Result<Reply> {
+        let shared = &self.sftp.inner.shared;
+        loop {
+            let before = shared.moved.load(Ordering::Relaxed);
+            match timeout(PATIENCE, &mut self.reply).await {
+                Ok(Ok(reply)) => return Ok(reply),
+                Ok(Err(_)) => return Err(self.sftp.inner.lost()),
+                Err(_) if shared.moved.load(Ordering::Relaxed) == before => {
+                    let message = format!("the file transfer stands still for {PATIENCE:?}");
+                    return Err(Error::new(ErrorKind::Timeout, message).on(self.sftp.host()));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// That it was done.
+    pub(super) async fn done(self) -> Result<(), Trouble> {
+        let sftp = self.sftp;
+        match self.reply().await? {
+            Reply::Status {
+                code: status::OK, ..
+            } => Ok(()),
+            other => Err(asked_for(other, sftp)),
+        }
+    }
+
+    /// The content that was asked for, `None` at the end of the file.
+    pub(super) async fn content(self) -> Result<Option<Vec<Bytes>>, Trouble> {
+        let sftp = self.sftp;
+        match self.reply().await? {
+            Reply::Data(pieces) => Ok(Some(pieces)),
+            Reply::Status {
+                code: status::END, ..
+            } => Ok(None),
+            other => Err(asked_for(other, sftp)),
+        }
+    }
+
+    async fn handle(self) -> Result<Handle, Trouble> {
+        let sftp = self.sftp;
+        match self.reply().await? {
+            Reply::Handle(handle) => Ok(Handle(handle)),
+            other => Err(asked_for(other, sftp)),
+        }
+    }
+
+    async fn attributes(self) -> Result<Attributes, Trouble> {
+        let sftp = self.sftp;
+        match self.reply().await? {
+            Reply::Attributes(attributes) => Ok(attributes),
+            other => Err(asked_for(other, sftp)),
+        }
+    }
+}
+
+/// What an answer means that is not the one asked for.
+fn asked_for(reply: Reply, sftp: &Sftp) -> Trouble {
+    match reply {
+        Reply::Status { code, message } if code != status::OK => {
+            Trouble::Refused(Refusal { code, message })
+        }
+        _ => {
+            let message = "the server's file transfer gave an answer to another question";
+            Trouble::Broken(Error::new(ErrorKind::Protocol, message).on(sftp.host()))
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl Trouble {
+    /// The error that says what could not be done.
+    pub(super) fn when(self, what: impl FnOnce() -> String) -> Error {
+        match self {
+            Self::Broken(error) => error,
+            Self::Refused(refusal) => {
+                let why = match refusal.code {
+                    status::NO_SUCH_FILE => "no such file or folder on the host".to_owned(),
+                    status::PERMISSION_DENIED => "permission denied on the host".to_owned(),
+                    _ => format!("the host says: {}", refusal.message),
+                };
+                Error::new(ErrorKind::Transfer, what()).caused_by(why)
+            }
+        }
+    }
+
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_movement(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Nothing will be answered any more.
+    fn close(&self) {
+        let mut waiting = self.waiting();
+        waiting.is_closed = true;
+        waiting.answers.clear();
+    }
+}
+
+type Version = (u32, Vec<(Bytes, Bytes)>);
+
+/// Serves a channel in both directions until one of them ends.
+async fn serve(
+    input: ChannelReadHalf,
+    output: ChannelWriteHalf<Msg>,
+    packets: mpsc::Receiver<Packet>,
+    shared: Arc<Shared>,
+    version: oneshot::Sender<Version>,
+) {
+    struct Close<'a>(&'a Shared);
+    impl Drop for Close<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+    let _close = Close(&shared);
+    tokio::select! {
+        () = receive(input, &shared, version) => {}
+        () = transmit(&output, packets, &shared) => {}
+    }
+    let _ = output.close().await;
+}
+
+async fn receive(mut input: ChannelReadHalf, shared: &Shared, version: oneshot::Sender<Version>) {
+    let (mut assembler, mut version) = (Assembler::default(), Some(version));
+    loop {
+        match input.wait().await {
+            Some(ChannelMsg::Data { data }) => assembler.push(data),
+            Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return,
+            Some(_) => continue,
+        }
+        shared.note_movement();
+        loop {
+            match assembler.next() {
+                Ok(None) => break,
+                Ok(Some(Incoming::Reply(id, reply))) => {
+                    // A request that was given up has nobody who wants its answer.
+                    if let Some(asker) = shared.waiting().answers.remove(&id) {
+                        let _ = asker.send(reply);
+                    }
+                }
+                Ok(Some(Incoming::Version(number, extensions))) => match version.take() {
+                    Some(version) => drop(version.send((number, extensions))),
+                    None => return,
+                },
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+async fn transmit(
+    output: &ChannelWriteHalf<Msg>,
+    mut packets: mpsc::Receiver<Packet>,
+    shared: &Shared,
+) {
+    while let Some(packet) = packets.recv().await {
+        for mut part in [packet.head, packet.content] {
+            while !part.is_empty() {
+                let piece = part.split_to(part.len().min(SMALL_BLOCK as usize));
+                if output.data_bytes(piece).await.is_err() {
+                    return;
+                }
+                shared.note_movement();
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What OpenSSH's configuration files say of a host, as `ssh -G` prints it.
+//!
+//! ```text
+//! cargo run --example ssh_config -- web1
+//! cargo run --example ssh_config -- deploy@web1 -F fleet.conf --origins
+//! ```
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clusterops::config::{Config, Query};
+
+const USAGE: &str = "\
+Usage: ssh_config [OPTIONS] [USER@]HOST
+
+  -F FILE            read this file only; `none` reads no file
+  -l USER            the login name
+  -p PORT            the port
+  -P TAG             the tag that `Match tagged` looks for
+  -o KEYWORD=VALUE   a setting that comes before those of files
+  --origins          print behind each value where it was set
+  -h, --help         this text
+";
+
+fn main() -> ExitCode {
+    let mut text = String::new();
+    let outcome = run(&mut text);
+    let written = io::stdout().lock().write_all(text.as_bytes());
+    match (outcome, written) {
+        (Err(failure), _) => {
+            eprintln!("ssh_config: {failure}");
+            ExitCode::FAILURE
+        }
+        // The reader has seen enough, as with `| head`.
+        (Ok(()), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("ssh_config: standard output cannot be written: {error}");
+            ExitCode::FAILURE
+        }
+        (Ok(()), _) => ExitCode::SUCCESS,
+    }
+}
+
+fn run(text: &mut String) -> Result<(), String> {
+    let words = std::env::args_os().skip(1);
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    let Some(arguments) = Arguments::read(words)? else {
+        text.push_str(USAGE);
+        return Ok(());
+    };
+    let config = match arguments.file.as_deref() {
+        None => Config::load(),
+        Some("none") => Config::none(),
+        Some(file) => Config::from_file(file),
+    };
+    let config = config.map_err(one_line)?;
+    let host = config.resolve(&arguments.query).map_err(one_line)?;
+    for line in host.lines() {
+        text.push_str(&line.to_string());
+        if let Some(origin) = line.origin.filter(|_| arguments.origins) {
+            text.push_str(&format!("  # {origin}"));
+        }
+        text.push('\n');
+    }
+    for unsupported in host.unsupported() {
+        eprintln!("ssh_config: {unsupported}");
+    }
+    Ok(())
+}
+
+fn one_line(error: clusterops::ssh::Error) -> String {
+    match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+struct Arguments {
+    query: Query,
+    file: Option<String>,
+    origins: bool,
+}
+
+impl Arguments {
+    /// `None` when help is asked for.
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+        let (mut file, mut origins, mut destination) = (None, false, None);
+        let mut options = Vec::new();
+        while let Some(word) = words.next() {
+            let mut value = || {
+                words
+                    .next()
+                    .ok_or(format!("{word} needs a value; see --help"))
+            };
+            match word.as_str() {
+                "-h" | "--help" => return Ok(None),
+                "--origins" => origins = true,
+                "-F" => file = Some(value()?),
+                "-l" => options.push(format!("User \"{}\"", value()?)),
+                "-p" => options.push(format!("Port {}", value()?)),
+                "-P" => options.push(format!("Tag \"{}\"", value()?)),
+                "-o" => options.push(value()?),
+                _ if word.starts_with('-') => {
+                    return Err(format!("there is no option {word}; see --help"));
+                }
+                _ if destination.is_some() => return Err("only one host can be asked about".into()),
+                _ => destination = Some(word),
+            }
+        }
+        let destination = destination.ok_or("a host is missing; see --help")?;
+        let (user, host) = match destination.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, destination.as_str()),
+        };
+        let mut query = Query::new(host);
+        for option in options {
+            query = query.option(&option).map_err(one_line)?;
+        }
+        if let Some(user) = user {
+            query = query.user(user);
+        }
+        Ok(Some(Self {
+            query,
+            file,
+            origins,
+        }))
+    }
+}

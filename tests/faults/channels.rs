@@ -1,0 +1,190 @@
+//! Channels: how commands end, and output that nobody reads.
+
+use std::time::Duration;
+
+use clusterops::ssh::{ErrorKind, Exit};
+use clusterops::{Command, Plan, Session, Stage};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{Sshd, SshdOptions};
+use super::{fleet, options};
+
+async fn connect(sshd: &Sshd) -> Session {
+    let target = sshd.target("web1", "127.0.0.1");
+    match Session::connect(&target, &options()).await {
+        Ok(session) => session,
+        Err(error) => panic!("{error:?}\n{}", sshd.log()),
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_output_is_not_the_end_of_the_command() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    // sshd sends the end of file when the last writer is gone, long before it learns of the exit status.
+    let line = "echo out; echo err >&2; exec >&- 2>&-; sleep 0.3; exit 7";
+    let output = session.output(&Command::shell(line)).await;
+    let output = output.expect("it runs");
+    assert_eq!(output.exit, Exit::Status(7));
+    assert_eq!(output.stdout.to_string(), "out\n");
+    assert_eq!(output.stderr.to_string(), "err\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_commands_that_nobody_reads_hold_up_no_other() {
+    let Some(sshd) = Sshd::start(SshdOptions::default().max_sessions(150)) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    let mut unread = Vec::new();
+    for _ in 0..100 {
+        let yes = session.exec(&Command::new(["yes"])).await;
+        unread.push(yes.expect("it starts"));
+    }
+    for _ in 0..3 {
+        let other = session.output(&Command::new(["echo", "hello"])).await;
+        assert_eq!(other.expect("it runs").stdout.to_string(), "hello\n");
+    }
+    for mut process in unread {
+        let mut read = 0;
+        let error = loop {
+            match process.next().await {
+                Ok(Some(chunk)) => read += chunk.bytes.len(),
+                Ok(None) => panic!("an endless output has ended"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Local, "{error}");
+        assert!(!error.is_retryable());
+        assert!(read > 500_000, "what had come was kept: {read} bytes");
+    }
+    assert!(!session.is_closed());
+}
+
+/// Without an answer to its keepalive messages sshd hangs up after three seconds; it changes keys every 64 KiB, and sends
+/// nothing else meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_stalls_stops_neither_keepalive_nor_rekeying() {
+    let patient = SshdOptions::default()
+        .line("ClientAliveInterval 2")
+        .line("ClientAliveCountMax 3")
+        .line("RekeyLimit 64K");
+    let Some(sshd) = Sshd::start(patient) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    let mut stalled = session.exec(&Command::new(["yes"])).await.expect("starts");
+    assert!(stalled.next().await.expect("it writes").is_some());
+    // Longer than sshd waits for an answer.
+    let other = session.output(&Command::shell("sleep 8; echo alive")).await;
+    let other = other.unwrap_or_else(|error| panic!("{error:?}\n{}", sshd.log()));
+    assert_eq!(other.stdout.to_string(), "alive\n");
+    let error = loop {
+        match stalled.next().await {
+            Ok(chunk) => assert!(chunk.is_some(), "an endless output has ended"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Local, "{error}");
+}
+
+/// A reader that is slow but does read gets every byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_slows_the_command_down_and_loses_nothing() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    let line = "head -c 6000000 /dev/zero";
+    let mut process = session.exec(&Command::shell(line)).await.expect("starts");
+    let mut read = 0;
+    while let Some(chunk) = process.next().await.expect("it was read") {
+        read += chunk.bytes.len();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!((read, process.exit()), (6_000_000, Exit::Status(0)));
+}
+
+#[tokio::test]
+async fn short_commands_under_a_deadline_give_all_their_output() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let whole: String = (1..=3000).map(|number| format!("{number}\n")).collect();
+    let line = "seq 3000; printf end >&2";
+    let plan = Plan::new("p").stage(Stage::shell("s", line).deadline(Duration::from_secs(40)));
+    let targets = (1..=50).map(|n| sshd.target(&format!("web{n}"), &format!("127.0.0.{n}")));
+    let report = fleet(targets).parallelism(10).run(&plan);
+    let report = report.expect("a valid plan").await.expect("it goes on");
+    assert!(report.is_success(), "{report}");
+    for host in &report.hosts {
+        assert_eq!(host.stages[0].stdout.to_string(), whole, "{}", host.name);
+        assert_eq!(host.stages[0].stderr.to_string(), "end", "{}", host.name);
+    }
+    let session = connect(&sshd).await;
+    for _ in 0..50 {
+        let output = session
+            .output(&Command::shell(line))
+            .await
+            .expect("it runs");
+        assert_eq!(output.stdout.to_string(), whole);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_answering_is_given_up_in_time() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let quick = options()
+        .command_deadline(Duration::from_millis(500))
+        .handshake_deadline(Duration::from_millis(500));
+    let target = sshd.target("web1", "127.0.0.1");
+    let session = Session::connect(&target, &quick).await.expect("connects");
+    let frozen = Frozen::new(&sshd);
+    let error = session.output(&Command::new(["true"])).await;
+    let error = error.expect_err("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    drop(session);
+    let error = Session::connect(&target, &quick).await;
+    assert_eq!(error.expect_err("nor here").kind(), ErrorKind::Timeout);
+    drop(frozen);
+    let session = Session::connect(&target, &options()).await;
+    session.expect("it answers again").close().await;
+}
+
+/// A server all of whose processes are stopped while this lives.
+struct Frozen(Vec<Pid>);
+
+impl Frozen {
+    fn new(sshd: &Sshd) -> Self {
+        let mut stopped = Vec::new();
+        // Once a look finds nobody new, nobody is left who could have forked since the look before.
+        loop {
+            let pids = sshd.processes().into_iter();
+            let news: Vec<Pid> = pids
+                .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+                .filter(|pid| !stopped.contains(pid))
+                // One that has ended meanwhile, as the helper of a log-in does, cannot be stopped.
+                .filter(|&pid| kill_process(pid, Signal::STOP).is_ok())
+                .collect();
+            if news.is_empty() {
+                break;
+            }
+            stopped.extend(news);
+        }
+        assert!(!stopped.is_empty(), "the server runs");
+        Self(stopped)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for &pid in &self.0 {
+            // One that has ended meanwhile needs nothing.
+            let _ = kill_process(pid, Signal::CONT);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The machine that the run is steered from: its descriptors, its clock, its disk.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use clusterops::sim::{Answer, Sim, SimHost};
+use clusterops::{Fleet, Plan, Report, Stage, Target};
+use serde_json::json;
+
+use super::support::skip_or_fail;
+use super::{fleet, part};
+
+/// What a part is told. The targets lie in a file: many of them are more than an environment variable can hold.
+fn about(folder: &Path, sim: &Sim, path: &Path) -> serde_json::Value {
+    let targets = folder.join("targets.json");
+    let text = serde_json::to_vec(&sim.targets()).expect("plain data");
+    std::fs::write(&targets, text).expect("our folder");
+    json!([targets, path])
+}
+
+/// The targets of this part, and the path that it is about.
+fn of_this_part() -> (Vec<Target>, PathBuf) {
+    let [targets, path]: [PathBuf; 2] =
+        serde_json::from_value(part::about()).expect("the test wrote it");
+    let targets = std::fs::read(targets).expect("the test wrote it");
+    (serde_json::from_slice(&targets).expect("targets"), path)
+}
+
+async fn hosts(host: SimHost, count: usize) -> Sim {
+    let hosts = (1..=count).map(|number| host.named(format!("web{number}")));
+    Sim::start(hosts).await.expect("loopback has room")
+}
+
+async fn talk(fleet: Fleet) -> Report {
+    let plan = Plan::new("p")
+        .stage(Stage::command("talk", ["talk"]).barrier())
+        .stage(Stage::command("after", ["true"]));
+    let run = fleet.run(&plan).expect("a valid plan");
+    run.await.expect("the run goes on")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_hosts_than_file_descriptors_are_one_warning() {
+    let sim = hosts(
+        SimHost::new("").answer("talk", Answer::stdout("hello\n")),
+        2000,
+    )
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let about = about(folder.path(), &sim, folder.path());
+    let limited = ["sh", "-c", r#"ulimit -n 256 && exec "$@""#, "sh"];
+    let name = "controller::part_with_few_descriptors";
+    part::succeeds(part::command(&limited, name, &about)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of more_hosts_than_file_descriptors_are_one_warning"]
+async fn part_with_few_descriptors() {
+    let (targets, _) = of_this_part();
+    assert_eq!(targets.len(), 2000);
+    let report = talk(fleet(targets).parallelism(1000)).await;
+    assert!(report.is_success(), "{report}");
+    assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+    let said = &report.warnings[0];
+    assert!(said.contains("limit of open files (ulimit -n)"), "{said}");
+    let tried_again = report
+        .hosts
+        .iter()
+        .filter(|host| host.connection_attempts > 2);
+    assert_eq!(
+        tried_again.count(),
+        0,
+        "a connection for each side of the barrier"
+    );
+}
+
+/// The part's clock goes back by an hour when a file appears; its library of C is told so by one loaded before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_changes_no_run() {
+    const CLOCK: &str = r#"
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdlib.h>
+        #include <time.h>
+        #include <unistd.h>
+        int clock_gettime(clockid_t clock, struct timespec *now) {
+            static int (*real)(clockid_t, struct timespec *);
+            if (!real) *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+            int result = real(clock, now);
+            const char *file = getenv("SET_BACK_FILE");
+            if (clock == CLOCK_REALTIME && file && access(file, F_OK) == 0) now->tv_sec -= 3600;
+            return result;
+        }
+    "#;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (source, library) = (
+        folder.path().join("clock.c"),
+        folder.path().join("clock.so"),
+    );
+    std::fs::write(&source, CLOCK).expect("our folder");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        let reason = "there is no C compiler (cc)";
+        return skip_or_fail("a_clock_that_is_set_back_changes_no_run", reason);
+    }
+    let slow = Answer::stdout("hello\n").with_delay(Duration::from_millis(300));
+    let sim = hosts(SimHost::new("").answer("talk", slow), 5).await;
+    let file = folder.path().join("set-back");
+    let about = about(folder.path(), &sim, &file);
+    let mut command = part::command(&[], "controller::part_with_another_clock", &about);
+    command
+        .env("LD_PRELOAD", &library)
+        .env("SET_BACK_FILE", &file);
+    part::succeeds(command).await;
+}
+
+#[tokio::test]
+#[ignore = "a part of a_clock_that_is_set_back_changes_no_run"]
+async fn part_with_another_clock() {
+    let (targets, file) = of_this_part();
+    let before = std::time::SystemTime::now();
+    let plan =
+        Plan::new("p").stage(Stage::command("talk", ["talk"]).deadline(Duration::from_secs(60)));
+    let run = fleet(targets)
+        .run_deadline(Duration::from_secs(90))
+        .run(&plan);
+    let mut run = run.expect("a valid plan");
+    let mut events = run.events();
+    while let Some(event) = events.next().await {
+        if matches!(
+            event,
+            clusterops::Event::Host {
+                state: clusterops::HostState::Running { .. },
+                ..
+            }
+        ) {
+            std::fs::write(&file, "").expect("our folder");
+            break;
+        }
+    }
+    assert!(
+        std::time::SystemTime::now() < before,
+        "the clock was set back"
+    );
+    let report = run.await.expect("the run goes on");
+    assert!(report.is_success(), "{report}");
+    let took = report.finished.duration_since(report.started);
+    assert!(took.as_millis() >= 300 && took.as_secs() < 90, "{took:?}");
+    for host in &report.hosts {
+        assert!(
+            host.stages[0].duration >= Duration::from_millis(300),
+            "{host:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_costs_what_was_to_be_on_it_and_nothing_else() {
+    let mount = r#"mount -t tmpfs -o size=64k tmpfs "$DISK" && exec "$@""#;
+    let Some(wrapper) = part::with_own_mounts(mount) else {
+        let reason = "this user may not change mounts (unshare -m)";
+        return skip_or_fail(
+            "a_full_disk_costs_what_was_to_be_on_it_and_nothing_else",
+            reason,
+        );
+    };
+    let said = Answer::stdout("0123456789abcdef".repeat(4096));
+    let sim = hosts(SimHost::new("").answer("talk", said), 4).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).expect("our folder");
+    let about = about(folder.path(), &sim, &disk);
+    let mut command = part::command(&wrapper, "controller::part_with_a_full_disk", &about);
+    command.env("DISK", &disk);
+    part::succeeds(command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of a_full_disk_costs_what_was_to_be_on_it_and_nothing_else"]
+async fn part_with_a_full_disk() {
+    let (targets, disk) = of_this_part();
+    let report = talk(fleet(targets).output_folder(&disk)).await;
+    assert!(report.is_success(), "{report}");
+    assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+    assert!(report.warnings[0].contains("are not complete"), "{report}");
+    for host in &report.hosts {
+        assert_eq!(host.stages[0].stdout.total(), 65_536);
+    }
+    // The report itself goes where its owner writes it, who is told when that fails.
+    let written = std::fs::write(disk.join("report.json"), vec![b'x'; 65_536]);
+    assert_eq!(
+        written.expect_err("it is full").kind(),
+        std::io::ErrorKind::StorageFull
+    );
+}

@@ -1,0 +1,76 @@
+//! Output within bounds, and events that nobody reads.
+
+use clusterops::ssh::RunState;
+use clusterops::{Event, Plan, Report, Stage};
+
+use super::support::{Sshd, SshdOptions};
+use super::{fleet, run, targets};
+
+#[tokio::test]
+async fn outputs_are_capped_in_memory_and_whole_on_disk() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = Plan::new("p").stage(Stage::shell("a/b", "seq 100000; printf '\\377' >&2"));
+    let fleet = fleet(targets(&sshd, 3))
+        .output_cap(1000)
+        .output_budget(5000)
+        .output_folder(folder.path().join("out"));
+    let report = run(&fleet, &plan).await;
+    assert!(
+        report.is_success() && report.warnings.is_empty(),
+        "{report}"
+    );
+    let whole: String = (1..=100_000).map(|number| format!("{number}\n")).collect();
+    for host in &report.hosts {
+        let stdout = &host.stages[0].stdout;
+        assert_eq!(
+            (stdout.total(), stdout.cut()),
+            (whole.len() as u64, whole.len() as u64 - 1000)
+        );
+        assert!(
+            stdout.to_string().starts_with("1\n2\n") && stdout.to_string().ends_with("\n100000\n")
+        );
+        let files = folder.path().join("out").join(&host.name);
+        assert_eq!(
+            std::fs::read_to_string(files.join("01-a%2Fb.stdout")).expect("whole"),
+            whole
+        );
+        assert_eq!(
+            std::fs::read(files.join("01-a%2Fb.stderr")).expect("whole"),
+            b"\xff"
+        );
+    }
+    let json = serde_json::to_string(&report).expect("plain data");
+    assert_eq!(
+        serde_json::from_str::<Report>(&json).expect("it reads back"),
+        report
+    );
+}
+
+#[tokio::test]
+async fn nobody_needs_to_read_the_events() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let plan = Plan::new("p").stage(Stage::shell("s", "head -c 3000000 /dev/zero"));
+    let mut run = fleet(targets(&sshd, 4)).run(&plan).expect("a valid plan");
+    let mut unread = run.events();
+    assert!(run.await.expect("it goes on").is_success());
+    let (mut read, mut skipped, mut last) = (0, 0, None);
+    while let Some(event) = unread.next().await {
+        if let Event::Output {
+            bytes,
+            skipped: missed,
+            ..
+        } = &event
+        {
+            read += bytes.len() as u64;
+            skipped += missed;
+        }
+        last = Some(event);
+    }
+    assert_eq!(read + skipped, 12_000_000);
+    assert!(read < 1_000_000 && matches!(last, Some(Event::Run(RunState::Finished))));
+}

@@ -1,0 +1,254 @@
+//! Plans: stages in their order, guards, barriers, and what is refused before the first connection.
+
+use std::time::Duration;
+
+use clusterops::report::{SkipReason, StageStatus};
+use clusterops::ssh::{ConnectRetries, ErrorKind};
+use clusterops::{Fleet, Plan, Report, Stage, Target};
+
+use super::support::{Sshd, SshdOptions};
+use super::{closed_port, fleet, run, shared_folder, targets};
+
+#[tokio::test]
+async fn a_plan_runs_on_every_host_over_one_connection_each() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = shared_folder(&sshd, "opt");
+    let source = sshd.folder().join("app-1.4.tar");
+    std::fs::write(&source, vec![7; 1 << 20]).expect("our folder");
+    let script = sshd.folder().join("deploy.sh");
+    std::fs::write(
+        &script,
+        "echo \"$ZONE $1 $CLUSTEROPS_STAGE $CLUSTEROPS_ATTEMPT ${CLUSTEROPS_RUN:+run}\"\n",
+    )
+    .expect("ours");
+
+    let mut targets = targets(&sshd, 12);
+    for (index, target) in targets.iter_mut().enumerate() {
+        target
+            .variables
+            .insert("zone", if index < 6 { "a" } else { "b" });
+        target.variables.insert("version", "1.4");
+    }
+    let plan = Plan::new("deploy 1.4")
+        .stage(
+            Stage::command("preflight", ["test", "-d", &folder])
+                .deadline(Duration::from_secs(30))
+                .barrier(),
+        )
+        .stage(
+            Stage::upload(
+                "unpack",
+                sshd.folder().join("app-{{version}}.tar"),
+                format!("{folder}/{{{{host}}}}.tar"),
+            )
+            .mode(0o640),
+        )
+        .stage(
+            Stage::script("start", &script)
+                .env("ZONE", "{{zone}}")
+                .arguments(["{{host}}"]),
+        );
+    let fleet = fleet(targets).parallelism(5);
+    assert!(
+        fleet
+            .dry_run(&plan)
+            .expect("it is valid")
+            .to_string()
+            .contains("ZONE=\"b\"")
+    );
+
+    let report = run(&fleet, &plan).await;
+    assert!(report.is_success(), "{report}\n{:?}", report.hosts[0]);
+    let said = report.host("web7").expect("a host").stages[2]
+        .stdout
+        .to_string();
+    assert_eq!(said, "b web7 start 1 run\n");
+    for number in 1..=12 {
+        let path = format!("{folder}/web{number}.tar");
+        let metadata = std::fs::metadata(&path).expect("it was uploaded");
+        assert_eq!(
+            (
+                metadata.len(),
+                std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+            ),
+            (1 << 20, 0o640)
+        );
+    }
+    assert_eq!(
+        std::fs::read_dir(&folder).expect("a folder").count(),
+        12,
+        "nothing else is left"
+    );
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 12);
+    assert_eq!(report.gather("start").answers().len(), 12);
+    let json = serde_json::to_string(&report).expect("plain data");
+    assert_eq!(
+        serde_json::from_str::<Report>(&json).expect("it reads back"),
+        report
+    );
+}
+
+#[tokio::test]
+async fn guards_run_once_and_exit_codes() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = shared_folder(&sshd, "once");
+    let plan = Plan::new("p")
+        .stage(
+            Stage::shell("migrate", format!("echo x >> {folder}/migrated; sleep 0.2")).run_once(),
+        )
+        .stage(Stage::command(
+            "after",
+            ["test", "-e", &format!("{folder}/migrated")],
+        ))
+        .stage(Stage::command("creates", ["false"]).creates("/"))
+        .stage(Stage::command("unless", ["false"]).unless(["true"]))
+        .stage(Stage::shell("codes", "exit 3").success([0, 3]))
+        .stage(
+            Stage::command("taken", ["true"])
+                .creates("/nonexistent")
+                .unless(["false"]),
+        );
+    let report = run(&fleet(targets(&sshd, 8)).parallelism(2), &plan).await;
+    assert!(report.is_success(), "{report}");
+    assert_eq!(
+        std::fs::read_to_string(format!("{folder}/migrated")).expect("it ran"),
+        "x\n"
+    );
+    let statuses = |host: &str| -> Vec<StageStatus> {
+        report
+            .host(host)
+            .expect("a host")
+            .stages
+            .iter()
+            .map(|stage| stage.status)
+            .collect()
+    };
+    use StageStatus::{Done, Skipped};
+    let rest = [
+        Done,
+        Skipped(SkipReason::Creates),
+        Skipped(SkipReason::Unless),
+        Done,
+        Done,
+    ];
+    assert_eq!(statuses("web1"), [&[Done][..], &rest].concat());
+    assert_eq!(
+        statuses("web8"),
+        [&[Skipped(SkipReason::RunOnce)][..], &rest].concat()
+    );
+
+    let failing = Plan::new("p").stage(Stage::command("migrate", ["false"]).run_once());
+    let report = run(&fleet(targets(&sshd, 3)), &failing).await;
+    let kinds: Vec<_> = report
+        .hosts
+        .iter()
+        .map(|host| host.failure.as_ref().map(|failure| failure.kind))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            Some(ErrorKind::Command),
+            Some(ErrorKind::Blocked),
+            Some(ErrorKind::Blocked)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_barrier_holds_more_hosts_than_work_at_once() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = shared_folder(&sshd, "barrier");
+    let plan = Plan::new("p")
+        .stage(
+            Stage::shell("first", "touch \"$D/$H\"")
+                .env("D", &folder)
+                .env("H", "{{host}}")
+                .barrier(),
+        )
+        .stage(Stage::shell("second", "ls \"$D\" | wc -l").env("D", &folder));
+    let mut targets = targets(&sshd, 10);
+    targets[4].port = Some(closed_port());
+    let report = run(
+        &fleet(targets)
+            .parallelism(3)
+            .connect_retries(ConnectRetries::default().attempts(1)),
+        &plan,
+    )
+    .await;
+    assert_eq!(report.failed().to_string(), "web5");
+    assert_eq!(report.gather("second").answers()[0].text, "9");
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 9);
+}
+
+#[tokio::test]
+async fn what_cannot_run_is_said_before_the_first_connection() {
+    let target = Target::new("web1", "127.0.0.1");
+    let one = |stage: Stage| Plan::new("p").stage(stage);
+    let fleet = fleet([target.clone()]);
+    for (plan, kind, words) in [
+        (Plan::new("p"), ErrorKind::Plan, "no stages"),
+        (
+            one(Stage::command("s", ["echo", "{{zone}}"])),
+            ErrorKind::Plan,
+            "no variable `zone`",
+        ),
+        (
+            one(Stage::upload("s", "/nonexistent", "/tmp/x")),
+            ErrorKind::Local,
+            "/nonexistent",
+        ),
+        (
+            one(Stage::upload("s", "/", "/tmp/x")),
+            ErrorKind::Local,
+            "not a regular file",
+        ),
+        (
+            one(Stage::command("s", ["true"]).mode(0o644)),
+            ErrorKind::Plan,
+            "a mode goes with an upload",
+        ),
+        (one(Stage::command("s", ["a\0b"])), ErrorKind::Plan, "NUL"),
+        (
+            one(Stage::command("s", ["true"]).env("A-B", "c")),
+            ErrorKind::Plan,
+            "A-B",
+        ),
+        (
+            one(Stage::command("s", ["true"])).stage(Stage::command("s", ["true"])),
+            ErrorKind::Plan,
+            "two stages",
+        ),
+    ] {
+        let error = fleet.run(&plan).expect_err(words);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let twice = Fleet::new([target.clone(), target]);
+    assert!(
+        twice
+            .run(&one(Stage::command("s", ["true"])))
+            .expect_err("twice")
+            .to_string()
+            .contains("web1")
+    );
+    assert!(
+        Fleet::new([])
+            .run(&one(Stage::command("s", ["true"])))
+            .is_err()
+    );
+}
+
+#[test]
+fn a_run_outside_a_runtime_is_an_error() {
+    let plan = Plan::new("p").stage(Stage::command("s", ["true"]));
+    let error = Fleet::new([Target::new("web1", "127.0.0.1")])
+        .run(&plan)
+        .expect_err("no runtime");
+    assert_eq!(error.kind(), ErrorKind::Local);
+}

@@ -1,0 +1,94 @@
+//! Hosts that failed, continued.
+
+use clusterops::ssh::{ConnectRetries, ErrorKind};
+use clusterops::{Plan, Report, Stage};
+
+use super::support::{Sshd, SshdOptions};
+use super::{closed_port, fleet, run, shared_folder, targets};
+
+#[tokio::test]
+async fn failed_hosts_stop_and_are_continued_where_they_stopped() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = shared_folder(&sshd, "state");
+    let mut targets = targets(&sshd, 6);
+    let port = targets[5].port.replace(closed_port());
+    let plan = Plan::new("p")
+        .stage(Stage::shell("count", "echo x >> \"$D/$H\"").env("D", &folder).env("H", "{{host}}"))
+        .stage(Stage::shell("check", "if [ -e \"$D/broken-$H\" ]; then echo 'no space left on device' >&2; exit 1; fi; echo started").env("D", &folder).env("H", "{{host}}"))
+        .stage(Stage::command("after", ["true"]));
+    std::fs::write(format!("{folder}/broken-web3"), "").expect("our folder");
+    let broken = fleet(targets.clone()).connect_retries(ConnectRetries::default().attempts(1));
+    let report = run(&broken, &plan).await;
+    assert_eq!(report.failed().to_string(), "web[3,6]");
+    assert_eq!(
+        report
+            .host("web6")
+            .and_then(|host| host.failure.clone())
+            .expect("dead")
+            .kind,
+        ErrorKind::Refused
+    );
+    assert_eq!(
+        report
+            .host("web3")
+            .and_then(|host| host.failure.clone())
+            .expect("broken")
+            .kind,
+        ErrorKind::Command
+    );
+    assert_eq!(
+        report.gather("check").to_string(),
+        "web[1-2,4-5]: started\nweb3: no space left on device (exit status 1)\nweb6: refused: Connection refused (os error 111)"
+    );
+
+    std::fs::remove_file(format!("{folder}/broken-web3")).expect("it is there");
+    targets[5].port = port;
+    let json = serde_json::to_string(&report).expect("plain data");
+    let report: Report = serde_json::from_str(&json).expect("it reads back");
+    let mended = fleet(targets);
+    let again = mended
+        .retry(&plan, &report)
+        .expect("the same plan")
+        .await
+        .expect("it goes on");
+    assert!(again.is_success(), "{again}");
+    assert_eq!(again.hosts.len(), 6);
+    for number in 1..=6 {
+        let count =
+            std::fs::read_to_string(format!("{folder}/web{number}")).expect("it was counted");
+        assert_eq!(
+            count, "x\n",
+            "web{number} did not repeat its finished stage"
+        );
+    }
+    assert_eq!(again.host("web3").expect("a host").stages[1].attempt, 2);
+    let error = mended
+        .retry(
+            &Plan::new("p").stage(Stage::command("other", ["true"])),
+            &report,
+        )
+        .expect_err("another plan");
+    assert_eq!(error.kind(), ErrorKind::Plan);
+}
+
+#[tokio::test]
+async fn a_retry_refuses_changed_files() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let script = sshd.folder().join("s.sh");
+    std::fs::write(&script, "exit 1\n").expect("our folder");
+    let plan = Plan::new("p").stage(Stage::script("s", &script));
+    let fleet = fleet(targets(&sshd, 1));
+    let report = run(&fleet, &plan).await;
+    assert!(!report.is_success());
+    std::fs::write(&script, "exit 0\n").expect("our folder");
+    let error = fleet
+        .retry(&plan, &report)
+        .expect("the same plan")
+        .await
+        .expect_err("another script");
+    assert!(error.to_string().contains("s.sh"), "{error}");
+}

@@ -1,0 +1,244 @@
+//! Host keys and host certificates of a real sshd.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clusterops::config::Config;
+use clusterops::ssh::{Error, ErrorKind};
+use clusterops::{Session, SessionOptions, Target};
+
+mod support;
+use support::{Sshd, SshdOptions, ssh_keygen};
+
+fn options() -> SessionOptions {
+    SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
+        .agent(false)
+}
+
+async fn connect(target: &Target, options: &SessionOptions) -> Result<(), Error> {
+    Session::connect(target, options).await?.close().await;
+    Ok(())
+}
+
+/// A target that is known by these lines only, in which `{authority}` and `{host}` are public keys.
+fn known_by(sshd: &Sshd, lines: &str) -> Target {
+    let read = |name: &str| {
+        let text = fs::read_to_string(sshd.folder().join(name)).unwrap_or_default();
+        text.trim_end().to_owned()
+    };
+    let text = lines
+        .replace("{authority}", &read("authority.pub"))
+        .replace("{rsa}", &read("host_rsa.pub"))
+        .replace("{host}", &read("host_ed25519.pub"));
+    let file = sshd.folder().join("known_by");
+    fs::write(&file, text).expect("our own folder");
+    Target {
+        known_hosts: Some(file),
+        ..sshd.target("web1", "127.0.0.1")
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_known_authority_is_enough() {
+    for kind in ["ed25519", "rsa", "ecdsa"] {
+        let certified = SshdOptions::default()
+            .host_keys(&[kind])
+            .host_certificate(&["-n", "127.0.0.1,web1.example.com", "-V", "-1h:+1h"]);
+        let Some(sshd) = Sshd::start(certified) else {
+            return;
+        };
+        let target = known_by(&sshd, "@cert-authority [127.0.0.*]:* {authority}\n");
+        if let Err(error) = connect(&target, &options()).await {
+            panic!("{kind}: {error:?}\n{}", sshd.log());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_fit_is_refused_with_the_reason() {
+    for (arguments, reason) in [
+        (
+            ["-n", "127.0.0.1", "-V", "20200101:20200102"],
+            "expired on 2020-01-0",
+        ),
+        (
+            ["-n", "127.0.0.1", "-V", "20990101:20990102"],
+            "is not valid before 20",
+        ),
+        (
+            ["-n", "web2,*.example.com", "-V", "-1h:+1h"],
+            "is for web2, *.example.com, not for 127.0.0.1",
+        ),
+    ] {
+        let certified = SshdOptions::default().host_certificate(&arguments);
+        let Some(sshd) = Sshd::start(certified) else {
+            return;
+        };
+        let target = known_by(&sshd, "@cert-authority * {authority}\n");
+        for options in [options(), options().accept_new_host_keys()] {
+            let error = connect(&target, &options).await.expect_err(reason);
+            assert_eq!(error.kind(), ErrorKind::HostKey);
+            let text = error.to_string();
+            assert!(
+                text.contains(reason) && text.contains("known_by:1"),
+                "{text}"
+            );
+        }
+        // As for ssh, the key may be known without a certificate.
+        let target = known_by(&sshd, "@cert-authority * {authority}\n* {host}\n");
+        connect(&target, &options())
+            .await
+            .expect("the key is known");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_counts_for_its_hosts_until_it_is_revoked() {
+    let certified = SshdOptions::default().host_certificate(&["-n", "127.0.0.1"]);
+    let Some(sshd) = Sshd::start(certified) else {
+        return;
+    };
+    ssh_keygen(
+        sshd.folder(),
+        &["-N", "", "-t", "ed25519", "-f", "host_rsa"],
+    );
+    for (lines, reason) in [
+        (
+            "@cert-authority web2 {authority}\n",
+            "in no known hosts file (/",
+        ),
+        (
+            "@cert-authority * {authority}\n@revoked * {authority}\n",
+            "is revoked (/",
+        ),
+        (
+            "@cert-authority * {authority}\n@revoked * {host}\n",
+            "is revoked (/",
+        ),
+        (
+            "@cert-authority * {rsa}\n",
+            "which is no authority for 127.0.0.1",
+        ),
+    ] {
+        let error = connect(&known_by(&sshd, lines), &options()).await;
+        let error = error.expect_err(lines);
+        assert_eq!(error.kind(), ErrorKind::HostKey, "{lines}");
+        assert!(error.to_string().contains(reason), "{lines}{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_is_stored_under_a_hash_where_that_is_asked_for() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let file: PathBuf = sshd.folder().join("hashed");
+    let target = Target {
+        known_hosts: Some(file.clone()),
+        ..sshd.target("web1", "127.0.0.1")
+    };
+    let accepting = options().accept_new_host_keys().hash_known_hosts(true);
+    connect(&target, &accepting)
+        .await
+        .expect("a new key is accepted");
+    let text = fs::read_to_string(file).expect("it was stored");
+    assert!(text.starts_with("|1|") && !text.contains("127"), "{text}");
+    connect(&target, &options()).await.expect("now it is known");
+}
+
+#[tokio::test]
+async fn a_key_in_a_file_of_revoked_keys_is_refused() {
+    let Some(sshd) = Sshd::start(SshdOptions::default().host_certificate(&["-n", "127.0.0.1"]))
+    else {
+        return;
+    };
+    let known = known_by(&sshd, "* {host}\n@cert-authority * {authority}\n");
+    connect(&known, &options())
+        .await
+        .expect("it is known twice");
+    for key in ["host_ed25519.pub", "authority.pub"] {
+        let revoking = options().revoked_host_keys(sshd.folder().join(key));
+        let error = connect(&known, &revoking).await.expect_err(key);
+        assert_eq!(error.kind(), ErrorKind::HostKey);
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("is revoked ({}/{key}:1", sshd.folder().display())),
+            "{error}"
+        );
+    }
+    let missing = options().revoked_host_keys("/nonexistent/revoked");
+    let error = connect(&known, &missing)
+        .await
+        .expect_err("nobody knows what is revoked");
+    assert_eq!(error.kind(), ErrorKind::Local, "{error}");
+}
+
+#[tokio::test]
+async fn the_other_keys_of_a_known_host_are_learnt_where_that_is_asked_for() {
+    let keys = SshdOptions::default().host_keys(&["ed25519", "ecdsa", "rsa"]);
+    let Some(sshd) = Sshd::start(keys) else {
+        return;
+    };
+    let learning = options().update_host_keys(true);
+    let by_name = format!("[127.0.0.1]:{} {{host}}", sshd.port());
+    for (lines, known_then) in [(by_name.as_str(), 3), ("[127.*]:* {host}", 1)] {
+        let target = known_by(&sshd, lines);
+        let known = || fs::read_to_string(sshd.folder().join("known_by")).expect("it is there");
+        connect(&target, &options()).await.expect("it is known");
+        assert_eq!(known().lines().count(), 1, "nobody asked for more");
+        for _ in 0..2 {
+            connect(&target, &learning).await.expect("it is known");
+            assert_eq!(known().lines().count(), known_then, "{}", known());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_configuration_says_which_host_keys_are_known() {
+    let certified = SshdOptions::default().host_certificate(&["-n", "the-alias,127.0.0.1"]);
+    let Some(sshd) = Sshd::start(certified) else {
+        return;
+    };
+    ssh_keygen(sshd.folder(), &["-N", "", "-t", "rsa", "-f", "host_rsa"]);
+    let with = |lines: &str| {
+        let config = format!("IdentityAgent none\nGlobalKnownHostsFile none\n{lines}\n");
+        SessionOptions::default().config(Config::parse(config, "test").expect("a configuration"))
+    };
+    let unknown = known_by(&sshd, "");
+    let (folder, public) = (sshd.folder().display(), "host_ed25519.pub");
+    let told = sshd.folder().join("told");
+    let key = fs::read_to_string(sshd.folder().join(public)).expect("the fixture's key");
+    fs::write(&told, format!("@cert-authority x {key}* {key}")).expect("our own folder");
+    let cat = format!("KnownHostsCommand /bin/cat {}", told.display());
+    connect(&unknown, &with(&cat))
+        .await
+        .expect("the command knows it");
+    let revoked = format!("{cat}\nRevokedHostKeys {folder}/{public}");
+    let broken = "KnownHostsCommand /bin/false".to_owned();
+    for (lines, kind) in [
+        (revoked, ErrorKind::HostKey),
+        (broken, ErrorKind::Local),
+        (String::new(), ErrorKind::HostKey),
+    ] {
+        let error = connect(&unknown, &with(&lines)).await.expect_err(&lines);
+        assert_eq!(error.kind(), kind, "{lines}: {error}");
+    }
+    let here = with("NoHostAuthenticationForLocalhost yes");
+    connect(&unknown, &here).await.expect("it is this machine");
+
+    let target = known_by(&sshd, "@cert-authority the-alias {authority}\n");
+    let alias = "HostKeyAlias the-alias";
+    connect(&target, &with(alias))
+        .await
+        .expect("the alias is known");
+    let rsa_only = format!("{alias}\nCASignatureAlgorithms rsa-sha2-512");
+    let error = connect(&target, &with(&rsa_only))
+        .await
+        .expect_err("it is ssh-ed25519");
+    assert!(
+        error.to_string().contains("is signed with ssh-ed25519"),
+        "{error}"
+    );
+}
