@@ -142,6 +142,8 @@ async fn drain(
             reader.has_stalled.store(true, Ordering::Release);
             reader.others.0.fetch_add(1, Ordering::Relaxed);
             drop(arrivals);
+            // The loop that is to take the closing may be waiting for room here.
+            drop(output);
             // The server then ends what still writes by SIGPIPE; a connection that is gone needs no closing.
             let _ = input.close().await;
             return;
