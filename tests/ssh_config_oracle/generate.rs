@@ -28,6 +28,15 @@ impl Case {
         }
         text
     }
+
+    /// Whether `ProxyJump none` may stand in it.
+    pub(crate) fn has_jump_none(&self) -> bool {
+        let texts = self.files.iter().map(|(_, content)| content);
+        texts.chain(&self.arguments).any(|text| {
+            let text = text.to_ascii_lowercase();
+            text.contains("proxyjump") && text.contains("none")
+        })
+    }
 }
 
 /// Makes a case; its files are in a folder of its own until the next one is made there.
