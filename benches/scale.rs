@@ -1,5 +1,5 @@
-//! `cargo bench --bench scale`: a plan of three stages on 50,000 simulated hosts at parallelism 500, with its report as
-//! JSON; then 5,000 open sessions, beside as many of bare russh, and ten commands on each of ours.
+//! `cargo bench --bench scale`: a plan of three stages on 50,000 simulated hosts at parallelism 500, with a journal and its
+//! report as JSON; then 5,000 open sessions, beside as many of bare russh, and ten commands on each of ours.
 //!
 //! The simulator runs in a process of its own on the same machine; its costs do not count. Some hosts fail, each in a
 //! way that the controller knows, and every outcome is compared. `cargo bench --bench scale -- HOSTS SESSIONS` takes
@@ -68,11 +68,13 @@ fn compare(hosts: usize, sessions: usize) -> Result<()> {
     let run = |count: usize| -> Result<(Cost, usize)> {
         let work = work(&simulator, folder.path(), count, |_| true)?;
         let wrong = folder.path().join("wrong");
+        let journal = folder.path().join(format!("{}.journal", fastrand::u64(..)));
         let mut command = vec![
             std::env::current_exe()?.display().to_string(),
             CONTROLLER_MODE.into(),
             folder.path().join("report.json").display().to_string(),
             wrong.display().to_string(),
+            journal.display().to_string(),
         ];
         command.extend(work.arguments());
         let cost = measure::measure(&command)?;
@@ -233,8 +235,8 @@ fn simulate(arguments: &[String]) -> Result<()> {
 
 /// The controller's side: runs the plan, writes the report and how many of its outcomes are wrong.
 async fn control(arguments: &[String]) -> Result<()> {
-    let [report_file, wrong_file, rest @ ..] = arguments else {
-        return Err("the arguments are REPORT WRONG and the work".into());
+    let [report_file, wrong_file, journal, rest @ ..] = arguments else {
+        return Err("the arguments are REPORT WRONG JOURNAL and the work".into());
     };
     let work = Work::from_arguments(rest)?;
     let plan = Plan::new("scale")
@@ -243,7 +245,9 @@ async fn control(arguments: &[String]) -> Result<()> {
         .stage(Stage::command("start", ["start"]));
     let targets = work.targets()?;
     let hosts = targets.len();
-    let fleet = Fleet::new(targets).parallelism(work.parallelism);
+    let fleet = Fleet::new(targets)
+        .parallelism(work.parallelism)
+        .journal(journal);
     let report = fleet.run(&plan)?.await?;
 
     let mut file = BufWriter::new(std::fs::File::create(report_file)?);

@@ -11,6 +11,7 @@
 //! | do it on many hosts | [`Fleet`], which gives a [`Run`] |
 //! | watch it and steer it | [`Events`], [`Control`] |
 //! | know what happened | [`Report`] |
+//! | go on after the controller was killed | [`Journal`], [`Run::resume`] |
 //! | talk to one host | [`Session`] |
 //! | test your automation without hosts | the module `sim`, with the feature of that name |
 //!
@@ -34,10 +35,10 @@ pub use clusterops_ssh::sim;
 #[doc(inline)]
 pub use clusterops_ssh::{
     self as ssh, Bandwidth, Command, ConnectRetries, Connector, Control, Credentials, Event,
-    Events, Exit, Files, Fleet, HostKeyChecking, HostState, OutputStream, Plan, Progress, Purpose,
-    RemoteStream, Report, Rollout, Run, RunState, Session, SessionOptions, Stage, Step,
-    Termination, TransferOptions, Transferred, config, event, fleet, known_hosts, plan, report,
-    rollout, run, session, transfer,
+    Events, Exit, Files, Fleet, HostKeyChecking, HostState, Journal, OutputStream, Plan, Progress,
+    Purpose, RemoteStream, Report, Rollout, Run, RunState, Session, SessionOptions, Stage, Step,
+    Termination, TransferOptions, Transferred, config, event, fleet, journal, known_hosts, plan,
+    report, rollout, run, session, transfer,
 };
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "ssh")]

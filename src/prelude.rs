@@ -7,6 +7,6 @@ pub use clusterops_core::hostset::HostSet;
 pub use clusterops_core::inventory::Inventory;
 #[cfg(feature = "ssh")]
 pub use clusterops_ssh::{
-    Command, ConnectRetries, Event, Exit, Fleet, HostState, Plan, Report, Rollout, Run, Session,
-    SessionOptions, Stage, Step, TransferOptions,
+    Command, ConnectRetries, Event, Exit, Fleet, HostState, Journal, Plan, Report, Rollout, Run,
+    Session, SessionOptions, Stage, Step, TransferOptions,
 };

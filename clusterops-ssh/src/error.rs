@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Plan,
     /// A local file, folder or setting is not usable.
     Local,
+    /// The run's journal cannot be written, read or gone on with.
+    Journal,
     /// Credentials were asked for a secret that they do not have.
     Secret,
     /// A kind written by a newer version.
@@ -293,6 +295,7 @@ impl fmt::Display for ErrorKind {
             Self::Blocked => "blocked",
             Self::Plan => "plan",
             Self::Local => "local",
+            Self::Journal => "journal",
             Self::Secret => "secret",
             Self::Other => "other",
         })

@@ -1,14 +1,16 @@
 //! Many targets, and the terms on which they are worked on.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clusterops_core::Target;
+use serde::{Deserialize, Serialize};
 
+use crate::journal::{Leftover, Store};
 use crate::report::Report;
-use crate::run::{self, Prepared, Run};
+use crate::run::{self, Beginning, Prepared, Run};
 use crate::{Bandwidth, Credentials, Error, ErrorKind, Plan, Result, Rollout, SessionOptions};
 
 /// File descriptors left to the rest of the process.
@@ -51,6 +53,8 @@ pub(crate) struct FleetOptions {
     pub(crate) output_budget: usize,
     pub(crate) output_folder: Option<PathBuf>,
     pub(crate) bandwidth: Option<Bandwidth>,
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) leftover: Leftover,
 }
 
 /// How often a connection is tried, and how long the pauses between are.
@@ -64,7 +68,7 @@ pub(crate) struct FleetOptions {
 ///
 /// let retries = ConnectRetries::default().attempts(6).first_pause(Duration::from_millis(200));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectRetries {
     /// How many times a connection is tried. Default: 4.
@@ -134,6 +138,8 @@ impl Fleet {
             output_budget: 64 << 20,
             output_folder: None,
             bandwidth: None,
+            journal: None,
+            leftover: Leftover::default(),
         };
         Self {
             targets: targets.into_iter().collect(),
@@ -221,6 +227,21 @@ impl Fleet {
         self
     }
 
+    /// Keeps a [journal](crate::journal) of the run in this file, which must not be there yet: a run whose controller is
+    /// killed can then be [resumed](Run::resume).
+    #[must_use]
+    pub fn journal(mut self, file: impl Into<PathBuf>) -> Self {
+        self.options.journal = Some(file.into());
+        self
+    }
+
+    /// Sets what a [resumed](Self::resume) run does about processes of a stage that was under way.
+    #[must_use]
+    pub fn leftover(mut self, leftover: Leftover) -> Self {
+        self.options.leftover = leftover;
+        self
+    }
+
     /// The targets.
     pub fn targets(&self) -> &[Target] {
         &self.targets
@@ -230,9 +251,10 @@ impl Fleet {
     ///
     /// # Errors
     /// Before the first connection: a plan that does not [validate](Plan::validate), a variable that a target does not
-    /// have, a local file that cannot be read, two targets of one name, no targets at all, no tokio runtime.
+    /// have, a local file that cannot be read, two targets of one name, no targets at all, no tokio runtime; a journal
+    /// that is there already.
     pub fn run(&self, plan: &Plan) -> Result<Run> {
-        Run::start(plan, Arc::clone(&self.targets), self.options()?, None)
+        self.start(plan, Beginning::New)
     }
 
     /// Starts a run that continues each failed host of a report at its first unfinished stage.
@@ -246,12 +268,46 @@ impl Fleet {
     /// As [`run`](Self::run); and when the report is about another plan. When a local file is not the one that was sent
     /// before, the run itself ends with an error before the first connection.
     pub fn retry(&self, plan: &Plan, report: &Report) -> Result<Run> {
-        Run::start(
-            plan,
-            Arc::clone(&self.targets),
-            self.options()?,
-            Some(report.clone()),
-        )
+        self.start(plan, Beginning::Retry(report.clone()))
+    }
+
+    /// Goes on with the run whose controller ended before it did, on the terms of this fleet, from its
+    /// [journal](crate::journal), which is written on.
+    ///
+    /// Stages whose result the journal holds are not run again; hosts that had failed are not tried again ([`retry`](Self::retry)
+    /// does that, with the report). The deadlines of the fleet count anew. Of a run that had come to its end this gives the
+    /// report and does nothing. [`Run::resume`] needs nothing but the file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Journal`] when the file cannot be gone on with; [`ErrorKind::Plan`] when it is about another plan, or
+    /// the targets are not what they were. When a local file is not the one that was sent before, the run itself ends with
+    /// an error before the first connection.
+    pub fn resume(&self, plan: &Plan, journal: impl AsRef<Path>) -> Result<Run> {
+        let (store, known) = Store::open(journal.as_ref())?;
+        if known.plan.digest() != plan.digest() {
+            let message = format!(
+                "the journal `{}` is about another plan (`{}`, digest {:.12})",
+                store.path().display(),
+                known.plan.name,
+                known.plan.digest()
+            );
+            return Err(Error::new(ErrorKind::Plan, message));
+        }
+        known.check_targets(&self.targets)?;
+        self.start(plan, Beginning::Resume(store, Box::new(known)))
+    }
+
+    /// Goes on with a run on the terms that its journal holds.
+    pub(crate) fn resume_alone(journal: &Path) -> Result<Run> {
+        let (store, known) = Store::open(journal)?;
+        let mut fleet = Self::new(known.targets.iter().cloned());
+        known.terms.clone().apply(&mut fleet.options);
+        let plan = known.plan.clone();
+        fleet.start(&plan, Beginning::Resume(store, Box::new(known)))
+    }
+
+    fn start(&self, plan: &Plan, beginning: Beginning) -> Result<Run> {
+        Run::start(plan, Arc::clone(&self.targets), self.options()?, beginning)
     }
 
     /// What each host would get, with variables filled in. Nothing is connected to.
@@ -269,7 +325,7 @@ impl Fleet {
         })
     }
 
-    fn options(&self) -> Result<FleetOptions> {
+    pub(crate) fn options(&self) -> Result<FleetOptions> {
         if self.options.parallelism == 0 {
             return Err(Error::new(
                 ErrorKind::Plan,

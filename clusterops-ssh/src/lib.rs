@@ -7,6 +7,7 @@
 //! - [`Plan`] says what to do, as plain data: ordered [stages](Stage) with deadlines, guards, barriers and rollbacks.
 //! - [`Fleet`] does it on many targets. [`Fleet::run`] gives a [`Run`] that is awaited for its [`Report`], sends
 //!   [`Events`] while it goes on, and is steered by its [`Control`].
+//! - A [`Journal`] is what a run leaves on disk, for another controller to go on with.
 //! - [`config`] and [`known_hosts`] read OpenSSH's files.
 //! - `sim` (a feature) is a fleet in a box, for tests.
 //!
@@ -15,7 +16,7 @@
 //! Hosts are Linux with an SSH server, `/bin/sh` and `/proc`. Every exec request is the same short line, which starts
 //! `/bin/sh` and has it read what to run from standard input; so words arrive unchanged whatever the login shell is. A
 //! command finds in its environment `CLUSTEROPS_RUN` (the run's id), `CLUSTEROPS_STAGE`, `CLUSTEROPS_ATTEMPT` (from 1,
-//! counting retries of the run) and `CLUSTEROPS_TASK`, by which its processes are found when they have to be ended.
+//! counting retries of the run, and those of a resumed one) and `CLUSTEROPS_TASK`, by which its processes are found when they have to be ended.
 
 mod certificate;
 mod clock;
@@ -32,6 +33,7 @@ mod wire;
 pub mod config;
 pub mod event;
 pub mod fleet;
+pub mod journal;
 pub mod known_hosts;
 pub mod plan;
 pub mod report;
@@ -47,6 +49,7 @@ pub use credentials::{Credentials, Purpose};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Events, HostState, RunState};
 pub use fleet::{ConnectRetries, DryRun, Fleet};
+pub use journal::Journal;
 pub use plan::{Plan, Stage, Step};
 pub use report::{Gathered, Report};
 pub use rollout::Rollout;

@@ -13,6 +13,7 @@
 //!
 //! A *held* command waits behind that line until its tag comes back as a line of standard input, and never starts when
 //! the input ends before. It waits with its environment on, so that it can be found in /proc from before it was let go.
+//! Its line says when its group's leader was born, too ([`Birth`]).
 //!
 //! On a [terminal](terminal) the header is read in raw mode; the command then gets lines, so that its input can end. How a
 //! command runs as [another user](rise) is said by a line before the header.
@@ -22,6 +23,8 @@
 pub(crate) mod rise;
 pub(crate) mod terminal;
 
+use serde::{Deserialize, Serialize};
+
 /// The exec string of every command.
 pub(crate) const BOOTSTRAP: &str =
     "exec /bin/sh -c 'IFS= read -r _clusterops_c && eval \"$_clusterops_c\"'";
@@ -30,7 +33,14 @@ pub(crate) const BOOTSTRAP: &str =
 const NEWLINE: &str = r"_clusterops_n=$(printf '\nx');_clusterops_n=${_clusterops_n%x};";
 
 /// The shell that a held command waits in; its arguments are the tag, the process group and the command's words.
-const HELD: &str = "printf \"\\001clusterops %s %s\\n\" \"$1\" \"$2\";\
+///
+/// The birth of the group's leader is the 22nd field of proc_pid_stat(5), whose second is `(sh)` or `(sudo)` here.
+const HELD: &str = "IFS=\" \" read -r _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g \
+    _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g \
+    _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g _clusterops_g \
+    _clusterops_s _clusterops_g 2>/dev/null </proc/$2/stat;\
+    IFS= read -r _clusterops_b 2>/dev/null </proc/sys/kernel/random/boot_id;\
+    printf \"\\001clusterops %s %s %s %s\\n\" \"$1\" \"$2\" \"$_clusterops_s\" \"$_clusterops_b\";\
     IFS= read -r _clusterops_g&&[ \"$_clusterops_g\" = \"$1\" ]||exit 125;shift 2;exec \"$@\"";
 
 /// Who leads the process group of a command that sshd started: the shell itself.
@@ -79,8 +89,8 @@ pub(crate) enum Program {
 /// What the remote shell says before the command's own output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// The command runs in this process, which leads its own process group.
-    Process(u32),
+    /// The command runs, or is held, in this process group.
+    Process(Leader),
     /// The working directory could not be entered.
     NoDirectory,
     /// The script could not be stored.
@@ -91,6 +101,72 @@ pub(crate) enum Ready {
     NoProgram,
     /// That program is being started in this process, which leads its own process group.
     Rising(u32),
+}
+
+/// Who leads a process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leader {
+    /// Its process id, which is the group's id too.
+    pub(crate) pid: u32,
+    /// Known of commands that were held.
+    pub(crate) birth: Option<Birth>,
+}
+
+/// When a process came to be, which tells it from a later one of the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Birth {
+    /// In clock ticks since the host started (`starttime`, proc_pid_stat(5)).
+    pub(crate) ticks: u64,
+    /// Which start of the host that was (`/proc/sys/kernel/random/boot_id`, random(4)).
+    #[serde(with = "boot_id")]
+    pub(crate) boot: u128,
+}
+
+impl Birth {
+    /// Reads the boot id as the kernel writes it.
+    pub(crate) fn boot(text: &str) -> Option<u128> {
+        let digits: String = text.trim().split('-').collect();
+        (digits.len() == 32)
+            .then(|| u128::from_str_radix(&digits, 16).ok())
+            .flatten()
+    }
+
+    /// Reads `starttime` in a line of `/proc/PID/stat`. The program's name may hold anything, parentheses too.
+    pub(crate) fn ticks(stat: &str) -> Option<u64> {
+        let (_, fields) = stat.rsplit_once(')')?;
+        // The first of them is the third of all.
+        fields.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+    }
+}
+
+/// In JSON, whose numbers are not that large everywhere.
+mod boot_id {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(boot: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{boot:032x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        let text = String::deserialize(from)?;
+        u128::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Leader {
+    /// Reads `PID` or `PID TICKS BOOT`.
+    fn read(text: &str) -> Option<Self> {
+        let (pid, birth) = text.split_once(' ').unwrap_or((text, ""));
+        let birth = birth.split_once(' ').and_then(|(ticks, boot)| {
+            Some(Birth {
+                ticks: ticks.parse().ok()?,
+                boot: Birth::boot(boot)?,
+            })
+        });
+        // The group 1 is every process, to kill(2); a process that was started by sshd never has it.
+        let pid = pid.parse().ok().filter(|&pid| pid > 1)?;
+        Some(Self { pid, birth })
+    }
 }
 
 impl Request {
@@ -297,8 +373,7 @@ pub(crate) fn find_ready(output: &[u8], tag: &str) -> Option<(Ready, usize)> {
         word if word.starts_with("rise ") => {
             Ready::Rising(word[5..].parse().ok().filter(|&pid| pid > 1)?)
         }
-        // The group 1 is every process, to kill(2); a process that was started by sshd never has it.
-        pid => Ready::Process(pid.parse().ok().filter(|&pid| pid > 1)?),
+        leader => Ready::Process(Leader::read(leader)?),
     };
     Some((ready, end + 1))
 }
@@ -307,7 +382,11 @@ pub(crate) fn find_ready(output: &[u8], tag: &str) -> Option<(Ready, usize)> {
 #[cfg(any(test, feature = "sim"))]
 pub(crate) fn ready_line(tag: &str, ready: Ready) -> String {
     let word = match ready {
-        Ready::Process(pid) => pid.to_string(),
+        Ready::Process(Leader { pid, birth: None }) => pid.to_string(),
+        Ready::Process(Leader {
+            pid,
+            birth: Some(Birth { ticks, boot }),
+        }) => format!("{pid} {ticks} {boot:032x}"),
         Ready::NoDirectory => "directory".to_owned(),
         Ready::NoScript => "script".to_owned(),
         Ready::NoTerminal => "terminal".to_owned(),
@@ -534,7 +613,17 @@ mod tests {
             let stdin = format!("{}{word}", request.header());
             let (output, code) = run("sh", stdin.as_bytes()).expect("sh is there");
             let (ready, start) = find_ready(&output, "5eed").expect("a ready line");
-            assert!(matches!(ready, Ready::Process(_)));
+            let Ready::Process(leader) = ready else {
+                panic!("{ready:?}")
+            };
+            let birth = leader.birth.expect("Linux has it");
+            let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+            assert_eq!(Some(birth.boot), Birth::boot(&boot.expect("Linux has it")));
+            let own = std::fs::read_to_string("/proc/self/stat").expect("Linux has it");
+            let since = birth
+                .ticks
+                .checked_sub(Birth::ticks(&own).expect("a field"));
+            assert!(since.is_some(), "it was born after its parent");
             assert_eq!((&output[start..], code), (&b""[..], Some(125)), "{word:?}");
         }
         let stdin = format!("{}{}", request.header(), Request::go("5eed"));
@@ -544,15 +633,29 @@ mod tests {
 
     #[test]
     fn noise_before_the_ready_line_is_skipped() {
+        let leader = Leader {
+            pid: 4711,
+            birth: None,
+        };
         let output = b"motd\n\x01clusterops other 3\n\x01clusterops 5eed 4711\nout";
         assert_eq!(
             find_ready(output, "5eed"),
-            Some((Ready::Process(4711), output.len() - 3))
+            Some((Ready::Process(leader), output.len() - 3))
         );
         assert_eq!(find_ready(&output[..output.len() - 4], "5eed"), None);
         assert_eq!(
-            ready_line("5eed", Ready::Process(4711)),
+            ready_line("5eed", Ready::Process(leader)),
             "\x01clusterops 5eed 4711\n"
+        );
+        let birth = Some(Birth {
+            ticks: 9,
+            boot: 0xABCD << 100,
+        });
+        let held = Ready::Process(Leader { birth, ..leader });
+        let line = ready_line("5eed", held);
+        assert_eq!(
+            find_ready(line.as_bytes(), "5eed"),
+            Some((held, line.len()))
         );
     }
 }

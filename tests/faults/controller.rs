@@ -1,11 +1,13 @@
 //! The machine that the run is steered from: its descriptors, its clock, its disk.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use clusterops::sim::{Answer, Sim, SimHost};
-use clusterops::{Fleet, Plan, Report, Stage, Target};
+use clusterops::ssh::ErrorKind;
+use clusterops::{Fleet, Journal, Plan, Report, Stage, Target};
 use serde_json::json;
 
 use super::support::skip_or_fail;
@@ -196,4 +198,66 @@ async fn part_with_a_full_disk() {
         written.expect_err("it is full").kind(),
         std::io::ErrorKind::StorageFull
     );
+}
+
+/// A journal that cannot be written stops the run, and is gone on with once there is room again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_a_run_with_a_journal_that_is_intact() {
+    let mount = r#"mount -t tmpfs -o size=2m tmpfs "$DISK" && exec "$@""#;
+    let Some(wrapper) = part::with_own_mounts(mount) else {
+        let reason = "this user may not change mounts (unshare -m)";
+        return skip_or_fail(
+            "a_full_disk_stops_a_run_with_a_journal_that_is_intact",
+            reason,
+        );
+    };
+    let said = Answer::stdout("0123456789abcdef".repeat(1024));
+    let sim = hosts(SimHost::new("").answer("talk", said), 8).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).expect("our folder");
+    let about = about(folder.path(), &sim, &disk);
+    let name = "controller::part_with_a_journal_on_a_full_disk";
+    let mut command = part::command(&wrapper, name, &about);
+    command.env("DISK", &disk);
+    part::succeeds(command).await;
+    let mut repeated = 0;
+    for host in sim.hosts() {
+        let commands = host.commands().into_iter();
+        let told_to = commands.filter(|command| command.line() == "talk").count();
+        assert!((4..=5).contains(&told_to), "{told_to}");
+        repeated += told_to - 4;
+    }
+    // Only what was under way when the disk was full: no stage was begun behind one that was not noted.
+    assert!(repeated < 8, "{repeated}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of a_full_disk_stops_a_run_with_a_journal_that_is_intact"]
+async fn part_with_a_journal_on_a_full_disk() {
+    let (targets, disk) = of_this_part();
+    let (journal, filler) = (disk.join("run.journal"), disk.join("filler"));
+    let talk = |name: &str| Stage::command(name, ["talk"]);
+    let plan = Plan::new("p").stage(talk("one")).stage(talk("two"));
+    let plan = plan.stage(talk("three")).stage(talk("four"));
+    std::fs::write(&filler, vec![b'x'; 1_750_000]).expect("there is room");
+    let fleet = fleet(targets).parallelism(2).journal(&journal);
+    let run = fleet.run(&plan).expect("a valid plan");
+    let error = run.await.expect_err("the disk is full");
+    assert_eq!(error.kind(), ErrorKind::Journal);
+    let said = format!("{error}: {}", error.source().expect("why"));
+    assert!(said.contains("run.journal` cannot be written"), "{said}");
+    assert!(said.contains("disk is full"), "{said}");
+
+    std::fs::remove_file(&filler).expect("ours");
+    let so_far = Journal::open(&journal).expect("it is whole").report();
+    let finished = so_far.hosts.iter().flat_map(|host| &host.stages);
+    let finished = finished.filter(|stage| stage.is_finished()).count();
+    assert!((1..32).contains(&finished), "{finished}");
+    let run = fleet.resume(&plan, &journal).expect("a journal");
+    let report = run.await.expect("there is room");
+    assert!(report.is_success(), "{report}");
+    let stages = report.hosts.iter().flat_map(|host| &host.stages);
+    assert!(stages.clone().all(|stage| stage.stdout.total() == 16_384));
+    assert_eq!(stages.count(), 32);
 }

@@ -13,6 +13,7 @@ use clusterops::{Command, Event, Fleet, Plan, Report, Run, Session, SessionOptio
 
 mod connections;
 mod ending;
+mod journal;
 mod order;
 mod outcomes;
 mod output;

@@ -66,6 +66,8 @@ pub enum Ending {
     Cancelled,
     /// It was aborted.
     Aborted,
+    /// Its controller ended before it did: this is what its [journal](crate::Journal) holds.
+    Interrupted,
 }
 
 /// What happened on one host.
@@ -251,6 +253,7 @@ impl fmt::Display for Report {
             Ending::Stopped => ", stopped",
             Ending::Cancelled => ", cancelled",
             Ending::Aborted => ", aborted",
+            Ending::Interrupted => ", interrupted",
         };
         write!(
             f,
@@ -309,6 +312,13 @@ impl HostReport {
     /// How many times a stage was begun.
     pub(crate) fn attempts(&self, position: usize) -> u32 {
         self.attempts.get(position).copied().unwrap_or(0)
+    }
+
+    /// Forgets how the host came to its end, and the stages from this one on: it starts there.
+    pub(crate) fn start_over(&mut self, start: usize) {
+        self.stages.truncate(start);
+        self.failure = None;
+        self.termination = None;
     }
 
     /// Counts another attempt at a stage.

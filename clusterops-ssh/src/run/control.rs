@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::event::{Board, RunState};
+use crate::journal::RecordedMode;
 use crate::{Error, ErrorKind};
 
 /// What somebody asked of the run.
@@ -20,6 +21,16 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    /// What a journal keeps of it.
+    pub(super) fn recorded(self) -> Option<RecordedMode> {
+        match self {
+            Self::Running | Self::Paused => None,
+            Self::Stopping => Some(RecordedMode::Stopping),
+            Self::Aborting => Some(RecordedMode::Aborting),
+            Self::Cancelling | Self::Late => Some(RecordedMode::Cancelling),
+        }
+    }
+
     /// What readers of the events are told.
     fn state(self) -> RunState {
         match self {
@@ -141,6 +152,12 @@ impl Watch {
     /// Waits until the run is not paused.
     pub(crate) async fn not_paused(&mut self) {
         self.until(|mode| mode != Mode::Paused).await;
+    }
+
+    /// Waits for something else to be asked than the last time.
+    pub(super) async fn other_than(&mut self, last: Mode) -> Mode {
+        self.until(|mode| mode != last).await;
+        self.mode()
     }
 
     /// What a host is told that is ended before its time.

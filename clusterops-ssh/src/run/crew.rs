@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio::task::{self, JoinSet};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::event::HostState;
 use crate::report::{Failure, HostReport};
 use crate::{Error, ErrorKind};

@@ -36,11 +36,30 @@ impl Failures {
 
     /// Counts a host that failed. The first one too many turns the run.
     pub(super) fn count(&self, host: &str, is_canary: bool) {
+        if self.is_one_too_many(host, is_canary) {
+            match self.when_exceeded {
+                WhenExceeded::Stop => self.control.stop(),
+                WhenExceeded::Pause => self.control.pause(),
+                WhenExceeded::Abort => self.control.abort(),
+            }
+        }
+    }
+
+    /// Counts a host that failed before the run was resumed. A pause is over by that.
+    pub(super) fn recall(&self, host: &str, is_canary: bool) {
+        if self.when_exceeded == WhenExceeded::Pause {
+            self.is_one_too_many(host, is_canary);
+        } else {
+            self.count(host, is_canary);
+        }
+    }
+
+    fn is_one_too_many(&self, host: &str, is_canary: bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.failed += 1;
         let (failed, total) = (state.failed, self.total);
         if state.reason.is_some() {
-            return;
+            return false;
         }
         state.reason = if is_canary {
             Some(format!("the canary {host} failed"))
@@ -52,13 +71,7 @@ impl Failures {
                 format!("{failed} of {total} hosts failed, and the failure budget is {budget}")
             })
         };
-        if state.reason.is_some() {
-            match self.when_exceeded {
-                WhenExceeded::Stop => self.control.stop(),
-                WhenExceeded::Pause => self.control.pause(),
-                WhenExceeded::Abort => self.control.abort(),
-            }
-        }
+        state.reason.is_some()
     }
 
     /// Why the budget counts as exceeded, if it does.

@@ -34,7 +34,7 @@ struct Once {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+pub(super) enum Progress {
     Open,
     Begun,
     Succeeded,
@@ -53,31 +53,13 @@ pub(super) enum Turn {
 }
 
 impl Gates {
-    /// `starts` holds, for each host of the run, its index and the stage it starts at; `done` says whether a `run_once`
-    /// stage succeeded in an earlier run that is being continued.
+    /// `starts` holds, for each host of the run, its index and the stage it starts at; `progress` says how far a `run_once`
+    /// stage came before.
     pub(super) fn new(
         plan: &Plan,
         starts: &[(usize, usize)],
-        done: impl Fn(usize) -> bool,
+        progress: impl Fn(usize) -> Progress,
     ) -> Self {
-        Self::with(plan, starts, |position| {
-            if done(position) {
-                Progress::Succeeded
-            } else {
-                Progress::Open
-            }
-        })
-    }
-
-    /// The gates of the batch behind this one, whose hosts have all come to their end.
-    pub(super) fn next(&self, plan: &Plan, starts: &[(usize, usize)]) -> Self {
-        Self::with(plan, starts, |position| {
-            let once = self.stages[position].once.as_ref();
-            once.map_or(Progress::Open, |gate| gate.lock().progress)
-        })
-    }
-
-    fn with(plan: &Plan, starts: &[(usize, usize)], progress: impl Fn(usize) -> Progress) -> Self {
         let stages = plan.stages.iter().enumerate().map(|(position, stage)| {
             let coming = || {
                 starts
@@ -98,6 +80,14 @@ impl Gates {
         Self {
             stages: stages.collect(),
         }
+    }
+
+    /// The gates of the batch behind this one, whose hosts have all come to their end.
+    pub(super) fn next(&self, plan: &Plan, starts: &[(usize, usize)]) -> Self {
+        Self::new(plan, starts, |position| {
+            let once = self.stages[position].once.as_ref();
+            once.map_or(Progress::Open, |gate| gate.lock().progress)
+        })
     }
 
     /// Waits for this host's turn at a `run_once` stage. Whoever gets [`Turn::Mine`] keeps it until it [begins](Self::begin)
@@ -216,7 +206,7 @@ mod tests {
 
     fn gates(stage: Stage, hosts: usize) -> Gates {
         let starts: Vec<_> = (0..hosts).map(|host| (host, 0)).collect();
-        Gates::new(&Plan::new("p").stage(stage), &starts, |_| false)
+        Gates::new(&Plan::new("p").stage(stage), &starts, |_| Progress::Open)
     }
 
     #[tokio::test]
@@ -242,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn a_stage_that_ran_once_is_behind_the_next_batch() {
         let plan = Plan::new("p").stage(Stage::command("s", ["true"]).run_once());
-        let gates = Gates::new(&plan, &[(4, 0)], |_| false);
+        let gates = Gates::new(&plan, &[(4, 0)], |_| Progress::Open);
         assert_eq!(gates.next(&plan, &[(1, 0)]).turn(0, 1).await, Turn::Mine);
         gates.begin(0);
         gates.finish(0, 4);

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Shared;
 use super::control::{Mode, Watch};
 use super::gates::{Gates, Turn};
+use super::intent::Intent;
 use super::pacer::Outcome;
 use super::prepare::Prepared;
+use super::shared::Shared;
 use super::step::{Limit, StepRun, Stop, Stopped};
 use crate::clock::deadline_in;
 use crate::event::HostState;
+use crate::journal::{Change, HostChange, State};
 use crate::plan::{RollbackWhen, Stage};
 use crate::report::{
     Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
@@ -65,7 +67,7 @@ impl HostRun {
 
     /// Goes through the plan from `start` on.
     pub(super) async fn drive(mut self, start: usize, permit: OwnedSemaphorePermit) -> HostReport {
-        self.begin(start);
+        self.report.start_over(start);
         self.permit = Some(permit);
         self.limit = self.run.options.host_deadline.map(|span| Limit {
             span,
@@ -75,11 +77,11 @@ impl HostRun {
         for position in start..self.run.plan.stages.len() {
             // Boxed, so that a host that waits for others is small.
             if let Err(stopped) = Box::pin(self.stage(position)).await {
-                self.stop(position, stopped);
+                self.stop(position, stopped).await;
                 break;
             }
             if let Err(stopped) = self.pass(position).await {
-                self.stop(position + 1, stopped);
+                self.stop(position + 1, stopped).await;
                 break;
             }
         }
@@ -90,9 +92,10 @@ impl HostRun {
     }
 
     /// The report of a host whose turn never came.
-    pub(super) fn not_started(mut self, start: usize) -> HostReport {
-        self.begin(start);
+    pub(super) async fn not_started(mut self, start: usize) -> HostReport {
+        self.report.start_over(start);
         let error = match (self.watch.mode(), self.run.failures.reason()) {
+            (Mode::Stopping, _) if let Some(error) = self.journal_trouble() => error,
             (Mode::Stopping, Some(reason)) => {
                 Error::new(ErrorKind::Blocked, format!("not begun: {reason}"))
             }
@@ -102,9 +105,31 @@ impl HostRun {
             ),
             _ => self.watch.error(),
         };
-        self.stop(start, error.into());
-        self.tell(self.last_state());
-        std::mem::replace(&mut self.report, HostReport::new(""))
+        self.stop(start, error.into()).await;
+        self.finish().await
+    }
+
+    /// Brings a host to its end that had failed before the run was resumed, or that the run no longer lets go on: ends what
+    /// may be left of a stage that was under way, and undoes what is to be undone. Works without a permit where the run
+    /// gives none any more.
+    pub(super) async fn conclude(mut self, permit: Option<OwnedSemaphorePermit>) -> HostReport {
+        // It is in nobody's way.
+        self.has_stopped = true;
+        self.permit = permit;
+        if self.report.failure.is_none() {
+            let stage = self.report.stages.get(self.report.first_unfinished());
+            let name = stage.map(|_| {
+                self.run.plan.stages[self.report.first_unfinished()]
+                    .name
+                    .as_str()
+            });
+            self.report.failure = Some(Failure::new(&self.watch.error(), name));
+        }
+        Box::pin(self.settle()).await;
+        if self.is_to_be_undone() {
+            Box::pin(self.roll_back()).await;
+        }
+        self.finish().await
     }
 
     /// Undoes what the host did in an aborted run, when it has come to its end already.
@@ -117,14 +142,33 @@ impl HostRun {
             );
             self.report.failure = Some(Failure::new(&error, None));
         }
+        Box::pin(self.settle()).await;
         Box::pin(self.roll_back()).await;
         self.finish().await
     }
 
-    fn begin(&mut self, start: usize) {
-        self.report.stages.truncate(start);
-        self.report.failure = None;
-        self.report.termination = None;
+    /// Sees to what may be left of a stage that was under way when the run's controller ended, on a host that does not go
+    /// on with it; a connection of its own serves also when the run was cancelled.
+    async fn settle(&mut self) {
+        let Some(left) = self.run.in_flight.take(self.index) else {
+            return;
+        };
+        let run = Arc::clone(&self.run);
+        let target = &run.targets[self.index];
+        let settled = async {
+            let prepared = Prepared::new(&run.plan.stages[left.stage], target)?;
+            let session = run.connector.connect(target).await?;
+            let mut step = self.step_run(&session, left.stage, left.attempt);
+            let settled = step.settle(&left, &prepared).await;
+            self.session = Some(session);
+            settled
+        };
+        if let Err(stopped) = settled.await {
+            let unconfirmed = || Termination::Unconfirmed(stopped.error.full_message());
+            self.report.termination = Some(stopped.termination.unwrap_or_else(unconfirmed));
+        } else if !left.is_rollback {
+            self.report.termination = Some(Termination::Confirmed);
+        }
     }
 
     /// Takes one stage, once the host may.
@@ -138,6 +182,7 @@ impl HostRun {
                 let mut report = StageReport::new(self.report.attempts(position));
                 report.status = StageStatus::Skipped(SkipReason::RunOnce);
                 self.report.stages.push(report);
+                self.note(State::Open, [position]).await;
                 self.gates.finish(position, self.index);
                 return Ok(());
             }
@@ -157,6 +202,13 @@ impl HostRun {
         };
 
         self.gates.begin(position);
+        if let Some(left) = run.in_flight.take(self.index) {
+            let mut step = self.step_run(session, position, left.attempt);
+            if let Err(stopped) = step.settle(&left, &prepared).await {
+                self.report.stages.push(StageReport::new(left.attempt));
+                return Err(stopped);
+            }
+        }
         let attempt = self.report.begin_attempt(position);
         let mut report = StageReport::new(attempt);
         self.tell(HostState::Running { stage: position });
@@ -166,9 +218,23 @@ impl HostRun {
         report.set_duration(started.elapsed());
         self.report.stages.push(report);
         if result.is_ok() {
+            // Before the others know: what they do next is then noted behind it.
+            self.note(State::Open, [position]).await;
             self.gates.finish(position, self.index);
         }
         result
+    }
+
+    /// Notes in the journal what is known of the host now, with these stages.
+    async fn note(&self, state: State, stages: impl IntoIterator<Item = usize>) {
+        if let Some(journal) = &self.run.journal {
+            let change = HostChange::new(self.index, &self.report, state, stages);
+            journal.note(Change::Host(change)).await;
+        }
+    }
+
+    fn journal_trouble(&self) -> Option<Error> {
+        self.run.journal.as_ref()?.check().err()
     }
 
     /// Waits behind a stage for the others, where it is a barrier and something follows.
@@ -303,12 +369,19 @@ impl HostRun {
         }
     }
 
-    /// Notes why the host goes no further; `position` is the stage it did not finish.
-    fn stop(&mut self, position: usize, stopped: Stopped) {
+    /// Keeps why the host goes no further; `position` is the stage it did not finish.
+    async fn stop(&mut self, position: usize, stopped: Stopped) {
         let begun = (self.report.stages.len() > position)
             .then(|| self.run.plan.stages[position].name.as_str());
         self.report.failure = Some(Failure::new(&stopped.error, begun));
         self.report.termination = stopped.termination;
+        if !self.is_left_open() {
+            if stopped.error.kind() == ErrorKind::Cancelled {
+                // Before what follows from it.
+                self.run.note_mode(self.watch.mode()).await;
+            }
+            self.note(State::Open, [position]).await;
+        }
         self.gates.stop(position, self.index);
         self.has_stopped = true;
         if stopped.error.kind() != ErrorKind::Cancelled && self.permit.is_some() {
@@ -360,6 +433,7 @@ impl HostRun {
                 failure,
                 output: written,
             });
+            self.note(State::Open, [position]).await;
         }
     }
 
@@ -380,10 +454,21 @@ impl HostRun {
             .await
     }
 
+    /// Whether the host only waits for somebody to resume the run: its journal cannot be written.
+    fn is_left_open(&self) -> bool {
+        let failure = self.report.failure.as_ref();
+        failure.is_some_and(|failure| failure.kind == ErrorKind::Journal)
+    }
+
     /// A step of a stage, or of its rollback once the host has failed.
     fn step_run<'a>(&'a self, session: &'a Session, position: usize, attempt: u32) -> StepRun<'a> {
         let stop = self.stop_signal();
+        let intent = self.run.journal.as_ref().map(|journal| {
+            let change = HostChange::new(self.index, &self.report, State::Open, []);
+            Intent::new(journal, change, position, attempt, stop.is_rollback)
+        });
         StepRun {
+            intent,
             run: &self.run,
             host: self.index,
             position,
@@ -396,21 +481,14 @@ impl HostRun {
 
     async fn finish(mut self) -> HostReport {
         self.has_stopped = true;
-        self.tell(self.last_state());
+        if !self.is_left_open() {
+            self.note(State::Ended, []).await;
+        }
+        self.tell(self.report.last_state());
         if let Some(session) = self.session.take() {
             session.close().await;
         }
         std::mem::replace(&mut self.report, HostReport::new(""))
-    }
-
-    fn last_state(&self) -> HostState {
-        match &self.report.failure {
-            None => HostState::Succeeded,
-            Some(failure) => HostState::Failed {
-                failure: failure.clone(),
-                termination: self.report.termination.clone(),
-            },
-        }
     }
 
     fn tell(&self, state: HostState) {
@@ -442,6 +520,19 @@ pub(super) fn needs_rollback(stage: &Stage, report: &StageReport) -> bool {
     stage.rollback.is_some()
         && report.rollback.is_none()
         && matches!(report.status, StageStatus::Done | StageStatus::Failed)
+}
+
+impl HostReport {
+    /// What readers of the events are told of a host that has come to its end.
+    pub(super) fn last_state(&self) -> HostState {
+        match &self.failure {
+            None => HostState::Succeeded,
+            Some(failure) => HostState::Failed {
+                failure: failure.clone(),
+                termination: self.termination.clone(),
+            },
+        }
+    }
 }
 
 impl Captured {

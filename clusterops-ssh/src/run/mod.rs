@@ -2,46 +2,44 @@
 
 mod control;
 mod crew;
+mod drive;
 mod failures;
 mod files;
 mod gates;
 mod host;
+mod intent;
+mod leftover;
 mod output;
+mod outset;
 mod pacer;
 mod prepare;
+mod shared;
 mod step;
 mod transfer_step;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use clusterops_core::Target;
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{self, AbortHandle, JoinHandle};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::JoinHandle;
 
 pub use self::control::Control;
-use self::control::{Mode, Watch};
-use self::crew::Crew;
-use self::failures::Failures;
-use self::files::Files;
-use self::gates::Gates;
-use self::host::HostRun;
-use self::output::{Budget, Folder};
-use self::pacer::Pacer;
+use self::drive::Setup;
+use self::output::Folder;
+pub(crate) use self::outset::Beginning;
 pub use self::prepare::Prepared;
-use crate::clock::deadline_in;
-use crate::event::{Board, Events, HostState, RunState};
-use crate::fleet::{FleetOptions, Limits};
-use crate::plan::{RollbackWhen, Step};
-use crate::report::{Ending, HostReport, Report, SkipReason, StageStatus};
-use crate::{Connector, Error, ErrorKind, Plan, Result};
+use crate::event::{Board, Events};
+use crate::fleet::FleetOptions;
+use crate::journal::Store;
+use crate::plan::Step;
+use crate::report::Report;
+use crate::{Error, ErrorKind, Fleet, Plan, Result};
 
 /// A run that goes on: await it for its [`Report`].
 ///
@@ -69,32 +67,34 @@ pub struct Run {
     events_taken: bool,
 }
 
-/// What all hosts of a run share.
-#[derive(Debug)]
-struct Shared {
-    id: String,
-    plan: Plan,
-    targets: Arc<[Target]>,
-    options: FleetOptions,
-    connector: Connector,
-    board: Arc<Board>,
-    failures: Failures,
-    pacer: Pacer,
-    permits: Arc<Semaphore>,
-    /// Whether hosts keep their connection while they wait for others.
-    keep_connections: bool,
-    files: Files,
-    budget: Budget,
-    folder: Option<Folder>,
-}
-
 impl Run {
-    /// Validates, then spawns. `earlier` holds what is known of each target's host from a report that is continued.
+    /// Goes on with the run whose controller ended before it did, from its [journal](crate::journal): with the plan, the
+    /// targets and the terms that it holds, and with [`SessionOptions::default`](crate::SessionOptions). Where a run needs
+    /// more, such as [`Credentials`](crate::Credentials), use [`Fleet::resume`](crate::Fleet::resume), which says more
+    /// about what is done.
+    ///
+    /// ```no_run
+    /// # async fn example() -> clusterops_ssh::Result<()> {
+    /// use clusterops_ssh::Run;
+    ///
+    /// let report = Run::resume("deploy.journal")?.await?;
+    /// println!("{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Fleet::resume`](crate::Fleet::resume).
+    pub fn resume(journal: impl AsRef<Path>) -> Result<Self> {
+        Fleet::resume_alone(journal.as_ref())
+    }
+
+    /// Validates, then spawns.
     pub(crate) fn start(
         plan: &Plan,
         targets: Arc<[Target]>,
         options: FleetOptions,
-        earlier: Option<Report>,
+        beginning: Beginning,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             Error::new(
@@ -104,25 +104,26 @@ impl Run {
         })?;
         let steps = check(plan, &targets)?;
         options.rollout.check(&targets)?;
-        if let Some(earlier) = &earlier
-            && earlier.plan_digest != plan.digest()
-        {
-            let message = format!(
-                "the report is about another plan (`{}`, digest {:.12})",
-                earlier.plan_name, earlier.plan_digest
-            );
-            return Err(Error::new(ErrorKind::Plan, message));
+        if let Beginning::Retry(earlier) = &beginning {
+            outset::same_plan(earlier, plan)?;
         }
         let folder = options
             .output_folder
             .as_deref()
             .map(Folder::create)
             .transpose()?;
-        let id = format!(
-            "{}-{:08x}",
-            Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
-            fastrand::u32(..)
-        );
+        let id = match &beginning {
+            Beginning::Resume(_, known) => known.run_id.clone(),
+            Beginning::New | Beginning::Retry(_) => format!(
+                "{}-{:08x}",
+                Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
+                fastrand::u32(..)
+            ),
+        };
+        let store = match (&beginning, &options.journal) {
+            (Beginning::New | Beginning::Retry(_), Some(path)) => Some(Store::create(path)?),
+            _ => None,
+        };
         let stages = plan.stages.iter().map(|stage| stage.name.as_str());
         let board = Arc::new(Board::new(
             targets.iter().map(|target| target.name.as_str()),
@@ -138,7 +139,7 @@ impl Run {
             control: control.clone(),
             folder,
         };
-        let task = runtime.spawn(drive(setup, steps, earlier));
+        let task = runtime.spawn(setup.drive(steps, beginning, store));
         Ok(Self {
             id,
             task,
@@ -245,234 +246,4 @@ pub(crate) fn check(plan: &Plan, targets: &[Target]) -> Result<Vec<Step>> {
         }
     }
     Ok(steps.into_values().collect())
-}
-
-/// What [`drive`] starts from.
-struct Setup {
-    id: String,
-    plan: Plan,
-    targets: Arc<[Target]>,
-    options: FleetOptions,
-    board: Arc<Board>,
-    control: Control,
-    folder: Option<Folder>,
-}
-
-/// Tells the reader of the events that there is nothing more to come, also when the run fails.
-struct Finish(Arc<Board>);
-
-impl Drop for Finish {
-    fn drop(&mut self) {
-        self.0.run(RunState::Finished);
-    }
-}
-
-/// Cancels a run when its deadline passes, unless it has ended by then.
-struct Alarm(AbortHandle);
-
-impl Alarm {
-    fn new(span: Duration, control: Control) -> Self {
-        let deadline = deadline_in(span);
-        let task = tokio::spawn(async move {
-            sleep_until(deadline).await;
-            control.expire();
-        });
-        Self(task.abort_handle())
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn drive(setup: Setup, steps: Vec<Step>, known: Option<Report>) -> Result<Report> {
-    let Setup {
-        id,
-        plan,
-        targets,
-        options,
-        board,
-        control,
-        folder,
-    } = setup;
-    let mut watch = control.watch();
-    let _alarm = options
-        .run_deadline
-        .map(|span| Alarm::new(span, control.clone()));
-    let _finish = Finish(Arc::clone(&board));
-    let reading = task::spawn_blocking(move || Files::read(&steps));
-    let files = tokio::select! {
-        biased;
-        // Nothing will be sent then.
-        () = watch.ending() => Files::default(),
-        read = reading => read
-            .map_err(|error| Error::new(ErrorKind::Local, "reading the local files failed").caused_by(error))??,
-    };
-    let mut report = Report::new(id.clone(), &plan, files.digests());
-    let started = Instant::now();
-    // Of an earlier report: what it says of our targets, and of other hosts.
-    let (mut earlier, mut others) = (HashMap::new(), Vec::new());
-    if let Some(known) = known {
-        let names: HashSet<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-        for host in adopt(known, &report.files)? {
-            if names.contains(host.name.as_str()) {
-                earlier.insert(host.name.clone(), host);
-            } else {
-                others.push(host);
-            }
-        }
-    }
-
-    // The hosts that have something left to do, with the stage they start at, and the others as they are.
-    let mut hosts: Vec<Option<HostReport>> = Vec::with_capacity(targets.len());
-    let mut starts = Vec::new();
-    for (index, target) in targets.iter().enumerate() {
-        match earlier.get(&target.name) {
-            Some(known) if known.is_success() => {
-                board.host(index, HostState::Succeeded);
-                hosts.push(Some(known.clone()));
-            }
-            known => {
-                starts.push((index, known.map_or(0, HostReport::first_unfinished)));
-                hosts.push(None);
-            }
-        }
-    }
-    let succeeded_once = |position: usize| {
-        let mut stages = earlier
-            .values()
-            .filter_map(|host| host.stages.get(position));
-        stages.any(|stage| {
-            stage.is_finished() && stage.status != StageStatus::Skipped(SkipReason::RunOnce)
-        })
-    };
-    let begun: Vec<usize> = starts.iter().map(|(index, _)| *index).collect();
-    let mut gates = Arc::new(Gates::new(&plan, &[], succeeded_once));
-    let limits = Limits::of(&options, starts.len());
-    report.warnings.extend(limits.warning);
-    let run = Arc::new(Shared {
-        id,
-        targets,
-        connector: Connector::new(options.session.clone()),
-        board,
-        failures: Failures::new(&options.rollout, starts.len(), control.clone()),
-        pacer: Pacer::new(limits.parallelism),
-        permits: Arc::new(Semaphore::new(limits.parallelism)),
-        keep_connections: limits.keep_connections,
-        files,
-        budget: Budget::new(options.output_budget),
-        folder,
-        plan,
-        options,
-    });
-
-    let mut crew = Crew::new(&run, hosts);
-    let rollout = &run.options.rollout;
-    for batch in rollout.deal(&run.targets, starts) {
-        gates = Arc::new(gates.next(&run.plan, &batch.hosts));
-        for (index, start) in batch.hosts {
-            let next = run.next_permit(watch.clone());
-            let permit = tokio::select! {
-                biased;
-                () = watch.closing() => None,
-                permit = next => permit,
-            };
-            let known = earlier.get(&run.targets[index].name).cloned();
-            let gates = Arc::clone(&gates);
-            let host = HostRun::new(
-                Arc::clone(&run),
-                index,
-                known,
-                watch.clone(),
-                gates,
-                batch.is_canary,
-            );
-            match permit {
-                Some(permit) => crew.send(index, host.drive(start, permit)),
-                None => crew.hosts[index] = Some(host.not_started(start)),
-            }
-        }
-        crew.finish().await;
-        if batch.is_canary && rollout.pause_after_canaries {
-            control.pause();
-        }
-    }
-    if watch.mode() == Mode::Aborting && run.plan.rollback_when != RollbackWhen::Failed {
-        roll_back_finished(&run, &mut crew, &begun, &watch, &gates).await;
-    }
-
-    report.ending = match watch.mode() {
-        Mode::Running | Mode::Paused => Ending::Completed,
-        Mode::Stopping => Ending::Stopped,
-        Mode::Cancelling | Mode::Late => Ending::Cancelled,
-        Mode::Aborting => Ending::Aborted,
-    };
-    report.hosts = crew.hosts.into_iter().flatten().collect();
-    report.hosts.extend(others);
-    report.warnings.extend(run.connector.warnings());
-    report.warnings.extend(run.failures.reason());
-    report
-        .warnings
-        .extend(run.folder.as_ref().and_then(Folder::trouble));
-    // By the monotonic clock: a wall clock that is set back meanwhile would have it end before it began.
-    report.finished = report
-        .started
-        .checked_add(started.elapsed())
-        .unwrap_or(report.started);
-    Ok(report)
-}
-
-/// What a report says of its hosts, once it is sure that the same files would be sent.
-fn adopt(earlier: Report, files: &BTreeMap<String, String>) -> Result<Vec<HostReport>> {
-    for (path, digest) in &earlier.files {
-        if files.get(path).is_some_and(|now| now != digest) {
-            let message = format!(
-                "the local file `{path}` is not the one that the report is about: start a new run"
-            );
-            return Err(Error::new(ErrorKind::Plan, message));
-        }
-    }
-    Ok(earlier.hosts)
-}
-
-/// An abort undoes what hosts did that finished in this run already, too.
-async fn roll_back_finished(
-    run: &Arc<Shared>,
-    crew: &mut Crew<'_>,
-    hosts: &[usize],
-    watch: &Watch,
-    gates: &Arc<Gates>,
-) {
-    let needs_rollback = |host: &mut HostReport| {
-        let mut stages = run.plan.stages.iter().zip(&host.stages);
-        stages.any(|(stage, report)| host::needs_rollback(stage, report))
-    };
-    for &index in hosts {
-        let Some(permit) = run.next_permit(watch.clone()).await else {
-            break;
-        };
-        if let Some(report) = crew.hosts[index].take_if(needs_rollback) {
-            let gates = Arc::clone(gates);
-            let host = HostRun::new(
-                Arc::clone(run),
-                index,
-                Some(report),
-                watch.clone(),
-                gates,
-                false,
-            );
-            crew.send(index, host.undo(permit));
-        }
-    }
-    crew.finish().await;
-}
-
-impl Shared {
-    /// Waits until another host may be worked on: there is room, and the run is not paused.
-    async fn next_permit(&self, mut watch: Watch) -> Option<OwnedSemaphorePermit> {
-        watch.not_paused().await;
-        Arc::clone(&self.permits).acquire_owned().await.ok()
-    }
 }

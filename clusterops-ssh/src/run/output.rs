@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::report::{Captured, StageReport};
 use crate::session::Chunk;
 use crate::{Error, ErrorKind, OutputStream, Result};

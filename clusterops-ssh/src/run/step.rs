@@ -5,15 +5,16 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout_at};
 
-use super::Shared;
 use super::control::{Mode, Watch};
+use super::intent::Intent;
 use super::output::Sink;
 use super::prepare::Prepared;
+use super::shared::Shared;
 use super::transfer_step::{Work, on_host};
 use crate::clock::deadline_in;
 use crate::plan::{Stage, Step};
 use crate::report::{Captured, SkipReason, StageReport, StageStatus};
-use crate::session::{COMMAND_DEADLINE, GRACE, Process, Remnant, Session, terminate};
+use crate::session::{COMMAND_DEADLINE, GRACE, Launch, Process, Remnant, Session, terminate};
 use crate::{Command, Error, ErrorKind, Exit, Purpose, Result, RunAs, Termination};
 
 /// The environment that tells a remote process where it belongs.
@@ -44,7 +45,7 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    fn is_requested(&self) -> bool {
+    pub(super) fn is_requested(&self) -> bool {
         match self.watch.mode() {
             Mode::Cancelling | Mode::Late => true,
             Mode::Aborting => !self.is_rollback,
@@ -92,6 +93,8 @@ pub(super) struct StepRun<'a> {
     pub(super) stop: Stop,
     /// The limit for all of the host's work, which does not bind rollbacks.
     pub(super) host_limit: Option<Limit>,
+    /// What the journal is told first, where the run keeps one.
+    pub(super) intent: Option<Intent<'a>>,
 }
 
 impl StepRun<'_> {
@@ -135,7 +138,7 @@ impl StepRun<'_> {
     }
 
     /// The stage's limit, or the host's where that comes first.
-    fn limit(&self) -> Limit {
+    pub(super) fn limit(&self) -> Limit {
         let span = self
             .plan_stage()
             .deadline
@@ -282,7 +285,7 @@ impl StepRun<'_> {
     }
 
     /// The password that came with the target, or that the credentials know; a host may need none.
-    async fn run_as_password(
+    pub(super) async fn run_as_password(
         &mut self,
         run_as: &RunAs,
         limit: Limit,
@@ -340,7 +343,12 @@ impl StepRun<'_> {
             return Err(self.stop.watch.error().into());
         }
         // Not given up halfway for a stop: a command that was started is one that can be ended.
-        let mut process = match timeout_at(limit.until, self.session.exec(command)).await {
+        let launch = match &self.intent {
+            Some(intent) => intent.launch(),
+            None => Launch::new(),
+        };
+        let launched = self.session.launch(command, launch);
+        let mut process = match timeout_at(limit.until, launched).await {
             Ok(started) => started?,
             Err(_) => {
                 let termination = Termination::Unconfirmed(
@@ -352,29 +360,19 @@ impl StepRun<'_> {
                 });
             }
         };
-        let result = loop {
-            let next = tokio::select! {
-                biased;
-                () = self.stop.requested() => break Err(self.stop.watch.error()),
-                next = timeout_at(limit.until, process.next()) => next,
-            };
-            match next {
-                Ok(Ok(Some(chunk))) => {
-                    if let Some((sink, report)) = &mut sink {
-                        sink.take(chunk, report).await;
-                    }
-                }
-                Ok(Ok(None)) => break Ok(process.exit()),
-                Ok(Err(error)) => break Err(error),
-                Err(_) => break Err(late(limit, process.has_exited())),
-            }
+        let result = match self.let_go(&mut process, limit).await {
+            Ok(()) => self.follow(&mut process, &mut sink, limit).await,
+            Err(error) => Err(error),
         };
         let ended = match &result {
             // A local reason is output that could not be taken in time.
             Err(error)
                 if matches!(
                     error.kind(),
-                    ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Local
+                    ErrorKind::Cancelled
+                        | ErrorKind::Timeout
+                        | ErrorKind::Local
+                        | ErrorKind::Journal
                 ) =>
             {
                 Some(self.end(&mut process, &mut sink).await)
@@ -394,6 +392,49 @@ impl StepRun<'_> {
             error,
             termination: ended,
         })
+    }
+
+    /// Lets a command go that is held, once the journal knows how to find it.
+    async fn let_go(&mut self, process: &mut Process, limit: Limit) -> Result<()> {
+        let Some(intent) = &self.intent else {
+            return Ok(());
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.requested() => return Err(self.stop.watch.error()),
+            noted = timeout_at(limit.until, async {
+                let leader = process.held().await?;
+                intent.commit(Some(leader)).await
+            }) => noted.unwrap_or_else(|_| Err(limit.error()))?,
+        }
+        process.release();
+        Ok(())
+    }
+
+    /// Reads a command's output to its end.
+    async fn follow(
+        &mut self,
+        process: &mut Process,
+        sink: &mut Option<(Sink<'_>, &mut StageReport)>,
+        limit: Limit,
+    ) -> Result<Exit> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.stop.requested() => return Err(self.stop.watch.error()),
+                next = timeout_at(limit.until, process.next()) => next,
+            };
+            match next {
+                Ok(Ok(Some(chunk))) => {
+                    if let Some((sink, report)) = sink {
+                        sink.take(chunk, report).await;
+                    }
+                }
+                Ok(Ok(None)) => return Ok(process.exit()),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(late(limit, process.has_exited())),
+            }
+        }
     }
 
     /// Ends a command, keeping what it still writes. When the session cannot be used for it, another connection is.

@@ -31,6 +31,9 @@ impl StepRun<'_> {
         report: &mut StageReport,
         limit: Limit,
     ) -> Result<(), Stopped> {
+        if let Some(intent) = &self.intent {
+            intent.commit(None).await?;
+        }
         let opened = tokio::select! {
             biased;
             () = self.stop.requested() => Err(self.stop.watch.error()),

@@ -16,7 +16,7 @@ use super::inbox::{self, Inbox, Stalled};
 use super::lost::Lost;
 use super::{Session, Termination, termination};
 use crate::wire::rise::Rise;
-use crate::wire::{self, Ready, terminal};
+use crate::wire::{self, Leader, Ready, terminal};
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
 
 /// The environment variable by which the processes of one command are found again; its value is new for each command.
@@ -68,6 +68,8 @@ pub struct Process {
     /// Why the command was not started, as the remote shell says.
     refusal: Option<Ready>,
     exit: Option<Exit>,
+    /// Whether it waits for [`release`](Self::release) once it is there.
+    is_held: bool,
 }
 
 #[derive(Debug)]
@@ -80,11 +82,19 @@ enum State {
         stderr: BytesMut,
     },
     Running {
-        group: u32,
+        leader: Leader,
     },
     Closed {
-        group: Option<u32>,
+        leader: Option<Leader>,
     },
+}
+
+/// What reading on has brought.
+enum Read {
+    Chunk(Chunk),
+    /// Nothing for whoever reads the output.
+    Nothing,
+    Closed,
 }
 
 impl State {
@@ -101,7 +111,8 @@ impl State {
 pub(crate) struct Remnant {
     /// The value of [`TASK_VARIABLE`] in its environment.
     pub(crate) tag: String,
-    pub(crate) group: Option<u32>,
+    /// Who leads its process group. What has a birth is looked for with it, and never taken for another of its id.
+    pub(crate) leader: Option<Leader>,
     /// As whom it runs, and who alone can look at it therefore.
     pub(crate) raised: Option<Raised>,
 }
@@ -111,8 +122,8 @@ pub(crate) struct Remnant {
 pub(crate) struct Launch {
     /// The value of [`TASK_VARIABLE`] in its environment; letters and digits.
     pub(crate) tag: String,
-    /// Whether the host is to hold it until it is known to be there: then a connection that is lost halfway leaves
-    /// either a process that can be found by the tag, or nothing that could still start later. It costs a round trip.
+    /// Whether the host is to hold it until it is [let go](Process::release): then a controller that ends halfway leaves
+    /// either a process that can be found, or nothing that could still start later. It costs a round trip.
     pub(crate) is_held: bool,
 }
 
@@ -186,6 +197,7 @@ impl Process {
             state: State::starting(),
             refusal: None,
             exit: None,
+            is_held,
         };
         let is_plain = !is_held && !has_terminal && rise.is_none() && !command.is_streamed;
         if is_plain && header.len() + command.stdin.len() <= INLINE_INPUT {
@@ -248,100 +260,131 @@ impl Process {
     /// and none is known.
     pub async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
-            if matches!(self.state, State::Closed { .. }) {
-                return Ok(None);
-            }
-            let message = match &self.state {
-                State::Rising(ascent) => match timeout_at(ascent.until(), self.output.next()).await
-                {
-                    Ok(message) => message,
-                    Err(_) => {
-                        let error = ascent.late();
-                        return Err(self.give_up(error));
-                    }
-                },
-                _ => self.output.next().await,
-            };
-            match message {
-                Some(ChannelMsg::Data { data }) if self.is_rising() => {
-                    self.rise(OutputStream::Stdout, &data)?;
-                }
-                Some(ChannelMsg::ExtendedData {
-                    data,
-                    ext: EXTENDED_DATA_STDERR,
-                }) if self.is_rising() => self.rise(OutputStream::Stderr, &data)?,
-                Some(ChannelMsg::Data { data }) => {
-                    if let Some(bytes) = self.stdout(data)? {
-                        return Ok(Some(Chunk {
-                            stream: OutputStream::Stdout,
-                            bytes,
-                        }));
-                    }
-                }
-                Some(ChannelMsg::ExtendedData {
-                    data,
-                    ext: EXTENDED_DATA_STDERR,
-                }) => {
-                    if let State::Starting { stderr, .. } = &mut self.state
-                        && stderr.len() < MAX_PREAMBLE
-                    {
-                        stderr.extend_from_slice(&data);
-                    }
-                    return Ok(Some(Chunk {
-                        stream: OutputStream::Stderr,
-                        bytes: data,
-                    }));
-                }
-                Some(ChannelMsg::ExitStatus { exit_status }) => {
-                    self.exit = Some(Exit::Status(exit_status))
-                }
-                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                    self.exit = Some(Exit::Signal(signal_word(&signal_name)));
-                }
-                Some(ChannelMsg::Success) => self.awaits_terminal = false,
-                Some(ChannelMsg::Failure) if self.awaits_terminal => {
-                    let message = "the server gives no terminal (`PermitTTY`, sshd_config(5))";
-                    return Err(self.give_up(Error::new(ErrorKind::Protocol, message)));
-                }
-                Some(ChannelMsg::Failure) => {
-                    self.close();
-                    return Err(self.error(
-                        ErrorKind::Protocol,
-                        "the server does not run commands for this user".into(),
-                    ));
-                }
-                Some(ChannelMsg::Close) if let State::Rising(ascent) = &self.state => {
-                    let error = ascent.ended();
-                    return Err(self.give_up(error));
-                }
-                Some(ChannelMsg::Close) => {
-                    let started = !matches!(self.state, State::Starting { .. });
-                    let said = self.close();
-                    return if started {
-                        Ok(None)
-                    } else {
-                        Err(self.not_started(&said))
-                    };
-                }
-                Some(_) => {}
-                None if self.output.has_stalled() => {
-                    self.close();
-                    let message = format!(
-                        "the command was given up: nobody read its output, of which over {} bytes waited",
-                        inbox::ROOM
-                    );
-                    return Err(self.error(ErrorKind::Local, message));
-                }
-                None => {
-                    self.close();
-                    let error = Error::new(
-                        ErrorKind::Disconnected,
-                        "the connection was lost while the command ran",
-                    );
-                    return Err(self.lost.explain(error).on(&self.host));
-                }
+            match self.read().await? {
+                Read::Chunk(chunk) => return Ok(Some(chunk)),
+                Read::Nothing => {}
+                Read::Closed => return Ok(None),
             }
         }
+    }
+
+    /// Waits until a command that is held is there; gives the leader of its process group. What the start-up files of the
+    /// login shell write before is dropped. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(crate) async fn held(&mut self) -> Result<Leader> {
+        loop {
+            if let State::Running { leader } = self.state {
+                return Ok(leader);
+            }
+            if let Read::Closed = self.read().await? {
+                return Err(self.not_started(&[]));
+            }
+        }
+    }
+
+    /// Lets a command go that is held.
+    pub(crate) fn release(&mut self) {
+        if std::mem::take(&mut self.is_held) {
+            self.cue(Cue::Ready);
+        }
+    }
+
+    async fn read(&mut self) -> Result<Read> {
+        if matches!(self.state, State::Closed { .. }) {
+            return Ok(Read::Closed);
+        }
+        let message = match &self.state {
+            State::Rising(ascent) => match timeout_at(ascent.until(), self.output.next()).await {
+                Ok(message) => message,
+                Err(_) => {
+                    let error = ascent.late();
+                    return Err(self.give_up(error));
+                }
+            },
+            _ => self.output.next().await,
+        };
+        match message {
+            Some(ChannelMsg::Data { data }) if self.is_rising() => {
+                self.rise(OutputStream::Stdout, &data)?;
+            }
+            Some(ChannelMsg::ExtendedData {
+                data,
+                ext: EXTENDED_DATA_STDERR,
+            }) if self.is_rising() => self.rise(OutputStream::Stderr, &data)?,
+            Some(ChannelMsg::Data { data }) => {
+                if let Some(bytes) = self.stdout(data)? {
+                    return Ok(Read::Chunk(Chunk {
+                        stream: OutputStream::Stdout,
+                        bytes,
+                    }));
+                }
+            }
+            Some(ChannelMsg::ExtendedData {
+                data,
+                ext: EXTENDED_DATA_STDERR,
+            }) => {
+                if let State::Starting { stderr, .. } = &mut self.state
+                    && stderr.len() < MAX_PREAMBLE
+                {
+                    stderr.extend_from_slice(&data);
+                }
+                return Ok(Read::Chunk(Chunk {
+                    stream: OutputStream::Stderr,
+                    bytes: data,
+                }));
+            }
+            Some(ChannelMsg::ExitStatus { exit_status }) => {
+                self.exit = Some(Exit::Status(exit_status))
+            }
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                self.exit = Some(Exit::Signal(signal_word(&signal_name)));
+            }
+            Some(ChannelMsg::Success) => self.awaits_terminal = false,
+            Some(ChannelMsg::Failure) if self.awaits_terminal => {
+                let message = "the server gives no terminal (`PermitTTY`, sshd_config(5))";
+                return Err(self.give_up(Error::new(ErrorKind::Protocol, message)));
+            }
+            Some(ChannelMsg::Failure) => {
+                self.close();
+                return Err(self.error(
+                    ErrorKind::Protocol,
+                    "the server does not run commands for this user".into(),
+                ));
+            }
+            Some(ChannelMsg::Close) if let State::Rising(ascent) = &self.state => {
+                let error = ascent.ended();
+                return Err(self.give_up(error));
+            }
+            Some(ChannelMsg::Close) => {
+                let started = !matches!(self.state, State::Starting { .. });
+                let said = self.close();
+                return if started {
+                    Ok(Read::Closed)
+                } else {
+                    Err(self.not_started(&said))
+                };
+            }
+            Some(_) => {}
+            None if self.output.has_stalled() => {
+                self.close();
+                let message = format!(
+                    "the command was given up: nobody read its output, of which over {} bytes waited",
+                    inbox::ROOM
+                );
+                return Err(self.error(ErrorKind::Local, message));
+            }
+            None => {
+                self.close();
+                let error = Error::new(
+                    ErrorKind::Disconnected,
+                    "the connection was lost while the command ran",
+                );
+                return Err(self.lost.explain(error).on(&self.host));
+            }
+        }
+        Ok(Read::Nothing)
     }
 
     /// How the command ended, as far as the server has said by now.
@@ -356,11 +399,18 @@ impl Process {
 
     /// The remote process group, once the command runs.
     pub fn process_group(&self) -> Option<u32> {
+        self.leader().map(|leader| leader.pid)
+    }
+
+    fn leader(&self) -> Option<Leader> {
         match self.state {
-            State::Rising(ref ascent) => ascent.group(),
+            State::Rising(ref ascent) => {
+                let leader = |pid| Leader { pid, birth: None };
+                ascent.group().map(leader)
+            }
             State::Starting { .. } => None,
-            State::Running { group } => Some(group),
-            State::Closed { group } => group,
+            State::Running { leader } => Some(leader),
+            State::Closed { leader } => leader,
         }
     }
 
@@ -404,7 +454,11 @@ impl Process {
     pub(crate) fn remnant(&self) -> Remnant {
         Remnant {
             tag: self.tag.clone(),
-            group: self.process_group(),
+            // Its id is known to be fresh, also when the leader itself is gone.
+            leader: self.leader().map(|leader| Leader {
+                birth: None,
+                ..leader
+            }),
             // Before another user's shell was there, nothing of that user's was started.
             raised: self.raised.clone().filter(|_| !self.is_rising()),
         }
@@ -462,10 +516,12 @@ impl Process {
         };
         stdout.extend_from_slice(&data);
         match wire::find_ready(stdout, &self.tag) {
-            Some((Ready::Process(group), start)) => {
+            Some((Ready::Process(leader), start)) => {
                 let rest = stdout.split_off(start).freeze();
-                self.state = State::Running { group };
-                self.cue(Cue::Ready);
+                self.state = State::Running { leader };
+                if !self.is_held {
+                    self.cue(Cue::Ready);
+                }
                 Ok((!rest.is_empty()).then_some(rest))
             }
             Some((refusal, _)) => {
@@ -490,8 +546,8 @@ impl Process {
             // It may wait for room that a closed channel never has again.
             feeding.abort();
         }
-        let group = self.process_group();
-        match std::mem::replace(&mut self.state, State::Closed { group }) {
+        let leader = self.leader();
+        match std::mem::replace(&mut self.state, State::Closed { leader }) {
             State::Starting { stdout, stderr } => [stdout, stderr].concat(),
             _ => Vec::new(),
         }

@@ -9,10 +9,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::process::{Process, Remnant, TASK_VARIABLE};
 use super::{Output, Session};
+use crate::wire::{Birth, Leader};
 use crate::{Command, Error, ErrorKind, Result};
 
 /// The longest pause between two looks at the host.
 const PAUSE: Duration = Duration::from_millis(400);
+
+/// The longest pause where nothing is in a hurry.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long one look at the host may take.
 const LOOK: Duration = Duration::from_secs(10);
@@ -61,6 +65,19 @@ pub(crate) async fn terminate(
     }
 }
 
+/// Waits until nothing is left of a command, by looking again and again.
+///
+/// # Errors
+/// When the host cannot be looked at.
+pub(crate) async fn wait_for_end(session: &Session, remnant: &Remnant) -> Result<()> {
+    let mut pause = Duration::from_millis(50);
+    while !look(session, remnant).await?.is_empty() {
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(())
+}
+
 async fn try_terminate(
     session: &Session,
     remnant: &Remnant,
@@ -98,17 +115,18 @@ async fn look(session: &Session, remnant: &Remnant) -> Result<BTreeSet<u32>> {
     let mut line = format!(
         "grep -s -l -a -F -e '{own}' /proc/[0-9]*/cmdline; grep -s -l -a -F -e '{TASK_VARIABLE}={tag}' /proc/[0-9]*/environ"
     );
-    if let Some(group) = remnant.group {
+    if let Some(Leader { pid: group, birth }) = remnant.leader {
         // proc_pid_stat(5): pid (comm) state ppid pgrp. X and Z are dead.
         line.push_str(&format!(
             "; grep -s -l -e ') [^ZX] [0-9]* {group} ' /proc/[0-9]*/stat"
         ));
+        if birth.is_some() {
+            line.push_str(&format!("; cat /proc/{group}/stat {BOOT_ID}"));
+        }
     }
     let output = ask(session, line, remnant).await?;
-    let text = output.stdout.to_string_lossy();
-    let (own, left): (Vec<&str>, Vec<&str>) =
-        text.lines().partition(|path| path.ends_with("/cmdline"));
-    if own.is_empty() {
+    let found = Found::read(&output.stdout.to_string_lossy(), remnant.leader);
+    if !found.own {
         let said = output.stderr.to_string_lossy();
         let error = Error::new(
             ErrorKind::Protocol,
@@ -120,8 +138,46 @@ async fn look(session: &Session, remnant: &Remnant) -> Result<BTreeSet<u32>> {
             error.caused_by(said.trim().to_owned())
         });
     }
-    let pid = |path: &str| path.strip_prefix("/proc/")?.split('/').next()?.parse().ok();
-    Ok(left.into_iter().filter_map(pid).collect())
+    Ok(found.left)
+}
+
+/// Where a host says which of its starts this is (random(4)).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What a look has found.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    /// The look itself.
+    own: bool,
+    left: BTreeSet<u32>,
+}
+
+impl Found {
+    fn read(text: &str, leader: Option<Leader>) -> Self {
+        let pid = |path: &str| path.split('/').next()?.parse::<u32>().ok();
+        let (mut own, mut left, mut group) = (false, BTreeSet::new(), BTreeSet::new());
+        let (mut ticks, mut boot) = (None, None);
+        for line in text.lines() {
+            match line.strip_prefix("/proc/") {
+                Some(path) if path.ends_with("/cmdline") => own = true,
+                Some(path) if path.ends_with("/stat") => group.extend(pid(path)),
+                Some(path) => left.extend(pid(path)),
+                None => {
+                    ticks = ticks.or_else(|| Birth::ticks(line));
+                    boot = boot.or_else(|| Birth::boot(line));
+                }
+            }
+        }
+        let is_same = match leader.and_then(|leader| leader.birth) {
+            None => true,
+            // Its id may have gone to somebody else's group since.
+            Some(birth) => ticks == Some(birth.ticks) && boot == Some(birth.boot),
+        };
+        if is_same {
+            left.append(&mut group);
+        }
+        Self { own, left }
+    }
 }
 
 async fn signal_all(
@@ -131,10 +187,15 @@ async fn signal_all(
     remnant: &Remnant,
 ) -> Result<()> {
     let mut line = format!("kill -s {signal} --");
-    if let Some(group) = remnant.group {
+    // A group that is known by its birth is there only with its leader.
+    let group = remnant
+        .leader
+        .filter(|leader| leader.birth.is_none() || left.contains(&leader.pid))
+        .map(|leader| leader.pid);
+    if let Some(group) = group {
         line.push_str(&format!(" -{group}"));
     }
-    for pid in left.iter().filter(|&&pid| Some(pid) != remnant.group) {
+    for pid in left.iter().filter(|&&pid| Some(pid) != group) {
         line.push_str(&format!(" {pid}"));
     }
     // Its status says nothing: a process may end between the look and the signal. The next look tells.
@@ -156,3 +217,40 @@ async fn ask(session: &Session, line: String, remnant: &Remnant) -> Result<Outpu
 
 /// Where grep is.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/run/current-system/sw/bin";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_whose_id_has_gone_to_somebody_else_is_not_ours() {
+        let birth = Some(Birth {
+            ticks: 77,
+            boot: 0xb00,
+        });
+        let ours = Some(Leader { pid: 41, birth });
+        let boot = |boot: u32| format!("00000000-0000-0000-0000-{boot:012x}");
+        let zeros = " 0".repeat(12);
+        let stat = |ticks: u32| format!("41 (a ) 1 (b) S 1 41 41 0 -1 0{zeros} {ticks} 0 0");
+        let found = |leader, ticks, is_boot| {
+            let text = format!(
+                "/proc/9/cmdline\n/proc/40/environ\n/proc/41/stat\n/proc/42/stat\n{}\n{}\n",
+                stat(ticks),
+                boot(is_boot)
+            );
+            let found = Found::read(&text, leader);
+            assert!(found.own);
+            found.left.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(found(ours, 77, 0xb00), [40, 41, 42]);
+        assert_eq!(found(ours, 78, 0xb00), [40], "another process");
+        assert_eq!(found(ours, 77, 0xb01), [40], "another start of the host");
+        let known_now = Some(Leader {
+            pid: 41,
+            birth: None,
+        });
+        assert_eq!(found(known_now, 78, 0xb01), [40, 41, 42]);
+        let nothing = Found::read("", ours);
+        assert!(!nothing.own && nothing.left.is_empty());
+    }
+}

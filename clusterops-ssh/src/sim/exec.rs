@@ -14,10 +14,10 @@ use super::builtins::{Place, complain, is_process_tool};
 use super::command::{SimCommand, SimProgram, home};
 use super::files::absolute;
 use super::machine::Machine;
-use super::process::Signal;
+use super::process::{ProcessTable, Signal};
 use super::server::Server;
 use super::shell::{self, When};
-use crate::wire::{self, Program, Ready, Request};
+use crate::wire::{self, Leader, Program, Ready, Request};
 
 /// The longest header, and the longest script, that a host takes.
 const LONGEST_INPUT: usize = 64 << 20;
@@ -185,8 +185,15 @@ impl Exec {
                 }
             }
         };
+        let leader = Leader {
+            pid: self.pid,
+            birth: request
+                .is_held
+                .then(|| ProcessTable::birth(self.pid))
+                .flatten(),
+        };
         Ok(Start {
-            ready: wire::ready_line(&request.tag, Ready::Process(self.pid)),
+            ready: wire::ready_line(&request.tag, Ready::Process(leader)),
             is_held: request.is_held,
             tag: request.tag,
         })

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::command::SimCommand;
 use crate::session::TASK_VARIABLE;
+use crate::wire::Birth;
 
 /// The process id before the first one of a host.
 const FIRST: u32 = 1000;
@@ -145,6 +146,12 @@ impl SimProcess {
     }
 }
 
+/// Every simulated host has started once, and this is what that start is called.
+const BOOT_ID: &str = "51b05fd2-1111-4a11-8a11-111111111111";
+
+/// Where hosts say so (random(4)).
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+
 /// The processes of one host. They do not end with their connection.
 #[derive(Debug, Default)]
 pub(super) struct ProcessTable {
@@ -265,6 +272,14 @@ impl ProcessTable {
         })
     }
 
+    /// When a process came to be, in ticks that are steps of the process ids.
+    pub(super) fn birth(pid: u32) -> Option<Birth> {
+        Some(Birth {
+            ticks: u64::from(pid),
+            boot: Birth::boot(BOOT_ID)?,
+        })
+    }
+
     /// The names of the files below `/proc` that show these processes.
     pub(super) fn proc_paths(&self) -> impl Iterator<Item = String> + '_ {
         self.entries.keys().flat_map(|pid| {
@@ -274,6 +289,9 @@ impl ProcessTable {
 
     /// What such a file holds (proc(5)).
     pub(super) fn proc_file(&self, path: &str) -> Option<Vec<u8>> {
+        if path == BOOT_ID_FILE {
+            return Some(format!("{BOOT_ID}\n").into_bytes());
+        }
         let (pid, file) = path.strip_prefix("/proc/")?.split_once('/')?;
         let pid = pid.parse().ok()?;
         let entry = self.entries.get(&pid)?;
@@ -293,11 +311,13 @@ impl ProcessTable {
                 let name = program.rsplit('/').next().unwrap_or_default();
                 let name: String = name.chars().take(15).collect();
                 let group = entry.group;
-                // The fields after the session: terminal, its group, flags, and counters that stay at zero.
+                // The fields after the session: terminal, its group, flags, and counters that stay at zero but for the
+                // start time, which is the 22nd of all fields.
                 Some(
                     format!(
-                        "{pid} ({name}) S 1 {group} {group} 0 -1 0{}\n",
-                        " 0".repeat(43)
+                        "{pid} ({name}) S 1 {group} {group} 0 -1 0{} {pid}{}\n",
+                        " 0".repeat(12),
+                        " 0".repeat(30)
                     )
                     .into_bytes(),
                 )
@@ -358,6 +378,10 @@ mod tests {
             "{stat}"
         );
         assert_eq!(stat.split_whitespace().count(), 52);
+        assert_eq!(
+            Birth::ticks(&stat),
+            ProcessTable::birth(pid).map(|birth| birth.ticks)
+        );
         let environ = table
             .proc_file(&format!("/proc/{pid}/environ"))
             .expect("an environ file");

@@ -5,7 +5,7 @@ use russh::{Channel, ChannelMsg};
 
 use super::client::{Checked, DEADLINE, login, start};
 use crate::sim::{Answer, Fault, Match, Sim, SimHost};
-use crate::wire::{self, Program, Ready, Request};
+use crate::wire::{self, Leader, Program, Ready, Request};
 
 const TAG: &str = "5eed";
 
@@ -78,7 +78,7 @@ async fn requests_are_decoded() {
         "$HOME".into(),
     ]));
     let (ready, output, status) = play(&session, &words.header()).await;
-    assert!(matches!(ready, Some(Ready::Process(pid)) if pid > 1));
+    assert!(matches!(ready, Some(Ready::Process(leader)) if leader.pid > 1));
     assert_eq!((output.as_str(), status), ("it's\n $HOME\n", Some(0)));
 
     let line = Request {
@@ -176,6 +176,10 @@ async fn a_connection_lost_during_a_command_has_said_that_it_runs() {
     let serve = request(Program::Shell("serve".into()));
     let (ready, _, status) = play(&session, &serve.header()).await;
     let process = sim.host("a").processes().remove(0);
-    assert_eq!((ready, status), (Some(Ready::Process(process.pid)), None));
+    let leader = Leader {
+        pid: process.pid,
+        birth: None,
+    };
+    assert_eq!((ready, status), (Some(Ready::Process(leader)), None));
     assert_eq!(process.attempt(), Some("r1.1"));
 }

@@ -1,0 +1,130 @@
+//! The journal of a run: what it takes to go on after its controller was killed.
+//!
+//! A run keeps one when its fleet says so ([`Fleet::journal`](crate::Fleet::journal)): one SQLite file with the plan, the
+//! targets, the digests of the files that are sent, and what happened so far on each host. Nothing starts on a host before
+//! the journal holds how to find it there, and a host's next stage starts only when the result of the last one is on disk.
+//!
+//! [`Run::resume`](crate::Run::resume) and [`Fleet::resume`](crate::Fleet::resume) go on where a journal ends: stages whose
+//! result it holds are not run again. Where a stage was under way the host is asked for the processes of that attempt, and
+//! they are [waited for or ended](Leftover) before the stage is run again, with a higher `CLUSTEROPS_ATTEMPT` in its
+//! environment; so two attempts never run at once.
+//!
+//! A journal never holds a secret: those are asked for again. It does hold what commands print, as reports do, and is
+//! readable by its owner only.
+
+mod record;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use clusterops_core::Target;
+
+pub(crate) use self::record::{InFlight, Known, RecordedHost, RecordedMode, State};
+pub(crate) use self::store::{Change, HostChange, Store};
+pub(crate) use self::writer::Writer;
+use crate::report::{Ending, Failure, HostReport};
+use crate::{Error, ErrorKind, Plan, Report, Result};
+
+/// What a resumed run does where a stage was under way and its processes still run.
+///
+/// ```
+/// use clusterops_ssh::{Fleet, journal::Leftover};
+///
+/// let fleet = Fleet::new([]).leftover(Leftover::End);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Leftover {
+    /// They may come to their end within the stage's deadline, and are ended then.
+    #[default]
+    Wait,
+    /// They are ended at once: SIGTERM, then SIGKILL.
+    End,
+}
+
+/// What a journal holds, to look at.
+///
+/// ```no_run
+/// use clusterops_ssh::Journal;
+///
+/// let journal = Journal::open("deploy.journal")?;
+/// println!("{} of {} hosts have ended", journal.ended(), journal.targets().len());
+/// println!("{}", journal.report());
+/// # Ok::<(), clusterops_ssh::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    known: Known,
+}
+
+impl Journal {
+    /// Reads the journal of a run whose controller has ended. Blocks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Journal`] when there is no such file, it is no journal, it is damaged, or a run still writes to it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (_, known) = Store::open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            known,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's id, which stays the same when it is resumed.
+    pub fn run_id(&self) -> &str {
+        &self.known.run_id
+    }
+
+    /// The plan that is run.
+    pub fn plan(&self) -> &Plan {
+        &self.known.plan
+    }
+
+    /// The targets, without their secrets.
+    pub fn targets(&self) -> &[Target] {
+        &self.known.targets
+    }
+
+    /// How many of the targets have come to their end.
+    pub fn ended(&self) -> usize {
+        let hosts = self.known.hosts.iter();
+        hosts.filter(|host| host.state != State::Open).count()
+    }
+
+    /// Whether the run has come to its end: resuming it would give its report and do nothing.
+    pub fn is_finished(&self) -> bool {
+        self.known.ending.is_some()
+    }
+
+    /// What happened so far. Hosts that have not come to their end count as failed, with [`ErrorKind::Cancelled`]; so the
+    /// report of a run that is not to be resumed can be [retried](crate::Fleet::retry).
+    pub fn report(&self) -> Report {
+        let mut report = self.known.report();
+        report.ending = self.known.ending.unwrap_or(Ending::Interrupted);
+        let hosts = self.known.hosts.iter().map(RecordedHost::as_interrupted);
+        report.hosts = hosts.chain(self.known.others.iter().cloned()).collect();
+        report
+    }
+}
+
+impl RecordedHost {
+    fn as_interrupted(&self) -> HostReport {
+        let mut report = self.report.clone();
+        if self.state == State::Open && report.failure.is_none() {
+            let message = "the controller of the run ended before this host did";
+            let error = Error::new(ErrorKind::Cancelled, message);
+            report.failure = Some(Failure::new(&error, None));
+        }
+        report
+    }
+}

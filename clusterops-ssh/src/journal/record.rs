@@ -1,0 +1,206 @@
+//! What a journal holds of a run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clusterops_core::Target;
+use clusterops_core::hostset::HostSet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fleet::FleetOptions;
+use crate::report::{Ending, HostReport, Report};
+use crate::wire::Leader;
+use crate::{ConnectRetries, Error, ErrorKind, Plan, Result, Rollout};
+
+/// All that is known of a run.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) run_id: String,
+    pub(crate) started: Timestamp,
+    pub(crate) plan: Plan,
+    pub(crate) terms: Terms,
+    /// The digests of local files, by path.
+    pub(crate) files: BTreeMap<String, String>,
+    /// What was asked of the run and holds for the rest of it.
+    pub(crate) mode: Option<RecordedMode>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) targets: Vec<Target>,
+    /// The hosts, in the order of the targets.
+    pub(crate) hosts: Vec<RecordedHost>,
+    /// Hosts that are no targets, from a report that the run continues.
+    pub(crate) others: Vec<HostReport>,
+}
+
+/// What is known of one host.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordedHost {
+    pub(crate) report: HostReport,
+    pub(crate) state: State,
+    pub(crate) in_flight: Option<InFlight>,
+}
+
+/// How far a host has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// It had nothing to do in this run: an earlier one had finished it.
+    Adopted,
+    /// There is something left to do.
+    Open,
+    /// It has come to its end.
+    Ended,
+}
+
+/// What was asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RecordedMode {
+    Stopping,
+    Aborting,
+    Cancelling,
+}
+
+/// A stage, or its rollback, that was under way; and how its processes are found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InFlight {
+    pub(crate) stage: usize,
+    pub(crate) attempt: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_rollback: bool,
+    /// The value of `CLUSTEROPS_TASK` in their environment.
+    pub(crate) tag: String,
+    /// Who leads their group; nobody where files are transferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) leader: Option<Leader>,
+}
+
+/// The terms of a fleet that are plain data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Terms {
+    parallelism: usize,
+    connect_retries: ConnectRetries,
+    rollout: Rollout,
+    host_deadline: Option<Duration>,
+    run_deadline: Option<Duration>,
+    output_cap: usize,
+    output_budget: usize,
+    output_folder: Option<PathBuf>,
+}
+
+impl Terms {
+    pub(crate) fn of(options: &FleetOptions) -> Self {
+        Self {
+            parallelism: options.parallelism,
+            connect_retries: options.connect_retries.clone(),
+            rollout: options.rollout.clone(),
+            host_deadline: options.host_deadline,
+            run_deadline: options.run_deadline,
+            output_cap: options.output_cap,
+            output_budget: options.output_budget,
+            output_folder: options.output_folder.clone(),
+        }
+    }
+
+    pub(crate) fn apply(self, options: &mut FleetOptions) {
+        options.parallelism = self.parallelism;
+        options.connect_retries = self.connect_retries;
+        options.rollout = self.rollout;
+        options.host_deadline = self.host_deadline;
+        options.run_deadline = self.run_deadline;
+        options.output_cap = self.output_cap;
+        options.output_budget = self.output_budget;
+        options.output_folder = self.output_folder;
+    }
+}
+
+impl Known {
+    /// What is known of a run that begins.
+    pub(crate) fn new(report: &Report, plan: &Plan, options: &FleetOptions) -> Self {
+        Self {
+            run_id: report.run_id.clone(),
+            started: report.started,
+            plan: plan.clone(),
+            terms: Terms::of(options),
+            files: report.files.clone(),
+            mode: None,
+            ending: None,
+            targets: Vec::new(),
+            hosts: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
+    /// Whether these are the targets of the run, as they were.
+    pub(crate) fn check_targets(&self, targets: &[Target]) -> Result<()> {
+        let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
+        let names = |targets: &[Target]| -> HostSet {
+            targets.iter().map(|target| target.name.as_str()).collect()
+        };
+        let (then, now) = (names(&self.targets), names(targets));
+        let (gone, new) = (then.difference(&now), now.difference(&then));
+        if !gone.is_empty() || !new.is_empty() {
+            let list = |what, hosts: HostSet| match hosts.is_empty() {
+                true => String::new(),
+                false => format!("; {what}: {hosts}"),
+            };
+            return wrong(format!(
+                "the fleet's targets are not those of the run{}{}",
+                list("not there now", gone),
+                list("not there then", new)
+            ));
+        }
+        for (then, now) in self.targets.iter().zip(targets) {
+            if then.name != now.name {
+                return wrong(format!(
+                    "the fleet's targets stand in another order than those of the run: {} in the place of {}",
+                    now.name, then.name
+                ));
+            }
+            // The journal does not know their secrets.
+            let (then, now_text) = (to_value(then), to_value(now));
+            if let Some(field) = difference(&then, &now_text) {
+                return wrong(format!(
+                    "{} is not as it was when the run began: its {field} differs; retry the journal's report instead",
+                    now.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The run's report, without its hosts.
+    pub(crate) fn report(&self) -> Report {
+        let mut report = Report::new(self.run_id.clone(), &self.plan, self.files.clone());
+        report.started = self.started;
+        report.finished = report.finished.max(self.started);
+        report
+    }
+}
+
+impl RecordedHost {
+    pub(crate) fn new(report: HostReport, state: State) -> Self {
+        Self {
+            report,
+            state,
+            in_flight: None,
+        }
+    }
+}
+
+fn to_value(target: &Target) -> Value {
+    serde_json::to_value(target).unwrap_or_default()
+}
+
+/// The first field in which two targets differ.
+fn difference(one: &Value, other: &Value) -> Option<String> {
+    let (one, other) = (one.as_object()?, other.as_object()?);
+    let mut fields = one.keys().chain(other.keys());
+    let field = fields.find(|field| one.get(*field) != other.get(*field))?;
+    let inner = one.get(field).zip(other.get(field));
+    let inner = inner.and_then(|(one, other)| difference(one, other));
+    Some(inner.map_or_else(|| field.clone(), |inner| format!("{field} `{inner}`")))
+}

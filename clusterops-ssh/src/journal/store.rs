@@ -1,0 +1,410 @@
+//! The file of a journal.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::record::{InFlight, Known, RecordedHost, RecordedMode, State};
+use crate::report::{Ending, HostReport, StageReport};
+use crate::{Error, ErrorKind, Result};
+
+/// Says that a SQLite file is a journal (`PRAGMA application_id`): "cops".
+const APPLICATION: i32 = 0x636f_7073;
+
+/// The version of the file's form that this version of the crate writes and reads (`PRAGMA user_version`).
+const FORMAT: i32 = 1;
+
+/// How long a controller that is just ending may take to let the file go.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A host's place is that of its target; hosts that are no targets follow.
+const SCHEMA: &str = "
+    CREATE TABLE run (
+        id TEXT NOT NULL, started TEXT NOT NULL, plan TEXT NOT NULL, plan_digest TEXT NOT NULL, terms TEXT NOT NULL,
+        files TEXT NOT NULL, mode TEXT, ending TEXT
+    ) STRICT;
+    CREATE TABLE hosts (
+        place INTEGER PRIMARY KEY, target TEXT, state TEXT NOT NULL, report TEXT NOT NULL, in_flight TEXT
+    ) STRICT;
+    CREATE TABLE stages (
+        host INTEGER NOT NULL, stage INTEGER NOT NULL, report TEXT NOT NULL, PRIMARY KEY (host, stage)
+    ) STRICT;
+";
+
+/// A journal's file. Nobody else has it open.
+#[derive(Debug)]
+pub(crate) struct Store {
+    connection: Connection,
+    path: PathBuf,
+    /// Whether it is ours and nothing was written to it yet.
+    is_empty: bool,
+}
+
+/// Something to be noted.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Host(HostChange),
+    Mode(RecordedMode),
+    Ending(Ending),
+}
+
+/// What is known of a host now.
+#[derive(Debug)]
+pub(crate) struct HostChange {
+    pub(crate) place: usize,
+    pub(crate) state: State,
+    /// As JSON, without stages.
+    pub(crate) report: String,
+    pub(crate) in_flight: Option<InFlight>,
+    /// The stages that changed, by their place in the plan, as JSON.
+    pub(crate) stages: Vec<(usize, String)>,
+}
+
+impl HostChange {
+    /// `changed` holds the places of the stages that were not noted yet.
+    pub(crate) fn new(
+        place: usize,
+        host: &HostReport,
+        state: State,
+        changed: impl IntoIterator<Item = usize>,
+    ) -> Self {
+        let stages = changed.into_iter().filter_map(|position| {
+            let report = host.stages.get(position)?;
+            Some((position, json(report)))
+        });
+        Self {
+            place,
+            state,
+            report: json(&without_stages(host)),
+            in_flight: None,
+            stages: stages.collect(),
+        }
+    }
+}
+
+impl Store {
+    /// Makes the file, which must not be there yet. Blocks.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let options = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path);
+        options.map_err(|error| {
+            let path = path.display();
+            let message = if error.kind() == io::ErrorKind::AlreadyExists {
+                format!("`{path}` is there already: resume its run, or name another file for the journal")
+            } else {
+                format!("the journal `{path}` cannot be made")
+            };
+            failed(message, error)
+        })?;
+        let mut store =
+            Self::connect(path).map_err(|error| failed(cannot(path, "be written"), error))?;
+        store.is_empty = true;
+        Ok(store)
+    }
+
+    /// Writes what is known of a run that begins.
+    pub(crate) fn begin(&mut self, known: &Known) -> Result<()> {
+        self.try_begin(known)
+            .map_err(|error| failed(cannot(&self.path, "be written"), error))?;
+        self.is_empty = false;
+        Ok(())
+    }
+
+    /// Opens the journal of a run whose controller has ended. Blocks.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Known)> {
+        if let Err(error) = std::fs::metadata(path) {
+            return Err(failed(cannot(path, "be read"), error));
+        }
+        let store = Self::connect(path).map_err(|error| unreadable(path, error))?;
+        let known = store.read()?;
+        Ok((store, known))
+    }
+
+    fn connect(path: &Path) -> rusqlite::Result<Self> {
+        // Not URI, so that every path is only a path.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        // One controller at a time; and no file of shared memory beside it.
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let mode = "PRAGMA journal_mode = WAL";
+        connection.query_row(mode, [], |_| Ok(()))?;
+        // What is committed survives the machine's crash too.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            is_empty: false,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn try_begin(&mut self, known: &Known) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.execute(
+            "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+            params![
+                known.run_id,
+                json(&known.started),
+                json(&known.plan),
+                known.plan.digest(),
+                json(&known.terms),
+                json(&known.files),
+            ],
+        )?;
+        {
+            let mut host = transaction.prepare("INSERT INTO hosts VALUES (?, ?, ?, ?, NULL)")?;
+            let mut stage = transaction.prepare("INSERT INTO stages VALUES (?, ?, ?)")?;
+            let targets = known.targets.iter().map(|target| Some(json(target)));
+            let hosts = known.hosts.iter().map(|host| (&host.report, host.state));
+            let others = known.others.iter().map(|host| (host, State::Adopted));
+            let places = targets.chain(std::iter::repeat(None));
+            for (place, (target, (report, state))) in places.zip(hosts.chain(others)).enumerate() {
+                let text = json(&without_stages(report));
+                host.execute(params![place, target, json(&state), text])?;
+                for (position, report) in report.stages.iter().enumerate() {
+                    stage.execute(params![place, position, json(report)])?;
+                }
+            }
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()
+    }
+
+    /// Notes all of these, or none.
+    pub(crate) fn apply<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for change in changes {
+            match change {
+                Change::Host(change) => {
+                    let mut host = transaction.prepare_cached(
+                        "UPDATE hosts SET state = ?, report = ?, in_flight = ? WHERE place = ?",
+                    )?;
+                    let in_flight = change.in_flight.as_ref().map(json);
+                    host.execute(params![
+                        json(&change.state),
+                        change.report,
+                        in_flight,
+                        change.place
+                    ])?;
+                    let mut stage = transaction
+                        .prepare_cached("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)")?;
+                    for (position, report) in &change.stages {
+                        stage.execute(params![change.place, position, report])?;
+                    }
+                }
+                Change::Mode(mode) => {
+                    transaction.execute("UPDATE run SET mode = ?", [json(mode)])?;
+                }
+                Change::Ending(ending) => {
+                    transaction.execute("UPDATE run SET ending = ?", [json(ending)])?;
+                }
+            }
+        }
+        transaction.commit()
+    }
+
+    fn read(&self) -> Result<Known> {
+        let number = |pragma: &str| -> rusqlite::Result<i32> {
+            self.connection
+                .pragma_query_value(None, pragma, |row| row.get(0))
+        };
+        let wrong = |what: &str| {
+            let message = format!("`{}` {what}", self.path.display());
+            Err(Error::new(ErrorKind::Journal, message))
+        };
+        let of_file = |error| unreadable(&self.path, error);
+        let (application, format) = (
+            number("application_id").map_err(of_file)?,
+            number("user_version").map_err(of_file)?,
+        );
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let tables: i64 = self
+            .connection
+            .query_row(tables, [], |row| row.get(0))
+            .map_err(of_file)?;
+        if (application, tables) == (0, 0) {
+            return wrong(
+                "holds no run yet: its controller ended before the first connection; remove it and start the run anew",
+            );
+        }
+        if application != APPLICATION {
+            return wrong("is no journal of a run");
+        }
+        if format != FORMAT {
+            return wrong(&format!(
+                "is a journal of format {format}; this version reads format {FORMAT}"
+            ));
+        }
+        self.try_read().map_err(of_file)
+    }
+
+    fn try_read(&self) -> rusqlite::Result<Known> {
+        let mut known = self.connection.query_row("SELECT * FROM run", [], |row| {
+            Ok(Known {
+                run_id: row.get("id")?,
+                started: from_json(row, "started")?,
+                plan: from_json(row, "plan")?,
+                terms: from_json(row, "terms")?,
+                files: from_json(row, "files")?,
+                mode: from_json_if_any(row, "mode")?,
+                ending: from_json_if_any(row, "ending")?,
+                targets: Vec::new(),
+                hosts: Vec::new(),
+                others: Vec::new(),
+            })
+        })?;
+        let stages = known.plan.stages.len();
+        let mut hosts = self
+            .connection
+            .prepare("SELECT * FROM hosts ORDER BY place")?;
+        let mut hosts = hosts.query([])?;
+        let mut reports = self
+            .connection
+            .prepare("SELECT stage, report FROM stages WHERE host = ? ORDER BY stage")?;
+        let mut place = 0_usize;
+        while let Some(row) = hosts.next()? {
+            let mut report: HostReport = from_json(row, "report")?;
+            if row.get::<_, usize>("place")? != place {
+                return Err(damaged("hosts are missing"));
+            }
+            let mut rows = reports.query([place])?;
+            while let Some(row) = rows.next()? {
+                if row.get::<_, usize>("stage")? != report.stages.len()
+                    || report.stages.len() >= stages
+                {
+                    return Err(damaged("stages are missing"));
+                }
+                report.stages.push(from_json::<StageReport>(row, "report")?);
+            }
+            match from_json_if_any(row, "target")? {
+                Some(target) => {
+                    let in_flight: Option<InFlight> = from_json_if_any(row, "in_flight")?;
+                    let fits = |in_flight: &InFlight| {
+                        in_flight.stage < stages && in_flight.tag.bytes().all(is_tag)
+                    };
+                    if in_flight.as_ref().is_some_and(|known| !fits(known)) {
+                        return Err(damaged("a stage under way is none of the plan's"));
+                    }
+                    if let Some(begun) = &in_flight
+                        && begun.stage == report.stages.len()
+                    {
+                        // What came of it is not known.
+                        report.stages.push(StageReport::new(begun.attempt));
+                    }
+
+                    known.targets.push(target);
+                    known.hosts.push(RecordedHost {
+                        report,
+                        state: from_json(row, "state")?,
+                        in_flight,
+                    });
+                }
+                None => known.others.push(report),
+            }
+            place += 1;
+        }
+        Ok(known)
+    }
+}
+
+/// A run that did not begin leaves no file.
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.is_empty {
+            // One that stays holds nothing, and says so to whoever tries to resume it.
+            let _ = std::fs::remove_file(&self.path);
+            let mut log = self.path.clone().into_os_string();
+            log.push("-wal");
+            let _ = std::fs::remove_file(log);
+        }
+    }
+}
+
+/// Tags become part of what a host is asked.
+fn is_tag(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+fn without_stages(host: &HostReport) -> HostReport {
+    HostReport {
+        name: host.name.clone(),
+        failure: host.failure.clone(),
+        connection_attempts: host.connection_attempts,
+        attempts: host.attempts.clone(),
+        stages: Vec::new(),
+        termination: host.termination.clone(),
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("our own data has text keys and no failing part")
+}
+
+fn from_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T> {
+    from_json_if_any(row, column)?.ok_or_else(|| damaged("a value is missing"))
+}
+
+fn from_json_if_any<T: DeserializeOwned>(
+    row: &rusqlite::Row<'_>,
+    column: &str,
+) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    let value = text.map(|text| serde_json::from_str(&text)).transpose();
+    value.map_err(|error| damaged(&format!("{column}: {error}")))
+}
+
+fn damaged(what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, what.into())
+}
+
+fn cannot(path: &Path, what: &str) -> String {
+    format!("the journal `{}` cannot {what}", path.display())
+}
+
+pub(super) fn failed(
+    message: String,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::new(ErrorKind::Journal, message).caused_by(error)
+}
+
+fn unreadable(path: &Path, error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+
+    let shown = path.display();
+    let message = match error.sqlite_error_code() {
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+            let message = format!(
+                "a run still writes to the journal `{shown}`: wait for its controller, or end it"
+            );
+            return Error::new(ErrorKind::Journal, message);
+        }
+        Some(Code::NotADatabase) => {
+            let message = format!("`{shown}` is no journal of a run");
+            return Error::new(ErrorKind::Journal, message);
+        }
+        Some(Code::DatabaseCorrupt) | None => format!("the journal `{shown}` is damaged"),
+        Some(_) => cannot(path, "be read"),
+    };
+    failed(message, error)
+}

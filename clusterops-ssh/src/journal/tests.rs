@@ -1,0 +1,149 @@
+use clusterops_core::Target;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::plan::Stage;
+use crate::report::{StageReport, StageStatus};
+use crate::wire::{Birth, Leader};
+use crate::{Fleet, Termination};
+
+fn plan() -> Plan {
+    Plan::new("p")
+        .stage(Stage::command("one", ["true"]))
+        .stage(Stage::command("two", ["true"]))
+}
+
+fn host(name: &str, stages: usize) -> HostReport {
+    let mut report = HostReport::new(name);
+    for _ in 0..stages {
+        let mut stage = StageReport::new(1);
+        stage.status = StageStatus::Done;
+        stage.stdout.push(b"said \xff\n");
+        report.stages.push(stage);
+    }
+    report
+}
+
+/// A journal of two hosts and one that is no target, in a folder of its own.
+fn begun() -> (TempDir, PathBuf, Store) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.journal");
+    let report = Report::new("run-1".into(), &plan(), Default::default());
+    let targets = ["web1", "web2"].map(|name| Target::new(name, "127.0.0.1"));
+    let fleet = Fleet::new(targets.clone());
+    let mut known = Known::new(&report, &plan(), &fleet.options().expect("valid"));
+    known.targets = targets.into();
+    known.hosts = vec![
+        RecordedHost::new(host("web1", 0), State::Open),
+        RecordedHost::new(host("web2", 2), State::Adopted),
+    ];
+    known.others = vec![host("db1", 1)];
+    let mut store = Store::create(&path).expect("a new file");
+    store.begin(&known).expect("it can be written");
+    (folder, path, store)
+}
+
+#[test]
+fn what_is_noted_is_read_back() {
+    let (_folder, path, mut store) = begun();
+    let birth = Some(Birth {
+        ticks: u64::MAX,
+        boot: u128::MAX,
+    });
+    let in_flight = InFlight {
+        stage: 1,
+        attempt: 3,
+        is_rollback: false,
+        tag: "5eed".into(),
+        leader: Some(Leader { pid: 77, birth }),
+    };
+    let change = HostChange {
+        in_flight: Some(in_flight.clone()),
+        ..HostChange::new(0, &host("web1", 1), State::Open, [0])
+    };
+    let changes = [Change::Host(change), Change::Mode(RecordedMode::Aborting)];
+    store.apply(&changes).expect("it can be written");
+    drop(store);
+
+    let (mut store, known) = Store::open(&path).expect("a journal");
+    assert_eq!(known.mode, Some(RecordedMode::Aborting));
+    assert_eq!(known.hosts[0].in_flight, Some(in_flight));
+    let under_way = StageReport::new(3);
+    assert_eq!(known.hosts[0].report.stages[1..], [under_way]);
+    assert_eq!(known.hosts[1].report, host("web2", 2));
+    assert_eq!(known.others, [host("db1", 1)]);
+    assert_eq!((known.run_id.as_str(), &known.plan), ("run-1", &plan()));
+
+    let mut ended = host("web1", 2);
+    ended.termination = Some(Termination::Confirmed);
+    let change = HostChange::new(0, &ended, State::Ended, [1]);
+    let changes = [Change::Host(change), Change::Ending(Ending::Completed)];
+    store.apply(&changes).expect("it can be written");
+    drop(store);
+    let journal = Journal::open(&path).expect("a journal");
+    assert!(journal.is_finished());
+    assert_eq!(journal.ended(), 2);
+    let report = journal.report();
+    assert_eq!(report.hosts, [ended, host("web2", 2), host("db1", 1)]);
+}
+
+#[test]
+fn two_cannot_write_to_one_journal() {
+    let (_folder, path, _store) = begun();
+    let error = Store::open(&path).expect_err("it is in use");
+    assert_eq!(error.kind(), ErrorKind::Journal);
+    assert!(error.message().contains("a run still writes"), "{error}");
+    let error = Store::create(&path).expect_err("it is there");
+    assert!(error.message().contains("is there already"), "{error}");
+}
+
+#[test]
+fn a_later_format_says_so() {
+    let (_folder, path, store) = begun();
+    drop(store);
+    let connection = rusqlite::Connection::open(&path).expect("a database");
+    connection
+        .pragma_update(None, "user_version", 2)
+        .expect("ours");
+    drop(connection);
+    let error = Store::open(&path).expect_err("a later format");
+    assert!(error.message().contains("format 2"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_bytes_are_a_journal_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..9000)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("any");
+        std::fs::write(&path, bytes).expect("ours");
+        if let Err(error) = Journal::open(&path) {
+            prop_assert_eq!(error.kind(), ErrorKind::Journal);
+        }
+    }
+
+    #[test]
+    fn a_damaged_journal_is_read_or_an_error(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        static GOOD: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+            let (_folder, path, store) = begun();
+            drop(store);
+            std::fs::read(path).expect("ours")
+        });
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("damaged");
+        let mut bytes = GOOD.clone();
+        for (place, byte) in changes {
+            bytes[place.index(GOOD.len())] = byte;
+        }
+        std::fs::write(&path, bytes).expect("ours");
+        match Journal::open(&path) {
+            Ok(journal) => drop(journal.report()),
+            Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Journal),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Writing a journal beside the run, many notes in one commit.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::store::{Change, HostChange, Store};
+use crate::report::Ending;
+use crate::{Error, ErrorKind, Result};
+
+/// How many notes may wait to be written; whoever has another one waits.
+const QUEUE: usize = 256;
+
+/// How many notes go into one commit at most.
+const BATCH: usize = 512;
+
+/// Writes the journal of a run, in a thread of its own. Notes are written in the order in which they come.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    path: PathBuf,
+    notes: mpsc::Sender<Note>,
+    trouble: Arc<OnceLock<String>>,
+}
+
+#[derive(Debug)]
+struct Note {
+    change: Change,
+    /// Who waits until it is on disk.
+    waiting: Option<oneshot::Sender<()>>,
+}
+
+impl Writer {
+    /// `on_trouble` is called once, when something cannot be written.
+    pub(crate) fn start(store: Store, on_trouble: impl FnOnce() + Send + 'static) -> Result<Self> {
+        let (notes, incoming) = mpsc::channel(QUEUE);
+        let trouble = Arc::new(OnceLock::new());
+        let path = store.path().to_owned();
+        let thread = Thread {
+            store,
+            incoming,
+            trouble: Arc::clone(&trouble),
+            on_trouble: Some(Box::new(on_trouble)),
+            left_over: Vec::new(),
+        };
+        std::thread::Builder::new()
+            .name("clusterops-journal".into())
+            .spawn(move || thread.run())
+            .map_err(|error| {
+                let message = "the thread that writes the journal cannot be started";
+                Error::new(ErrorKind::Local, message).caused_by(error)
+            })?;
+        Ok(Self {
+            path,
+            notes,
+            trouble,
+        })
+    }
+
+    /// Notes something, without waiting for the disk.
+    pub(crate) async fn note(&self, change: Change) {
+        let note = Note {
+            change,
+            waiting: None,
+        };
+        // The thread is there for as long as we are.
+        let _ = self.notes.send(note).await;
+    }
+
+    /// Notes something and waits until it, and all before it, is on disk.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Journal`] when that does not come about: from then on nothing may be begun.
+    pub(crate) async fn commit(&self, change: HostChange) -> Result<()> {
+        self.check()?;
+        self.wait(Change::Host(change)).await
+    }
+
+    /// Says how the run ended, and lets the file go.
+    pub(crate) async fn finish(&self, ending: Ending) -> Result<()> {
+        self.wait(Change::Ending(ending)).await
+    }
+
+    /// What is wrong with the journal, if something is.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(why) = self.trouble.get() else {
+            return Ok(());
+        };
+        let message = format!("the journal `{}` cannot be written", self.path.display());
+        Err(Error::new(ErrorKind::Journal, message).caused_by(why.clone()))
+    }
+
+    async fn wait(&self, change: Change) -> Result<()> {
+        let (waiting, done) = oneshot::channel();
+        let note = Note {
+            change,
+            waiting: Some(waiting),
+        };
+        let _ = self.notes.send(note).await;
+        if done.await.is_ok() {
+            return Ok(());
+        }
+        self.check()?;
+        let message = format!("the journal `{}` is closed", self.path.display());
+        Err(Error::new(ErrorKind::Journal, message))
+    }
+}
+
+struct Thread {
+    store: Store,
+    incoming: mpsc::Receiver<Note>,
+    trouble: Arc<OnceLock<String>>,
+    on_trouble: Option<Box<dyn FnOnce() + Send>>,
+    /// What could not be written: it is tried again with what comes next, as the disk may have room again.
+    left_over: Vec<Change>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Some(first) = self.incoming.blocking_recv() {
+            let (mut changes, mut waiting) = (std::mem::take(&mut self.left_over), Vec::new());
+            let mut ends = false;
+            let mut take = |note: Note| {
+                ends |= matches!(note.change, Change::Ending(_));
+                changes.push(note.change);
+                waiting.extend(note.waiting);
+            };
+            take(first);
+            for _ in 1..BATCH {
+                match self.incoming.try_recv() {
+                    Ok(note) => take(note),
+                    Err(_) => break,
+                }
+            }
+            if self.trouble.get().is_some() {
+                // Its run has not ended well: somebody is to resume it.
+                changes.retain(|change| !matches!(change, Change::Ending(_)));
+            }
+            match self.store.apply(&changes) {
+                Ok(()) if ends => {
+                    let is_well = self.trouble.get().is_none();
+                    drop(self.store);
+                    if is_well {
+                        answer(waiting);
+                    }
+                    return;
+                }
+                Ok(()) if self.trouble.get().is_none() => answer(waiting),
+                // Whoever waits learns by its channel's end.
+                Ok(()) => {}
+                Err(error) => {
+                    self.left_over = changes;
+                    if self.trouble.set(error.to_string()).is_ok()
+                        && let Some(tell) = self.on_trouble.take()
+                    {
+                        tell();
+                    }
+                    if ends {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn answer(waiting: Vec<oneshot::Sender<()>>) {
+    for waiting in waiting {
+        // Somebody who was cancelled no longer waits.
+        let _ = waiting.send(());
+    }
+}

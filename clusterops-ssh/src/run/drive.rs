@@ -1,0 +1,209 @@
+//! A run from the first file that is read to its report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clusterops_core::Target;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::{self, AbortHandle};
+use tokio::time::{Instant, sleep_until};
+
+use super::control::{Control, Mode, Watch};
+use super::failures::Failures;
+use super::files::Files;
+use super::output::{Budget, Folder};
+use super::outset::{Beginning, Outset};
+use super::pacer::Pacer;
+use super::shared::Shared;
+use crate::clock::deadline_in;
+use crate::event::{Board, RunState};
+use crate::fleet::{FleetOptions, Limits};
+use crate::journal::{Known, Store, Writer};
+use crate::plan::Step;
+use crate::report::{Ending, Report};
+use crate::{Connector, Error, ErrorKind, Plan, Result};
+
+/// What a run starts from.
+pub(super) struct Setup {
+    pub(super) id: String,
+    pub(super) plan: Plan,
+    pub(super) targets: Arc<[Target]>,
+    pub(super) options: FleetOptions,
+    pub(super) board: Arc<Board>,
+    pub(super) control: Control,
+    pub(super) folder: Option<Folder>,
+}
+
+/// Tells the reader of the events that there is nothing more to come, also when the run fails.
+struct Finish(Arc<Board>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.0.run(RunState::Finished);
+    }
+}
+
+/// Cancels a run when its deadline passes, unless it has ended by then.
+struct Alarm(AbortHandle);
+
+impl Alarm {
+    fn new(span: Duration, control: Control) -> Self {
+        let deadline = deadline_in(span);
+        let task = tokio::spawn(async move {
+            sleep_until(deadline).await;
+            control.expire();
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Notes in the journal what is asked of the run, as long as this lives.
+struct Noting(AbortHandle);
+
+impl Noting {
+    fn new(run: &Arc<Shared>, mut watch: Watch) -> Self {
+        let run = Arc::downgrade(run);
+        let task = tokio::spawn(async move {
+            let mut last = Mode::Running;
+            loop {
+                last = watch.other_than(last).await;
+                let Some(run) = run.upgrade() else { return };
+                run.note_mode(last).await;
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Setup {
+    pub(super) async fn drive(
+        self,
+        steps: Vec<Step>,
+        beginning: Beginning,
+        store: Option<Store>,
+    ) -> Result<Report> {
+        let control = self.control.clone();
+        let watch = control.watch();
+        let _alarm = self
+            .options
+            .run_deadline
+            .map(|span| Alarm::new(span, control.clone()));
+        let _finish = Finish(Arc::clone(&self.board));
+        let began = (Timestamp::now(), Instant::now());
+        let (run, mut report, outset) = self.begin(steps, beginning, store).await?;
+        let _noting = run
+            .journal
+            .is_some()
+            .then(|| Noting::new(&run, watch.clone()));
+        let others = outset.others.clone();
+        report.hosts = run.all_hosts(outset, &control).await;
+        report.hosts.extend(others);
+        report.ending = match watch.mode() {
+            Mode::Running | Mode::Paused => Ending::Completed,
+            Mode::Stopping => Ending::Stopped,
+            Mode::Cancelling | Mode::Late => Ending::Cancelled,
+            Mode::Aborting => Ending::Aborted,
+        };
+        report.warnings.extend(run.connector.warnings());
+        report.warnings.extend(run.failures.reason());
+        report
+            .warnings
+            .extend(run.folder.as_ref().and_then(Folder::trouble));
+        // By the monotonic clock: a wall clock that is set back meanwhile would have it end before it began.
+        let (began_at, began) = began;
+        let finished = began_at.checked_add(began.elapsed()).unwrap_or(began_at);
+        report.finished = finished.max(report.started);
+        if let Some(journal) = &run.journal {
+            journal.finish(report.ending).await?;
+        }
+        Ok(report)
+    }
+
+    /// Reads the local files, finds out where each host starts, and begins the journal.
+    async fn begin(
+        self,
+        steps: Vec<Step>,
+        beginning: Beginning,
+        store: Option<Store>,
+    ) -> Result<(Arc<Shared>, Report, Outset)> {
+        let mut watch = self.control.watch();
+        let reading = task::spawn_blocking(move || Files::read(&steps));
+        let files = tokio::select! {
+            biased;
+            // Nothing will be sent then.
+            () = watch.ending() => Files::default(),
+            read = reading => read
+                .map_err(|error| Error::new(ErrorKind::Local, "reading the local files failed").caused_by(error))??,
+        };
+        let mut report = Report::new(self.id.clone(), &self.plan, files.digests());
+        let (mut outset, resumed) = match beginning {
+            Beginning::New => (Outset::new(self.targets.len()), None),
+            Beginning::Retry(earlier) => {
+                let outset = Outset::retry(earlier, &self.targets, &report.files)?;
+                (outset, None)
+            }
+            Beginning::Resume(store, known) => {
+                report.started = known.started;
+                let canaries = &self.options.rollout.canaries;
+                let is_canary = |name: &str| canaries.contains(name);
+                let outset = Outset::resume(*known, &report.files, is_canary)?;
+                (outset, Some(store))
+            }
+        };
+        let store = match store {
+            Some(mut store) => {
+                let mut known = Known::new(&report, &self.plan, &self.options);
+                known.targets = self.targets.to_vec();
+                known.hosts = outset.recorded(&self.targets);
+                known.others = outset.others.clone();
+                let writing = task::spawn_blocking(move || -> Result<Store> {
+                    store.begin(&known)?;
+                    Ok(store)
+                });
+                Some(writing.await.map_err(|error| {
+                    Error::new(ErrorKind::Journal, "writing the journal failed").caused_by(error)
+                })??)
+            }
+            None => resumed,
+        };
+        let control = self.control.clone();
+        let journal = store.map(|store| Writer::start(store, move || control.stop()));
+        let journal = journal.transpose()?;
+
+        let dealt = outset.dealt();
+        let limits = Limits::of(&self.options, dealt.len());
+        report.warnings.extend(limits.warning);
+        let failures = Failures::new(&self.options.rollout, dealt.len(), self.control);
+        let run = Arc::new(Shared {
+            id: self.id,
+            targets: self.targets,
+            connector: Connector::new(self.options.session.clone()),
+            board: self.board,
+            failures,
+            pacer: Pacer::new(limits.parallelism),
+            permits: Arc::new(Semaphore::new(limits.parallelism)),
+            keep_connections: limits.keep_connections,
+            files,
+            budget: Budget::new(self.options.output_budget),
+            folder: self.folder,
+            plan: self.plan,
+            options: self.options,
+            journal,
+            in_flight: std::mem::take(&mut outset.in_flight),
+        });
+        Ok((run, report, outset))
+    }
+}

@@ -1,0 +1,60 @@
+//! What the journal is told before something starts on a host.
+
+use crate::Result;
+use crate::journal::{HostChange, InFlight, Writer};
+use crate::session::{Launch, Process};
+use crate::wire::Leader;
+
+/// A stage, or its rollback, that a host is about to take.
+pub(super) struct Intent<'a> {
+    journal: &'a Writer,
+    change: HostChange,
+    in_flight: InFlight,
+}
+
+impl<'a> Intent<'a> {
+    /// `change` holds what is known of the host.
+    pub(super) fn new(
+        journal: &'a Writer,
+        change: HostChange,
+        stage: usize,
+        attempt: u32,
+        is_rollback: bool,
+    ) -> Self {
+        let in_flight = InFlight {
+            stage,
+            attempt,
+            is_rollback,
+            tag: Process::new_tag(),
+            leader: None,
+        };
+        Self {
+            journal,
+            change,
+            in_flight,
+        }
+    }
+
+    /// How its processes are started: held, until the journal knows them.
+    pub(super) fn launch(&self) -> Launch {
+        Launch {
+            tag: self.in_flight.tag.clone(),
+            is_held: true,
+        }
+    }
+
+    /// Waits until the journal holds it, and how its process is found if it has one.
+    pub(super) async fn commit(&self, leader: Option<Leader>) -> Result<()> {
+        let in_flight = InFlight {
+            leader,
+            ..self.in_flight.clone()
+        };
+        let change = HostChange {
+            in_flight: Some(in_flight),
+            report: self.change.report.clone(),
+            stages: Vec::new(),
+            ..self.change
+        };
+        self.journal.commit(change).await
+    }
+}

@@ -1,0 +1,250 @@
+//! What is known of the hosts when a run begins: nothing, an earlier report, or what its journal holds.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use clusterops_core::Target;
+
+use super::gates::Progress;
+use crate::journal::{InFlight, Known, RecordedHost, RecordedMode, State, Store};
+use crate::plan::Stage;
+use crate::report::{HostReport, Report, SkipReason, StageStatus};
+use crate::{Error, ErrorKind, Plan, Result};
+
+/// Where a run begins.
+#[derive(Debug)]
+pub(crate) enum Beginning {
+    /// With nothing done yet.
+    New,
+    /// With the failed hosts of a report.
+    Retry(Report),
+    /// Where its journal ends.
+    Resume(Store, Box<Known>),
+}
+
+/// The hosts as a run finds them.
+#[derive(Debug, Default)]
+pub(super) struct Outset {
+    /// By their place among the targets.
+    pub(super) hosts: Vec<Found>,
+    /// Hosts that are no targets.
+    pub(super) others: Vec<HostReport>,
+    pub(super) in_flight: Leftovers,
+    pub(super) mode: Option<RecordedMode>,
+    /// Whether the run had come past its canaries.
+    pub(super) is_past_canaries: bool,
+    is_resumed: bool,
+}
+
+/// One host as a run finds it.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    /// It has nothing to do in this run.
+    Adopted(HostReport),
+    /// It came to its end in this run before.
+    Ended(HostReport),
+    /// It failed in this run before, and what is to be undone may not be undone yet.
+    Failed(HostReport),
+    /// It starts at its first unfinished stage.
+    Starts(Option<HostReport>),
+}
+
+/// The stages that were under way when the controller ended, by host; each to be seen to once.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers(Mutex<HashMap<usize, InFlight>>);
+
+impl Leftovers {
+    pub(super) fn take(&self, host: usize) -> Option<InFlight> {
+        self.lock().remove(&host)
+    }
+
+    pub(super) fn has(&self, host: usize) -> bool {
+        self.lock().contains_key(&host)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<usize, InFlight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outset {
+    /// Nothing is known of any host.
+    pub(super) fn new(targets: usize) -> Self {
+        Self {
+            hosts: vec![Found::Starts(None); targets],
+            ..Self::default()
+        }
+    }
+
+    /// Continues the failed hosts of a report, once it is sure that the same files would be sent.
+    pub(super) fn retry(
+        earlier: Report,
+        targets: &[Target],
+        files: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        same_files(&earlier.files, files, "report")?;
+        let names: HashSet<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        let (known, others): (Vec<_>, Vec<_>) = earlier
+            .hosts
+            .into_iter()
+            .partition(|host| names.contains(host.name.as_str()));
+        let mut known: HashMap<String, HostReport> = known
+            .into_iter()
+            .map(|host| (host.name.clone(), host))
+            .collect();
+        let found = |target: &Target| match known.remove(&target.name) {
+            Some(host) if host.is_success() => Found::Adopted(host),
+            host => Found::Starts(host),
+        };
+        Ok(Self {
+            hosts: targets.iter().map(found).collect(),
+            others,
+            ..Self::default()
+        })
+    }
+
+    /// Goes on where a journal ends, once it is sure that the same files would be sent.
+    pub(super) fn resume(
+        known: Known,
+        files: &BTreeMap<String, String>,
+        is_canary: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        same_files(&known.files, files, "journal")?;
+        let has_begun = |host: &RecordedHost| {
+            host.state != State::Adopted
+                && (host.state == State::Ended || host.report.connection_attempts > 0)
+        };
+        let is_past_canaries = known
+            .hosts
+            .iter()
+            .any(|host| has_begun(host) && !is_canary(&host.report.name));
+        let mut in_flight = HashMap::new();
+        let hosts = known.hosts.into_iter().enumerate().map(|(place, host)| {
+            if let Some(left) = host.in_flight {
+                in_flight.insert(place, left);
+            }
+            match host.state {
+                State::Adopted => Found::Adopted(host.report),
+                State::Ended => Found::Ended(host.report),
+                State::Open if host.report.failure.is_some() => Found::Failed(host.report),
+                State::Open => Found::Starts(Some(host.report)),
+            }
+        });
+        Ok(Self {
+            hosts: hosts.collect(),
+            others: known.others,
+            in_flight: Leftovers(Mutex::new(in_flight)),
+            mode: known.mode,
+            is_past_canaries,
+            is_resumed: true,
+        })
+    }
+
+    /// The hosts of this run with the stage that each starts at, ended ones too: batches are dealt from the same hosts
+    /// however often the run is resumed.
+    pub(super) fn dealt(&self) -> Vec<(usize, usize)> {
+        let hosts = self.hosts.iter().enumerate();
+        hosts
+            .filter_map(|(place, found)| match found {
+                Found::Adopted(_) => None,
+                Found::Ended(host) | Found::Failed(host) => Some((place, host.first_unfinished())),
+                Found::Starts(host) => {
+                    let start = host.as_ref().map_or(0, HostReport::first_unfinished);
+                    Some((place, start))
+                }
+            })
+            .collect()
+    }
+
+    /// The hosts that have failed in this run before.
+    pub(super) fn failed(&self) -> impl Iterator<Item = &HostReport> {
+        self.hosts.iter().filter_map(|found| match found {
+            Found::Ended(host) | Found::Failed(host) => {
+                let kind = host.failure.as_ref()?.kind;
+                let counts = !matches!(kind, ErrorKind::Cancelled | ErrorKind::Blocked);
+                counts.then_some(host)
+            }
+            Found::Adopted(_) | Found::Starts(_) => None,
+        })
+    }
+
+    /// How far a `run_once` stage has come.
+    pub(super) fn progress(&self, position: usize, stage: &Stage) -> Progress {
+        let mut failed = None;
+        for (place, found) in self.hosts.iter().enumerate() {
+            let host = match found {
+                Found::Starts(None) => continue,
+                Found::Adopted(host)
+                | Found::Ended(host)
+                | Found::Failed(host)
+                | Found::Starts(Some(host)) => host,
+            };
+            let Some(report) = host.stages.get(position) else {
+                continue;
+            };
+            let was_here = report.status != StageStatus::Skipped(SkipReason::RunOnce);
+            if report.is_finished() && was_here {
+                return Progress::Succeeded;
+            }
+            // A run that is retried does a stage again that was undone; one that goes on has it behind it.
+            let Some(failure) = host.failure.as_ref().filter(|_| self.is_resumed) else {
+                continue;
+            };
+            if failure.stage.as_ref() == Some(&stage.name) {
+                failed = Some(place);
+            } else if was_here {
+                return Progress::Succeeded;
+            }
+        }
+        failed.map_or(Progress::Open, Progress::FailedOn)
+    }
+
+    /// What a journal is told when the run begins.
+    pub(super) fn recorded(&self, targets: &[Target]) -> Vec<RecordedHost> {
+        let hosts = self.hosts.iter().zip(targets);
+        hosts
+            .map(|(found, target)| match found {
+                Found::Adopted(host) | Found::Ended(host) => {
+                    RecordedHost::new(host.clone(), State::Adopted)
+                }
+                Found::Failed(host) | Found::Starts(Some(host)) => {
+                    let mut host = host.clone();
+                    host.start_over(host.first_unfinished());
+                    RecordedHost::new(host, State::Open)
+                }
+                Found::Starts(None) => {
+                    RecordedHost::new(HostReport::new(&target.name), State::Open)
+                }
+            })
+            .collect()
+    }
+}
+
+/// Whether the local files are those that were sent before.
+fn same_files(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+    what: &str,
+) -> Result<()> {
+    for (path, digest) in then {
+        if now.get(path).is_some_and(|now| now != digest) {
+            let message = format!(
+                "the local file `{path}` is not the one that the {what} is about: start a new run"
+            );
+            return Err(Error::new(ErrorKind::Plan, message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a report is about this plan.
+pub(super) fn same_plan(earlier: &Report, plan: &Plan) -> Result<()> {
+    if earlier.plan_digest == plan.digest() {
+        return Ok(());
+    }
+    let message = format!(
+        "the report is about another plan (`{}`, digest {:.12})",
+        earlier.plan_name, earlier.plan_digest
+    );
+    Err(Error::new(ErrorKind::Plan, message))
+}

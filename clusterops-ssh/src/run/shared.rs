@@ -1,0 +1,170 @@
+//! What the hosts of a run share, and the work on all of them.
+
+use std::sync::Arc;
+
+use clusterops_core::Target;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::control::{Control, Mode, Watch};
+use super::crew::Crew;
+use super::failures::Failures;
+use super::files::Files;
+use super::gates::Gates;
+use super::host::{self, HostRun};
+use super::output::{Budget, Folder};
+use super::outset::{Found, Leftovers, Outset};
+use super::pacer::Pacer;
+use crate::event::Board;
+use crate::fleet::FleetOptions;
+use crate::journal::{Change, RecordedMode, Writer};
+use crate::plan::RollbackWhen;
+use crate::report::HostReport;
+use crate::{Connector, Plan};
+
+/// What all hosts of a run share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) id: String,
+    pub(super) plan: Plan,
+    pub(super) targets: Arc<[Target]>,
+    pub(super) options: FleetOptions,
+    pub(super) connector: Connector,
+    pub(super) board: Arc<Board>,
+    pub(super) failures: Failures,
+    pub(super) pacer: Pacer,
+    pub(super) permits: Arc<Semaphore>,
+    /// Whether hosts keep their connection while they wait for others.
+    pub(super) keep_connections: bool,
+    pub(super) files: Files,
+    pub(super) budget: Budget,
+    pub(super) folder: Option<Folder>,
+    pub(super) journal: Option<Writer>,
+    pub(super) in_flight: Leftovers,
+}
+
+impl Shared {
+    /// Notes in the journal what was asked of the run.
+    pub(super) async fn note_mode(&self, mode: Mode) {
+        // A run that stops because it cannot write is not one that somebody stopped.
+        if let (Some(journal), Some(mode)) = (&self.journal, mode.recorded())
+            && journal.check().is_ok()
+        {
+            journal.note(Change::Mode(mode)).await;
+        }
+    }
+
+    /// Works on all hosts, batch by batch; gives their reports in the order of the targets.
+    pub(super) async fn all_hosts(
+        self: &Arc<Self>,
+        outset: Outset,
+        control: &Control,
+    ) -> Vec<HostReport> {
+        let mut watch = control.watch();
+        let rollout = &self.options.rollout;
+        outset.failed().for_each(|host| {
+            let is_canary = rollout.canaries.contains(&host.name);
+            self.failures.recall(&host.name, is_canary);
+        });
+        match outset.mode {
+            None => {}
+            Some(RecordedMode::Stopping) => control.stop(),
+            Some(RecordedMode::Aborting) => control.abort(),
+            Some(RecordedMode::Cancelling) => control.cancel(),
+        }
+        let progress = |position: usize| outset.progress(position, &self.plan.stages[position]);
+        let mut gates = Arc::new(Gates::new(&self.plan, &[], progress));
+        let dealt = outset.dealt();
+        let begun: Vec<usize> = dealt.iter().map(|(index, _)| *index).collect();
+        let mut found: Vec<Option<Found>> = outset.hosts.into_iter().map(Some).collect();
+        let mut crew = Crew::new(self, vec![None; found.len()]);
+        for (index, found) in found.iter_mut().enumerate() {
+            if let Some(Found::Adopted(report) | Found::Ended(report)) = found {
+                self.board.host(index, report.last_state());
+                crew.hosts[index] = Some(std::mem::replace(report, HostReport::new("")));
+            }
+        }
+        for batch in rollout.deal(&self.targets, dealt) {
+            let is_starting =
+                |(index, _): &&(usize, usize)| matches!(found[*index], Some(Found::Starts(_)));
+            let starting: Vec<_> = batch.hosts.iter().filter(is_starting).copied().collect();
+            gates = Arc::new(gates.next(&self.plan, &starting));
+            for (index, start) in batch.hosts {
+                let (known, has_failed) = match found[index].take() {
+                    Some(Found::Starts(known)) => (known, false),
+                    Some(Found::Failed(known)) => (Some(known), true),
+                    Some(Found::Adopted(_) | Found::Ended(_)) | None => continue,
+                };
+                let next = self.next_permit(watch.clone());
+                let permit = tokio::select! {
+                    biased;
+                    () = watch.closing() => None,
+                    permit = next => permit,
+                };
+                let host = HostRun::new(
+                    Arc::clone(self),
+                    index,
+                    known,
+                    watch.clone(),
+                    Arc::clone(&gates),
+                    batch.is_canary,
+                );
+                match permit {
+                    Some(permit) if !has_failed => crew.send(index, host.drive(start, permit)),
+                    None if !has_failed && !self.in_flight.has(index) => {
+                        crew.hosts[index] = Some(host.not_started(start).await);
+                    }
+                    // What was under way on it is seen to, however the run is to end.
+                    permit => crew.send(index, host.conclude(permit)),
+                }
+            }
+            crew.finish().await;
+            if batch.is_canary && rollout.pause_after_canaries && !outset.is_past_canaries {
+                control.pause();
+            }
+        }
+        if watch.mode() == Mode::Aborting && self.plan.rollback_when != RollbackWhen::Failed {
+            roll_back_finished(self, &mut crew, &begun, &watch, &gates).await;
+        }
+        crew.hosts.into_iter().flatten().collect()
+    }
+}
+
+/// An abort undoes what hosts did that finished in this run already, too.
+async fn roll_back_finished(
+    run: &Arc<Shared>,
+    crew: &mut Crew<'_>,
+    hosts: &[usize],
+    watch: &Watch,
+    gates: &Arc<Gates>,
+) {
+    let needs_rollback = |host: &mut HostReport| {
+        let mut stages = run.plan.stages.iter().zip(&host.stages);
+        stages.any(|(stage, report)| host::needs_rollback(stage, report))
+    };
+    for &index in hosts {
+        let Some(permit) = run.next_permit(watch.clone()).await else {
+            break;
+        };
+        if let Some(report) = crew.hosts[index].take_if(needs_rollback) {
+            let gates = Arc::clone(gates);
+            let host = HostRun::new(
+                Arc::clone(run),
+                index,
+                Some(report),
+                watch.clone(),
+                gates,
+                false,
+            );
+            crew.send(index, host.undo(permit));
+        }
+    }
+    crew.finish().await;
+}
+
+impl Shared {
+    /// Waits until another host may be worked on: there is room, and the run is not paused.
+    async fn next_permit(&self, mut watch: Watch) -> Option<OwnedSemaphorePermit> {
+        watch.not_paused().await;
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+}
