@@ -284,12 +284,12 @@ impl Fleet {
     /// an error before the first connection.
     pub fn resume(&self, plan: &Plan, journal: impl AsRef<Path>) -> Result<Run> {
         let (store, known) = Store::open(journal.as_ref())?;
-        if known.plan.digest() != plan.digest() {
+        if known.head.plan.digest() != plan.digest() {
             let message = format!(
                 "the journal `{}` is about another plan (`{}`, digest {:.12})",
                 store.path().display(),
-                known.plan.name,
-                known.plan.digest()
+                known.head.plan.name,
+                known.head.plan.digest()
             );
             return Err(Error::new(ErrorKind::Plan, message));
         }
@@ -301,8 +301,8 @@ impl Fleet {
     pub(crate) fn resume_alone(journal: &Path) -> Result<Run> {
         let (store, known) = Store::open(journal)?;
         let mut fleet = Self::new(known.targets.iter().cloned());
-        known.terms.clone().apply(&mut fleet.options);
-        let plan = known.plan.clone();
+        known.head.terms.clone().apply(&mut fleet.options);
+        let plan = known.head.plan.clone();
         fleet.start(&plan, Beginning::Resume(store, Box::new(known)))
     }
 

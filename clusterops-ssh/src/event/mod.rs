@@ -133,7 +133,7 @@ pub enum HostState {
     /// The host stopped.
     Failed {
         /// Why.
-        failure: Failure,
+        failure: Box<Failure>,
         /// Where a command was ended before its time: whether the end of its processes was seen.
         #[serde(skip_serializing_if = "Option::is_none")]
         termination: Option<Termination>,

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use clusterops_core::Target;
 
-pub(crate) use self::record::{InFlight, Known, RecordedHost, RecordedMode, State};
+pub(crate) use self::record::{Head, InFlight, Known, RecordedHost, RecordedMode, State};
 pub(crate) use self::store::{Change, HostChange, Store};
 pub(crate) use self::writer::Writer;
 use crate::report::{Ending, Failure, HostReport};
@@ -82,12 +82,12 @@ impl Journal {
 
     /// The run's id, which stays the same when it is resumed.
     pub fn run_id(&self) -> &str {
-        &self.known.run_id
+        &self.known.head.run_id
     }
 
     /// The plan that is run.
     pub fn plan(&self) -> &Plan {
-        &self.known.plan
+        &self.known.head.plan
     }
 
     /// The targets, without their secrets.

@@ -15,15 +15,21 @@ use crate::report::{Ending, HostReport, Report};
 use crate::wire::Leader;
 use crate::{ConnectRetries, Error, ErrorKind, Plan, Result, Rollout};
 
-/// All that is known of a run.
+/// What is known of a run before any host has done something.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct Head {
     pub(crate) run_id: String,
     pub(crate) started: Timestamp,
     pub(crate) plan: Plan,
     pub(crate) terms: Terms,
     /// The digests of local files, by path.
     pub(crate) files: BTreeMap<String, String>,
+}
+
+/// All that is known of a run.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) head: Head,
     /// What was asked of the run and holds for the rest of it.
     pub(crate) mode: Option<RecordedMode>,
     pub(crate) ending: Option<Ending>,
@@ -117,8 +123,7 @@ impl Terms {
     }
 }
 
-impl Known {
-    /// What is known of a run that begins.
+impl Head {
     pub(crate) fn new(report: &Report, plan: &Plan, options: &FleetOptions) -> Self {
         Self {
             run_id: report.run_id.clone(),
@@ -126,14 +131,11 @@ impl Known {
             plan: plan.clone(),
             terms: Terms::of(options),
             files: report.files.clone(),
-            mode: None,
-            ending: None,
-            targets: Vec::new(),
-            hosts: Vec::new(),
-            others: Vec::new(),
         }
     }
+}
 
+impl Known {
     /// Whether these are the targets of the run, as they were.
     pub(crate) fn check_targets(&self, targets: &[Target]) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
@@ -174,20 +176,11 @@ impl Known {
 
     /// The run's report, without its hosts.
     pub(crate) fn report(&self) -> Report {
-        let mut report = Report::new(self.run_id.clone(), &self.plan, self.files.clone());
-        report.started = self.started;
-        report.finished = report.finished.max(self.started);
+        let head = &self.head;
+        let mut report = Report::new(head.run_id.clone(), &head.plan, head.files.clone());
+        report.started = head.started;
+        report.finished = report.finished.max(head.started);
         report
-    }
-}
-
-impl RecordedHost {
-    pub(crate) fn new(report: HostReport, state: State) -> Self {
-        Self {
-            report,
-            state,
-            in_flight: None,
-        }
     }
 }
 

@@ -6,11 +6,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clusterops_core::Target;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::record::{InFlight, Known, RecordedHost, RecordedMode, State};
+use super::record::{Head, InFlight, Known, RecordedHost, RecordedMode, State};
 use crate::report::{Ending, HostReport, StageReport};
 use crate::{Error, ErrorKind, Result};
 
@@ -23,7 +24,8 @@ const FORMAT: i32 = 1;
 /// How long a controller that is just ending may take to let the file go.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A host's place is that of its target; hosts that are no targets follow.
+/// A host's place is that of its target; hosts that are no targets follow. A stage's place counts through the stages of the
+/// first host, then those of the second, and so on.
 const SCHEMA: &str = "
     CREATE TABLE run (
         id TEXT NOT NULL, started TEXT NOT NULL, plan TEXT NOT NULL, plan_digest TEXT NOT NULL, terms TEXT NOT NULL,
@@ -32,9 +34,7 @@ const SCHEMA: &str = "
     CREATE TABLE hosts (
         place INTEGER PRIMARY KEY, target TEXT, state TEXT NOT NULL, report TEXT NOT NULL, in_flight TEXT
     ) STRICT;
-    CREATE TABLE stages (
-        host INTEGER NOT NULL, stage INTEGER NOT NULL, report TEXT NOT NULL, PRIMARY KEY (host, stage)
-    ) STRICT;
+    CREATE TABLE stages (place INTEGER PRIMARY KEY, report TEXT NOT NULL) STRICT;
 ";
 
 /// A journal's file. Nobody else has it open.
@@ -44,6 +44,8 @@ pub(crate) struct Store {
     path: PathBuf,
     /// Whether it is ours and nothing was written to it yet.
     is_empty: bool,
+    /// How many stages the plan has.
+    stages: usize,
 }
 
 /// Something to be noted.
@@ -111,9 +113,17 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes what is known of a run that begins.
-    pub(crate) fn begin(&mut self, known: &Known) -> Result<()> {
-        self.try_begin(known)
+    /// Writes what is known of a run that begins: of the targets' hosts, and of hosts that are no targets.
+    pub(crate) fn begin(
+        &mut self,
+        head: &Head,
+        targets: &[Target],
+        hosts: impl IntoIterator<Item = (HostReport, State)>,
+        others: &[HostReport],
+    ) -> Result<()> {
+        self.stages = head.plan.stages.len();
+        let others = others.iter().map(|host| (host.clone(), State::Adopted));
+        self.try_begin(head, targets, hosts.into_iter().chain(others))
             .map_err(|error| failed(cannot(&self.path, "be written"), error))?;
         self.is_empty = false;
         Ok(())
@@ -124,8 +134,9 @@ impl Store {
         if let Err(error) = std::fs::metadata(path) {
             return Err(failed(cannot(path, "be read"), error));
         }
-        let store = Self::connect(path).map_err(|error| unreadable(path, error))?;
+        let mut store = Self::connect(path).map_err(|error| unreadable(path, error))?;
         let known = store.read()?;
+        store.stages = known.head.plan.stages.len();
         Ok((store, known))
     }
 
@@ -146,6 +157,7 @@ impl Store {
             connection,
             path: path.to_owned(),
             is_empty: false,
+            stages: 0,
         })
     }
 
@@ -153,32 +165,35 @@ impl Store {
         &self.path
     }
 
-    fn try_begin(&mut self, known: &Known) -> rusqlite::Result<()> {
+    fn try_begin(
+        &mut self,
+        head: &Head,
+        targets: &[Target],
+        hosts: impl Iterator<Item = (HostReport, State)>,
+    ) -> rusqlite::Result<()> {
+        let stages = self.stages;
         let transaction = self.connection.transaction()?;
         transaction.execute_batch(SCHEMA)?;
         transaction.execute(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
             params![
-                known.run_id,
-                json(&known.started),
-                json(&known.plan),
-                known.plan.digest(),
-                json(&known.terms),
-                json(&known.files),
+                head.run_id,
+                json(&head.started),
+                json(&head.plan),
+                head.plan.digest(),
+                json(&head.terms),
+                json(&head.files),
             ],
         )?;
         {
             let mut host = transaction.prepare("INSERT INTO hosts VALUES (?, ?, ?, ?, NULL)")?;
-            let mut stage = transaction.prepare("INSERT INTO stages VALUES (?, ?, ?)")?;
-            let targets = known.targets.iter().map(|target| Some(json(target)));
-            let hosts = known.hosts.iter().map(|host| (&host.report, host.state));
-            let others = known.others.iter().map(|host| (host, State::Adopted));
-            let places = targets.chain(std::iter::repeat(None));
-            for (place, (target, (report, state))) in places.zip(hosts.chain(others)).enumerate() {
-                let text = json(&without_stages(report));
+            let mut stage = transaction.prepare("INSERT INTO stages VALUES (?, ?)")?;
+            for (place, (report, state)) in hosts.enumerate() {
+                let target = targets.get(place).map(json);
+                let text = json(&without_stages(&report));
                 host.execute(params![place, target, json(&state), text])?;
                 for (position, report) in report.stages.iter().enumerate() {
-                    stage.execute(params![place, position, json(report)])?;
+                    stage.execute(params![place * stages + position, json(report)])?;
                 }
             }
         }
@@ -192,6 +207,7 @@ impl Store {
         &mut self,
         changes: impl IntoIterator<Item = &'a Change>,
     ) -> rusqlite::Result<()> {
+        let stages = self.stages;
         let transaction = self.connection.transaction()?;
         for change in changes {
             match change {
@@ -207,9 +223,9 @@ impl Store {
                         change.place
                     ])?;
                     let mut stage = transaction
-                        .prepare_cached("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)")?;
+                        .prepare_cached("INSERT OR REPLACE INTO stages VALUES (?, ?)")?;
                     for (position, report) in &change.stages {
-                        stage.execute(params![change.place, position, report])?;
+                        stage.execute(params![change.place * stages + position, report])?;
                     }
                 }
                 Change::Mode(mode) => {
@@ -261,11 +277,13 @@ impl Store {
     fn try_read(&self) -> rusqlite::Result<Known> {
         let mut known = self.connection.query_row("SELECT * FROM run", [], |row| {
             Ok(Known {
-                run_id: row.get("id")?,
-                started: from_json(row, "started")?,
-                plan: from_json(row, "plan")?,
-                terms: from_json(row, "terms")?,
-                files: from_json(row, "files")?,
+                head: Head {
+                    run_id: row.get("id")?,
+                    started: from_json(row, "started")?,
+                    plan: from_json(row, "plan")?,
+                    terms: from_json(row, "terms")?,
+                    files: from_json(row, "files")?,
+                },
                 mode: from_json_if_any(row, "mode")?,
                 ending: from_json_if_any(row, "ending")?,
                 targets: Vec::new(),
@@ -273,25 +291,24 @@ impl Store {
                 others: Vec::new(),
             })
         })?;
-        let stages = known.plan.stages.len();
+        let stages = known.head.plan.stages.len();
         let mut hosts = self
             .connection
             .prepare("SELECT * FROM hosts ORDER BY place")?;
         let mut hosts = hosts.query([])?;
-        let mut reports = self
-            .connection
-            .prepare("SELECT stage, report FROM stages WHERE host = ? ORDER BY stage")?;
+        let mut reports = self.connection.prepare(
+            "SELECT place, report FROM stages WHERE place >= ? AND place < ? ORDER BY place",
+        )?;
         let mut place = 0_usize;
         while let Some(row) = hosts.next()? {
             let mut report: HostReport = from_json(row, "report")?;
             if row.get::<_, usize>("place")? != place {
                 return Err(damaged("hosts are missing"));
             }
-            let mut rows = reports.query([place])?;
+            let first = place.saturating_mul(stages);
+            let mut rows = reports.query([first, first.saturating_add(stages)])?;
             while let Some(row) = rows.next()? {
-                if row.get::<_, usize>("stage")? != report.stages.len()
-                    || report.stages.len() >= stages
-                {
+                if row.get::<_, usize>("place")? != first + report.stages.len() {
                     return Err(damaged("stages are missing"));
                 }
                 report.stages.push(from_json::<StageReport>(row, "report")?);

@@ -32,15 +32,15 @@ fn begun() -> (TempDir, PathBuf, Store) {
     let report = Report::new("run-1".into(), &plan(), Default::default());
     let targets = ["web1", "web2"].map(|name| Target::new(name, "127.0.0.1"));
     let fleet = Fleet::new(targets.clone());
-    let mut known = Known::new(&report, &plan(), &fleet.options().expect("valid"));
-    known.targets = targets.into();
-    known.hosts = vec![
-        RecordedHost::new(host("web1", 0), State::Open),
-        RecordedHost::new(host("web2", 2), State::Adopted),
+    let head = Head::new(&report, &plan(), &fleet.options().expect("valid"));
+    let hosts = [
+        (host("web1", 0), State::Open),
+        (host("web2", 2), State::Adopted),
     ];
-    known.others = vec![host("db1", 1)];
     let mut store = Store::create(&path).expect("a new file");
-    store.begin(&known).expect("it can be written");
+    let others = [host("db1", 1)];
+    let begun = store.begin(&head, &targets, hosts, &others);
+    begun.expect("it can be written");
     (folder, path, store)
 }
 
@@ -73,7 +73,10 @@ fn what_is_noted_is_read_back() {
     assert_eq!(known.hosts[0].report.stages[1..], [under_way]);
     assert_eq!(known.hosts[1].report, host("web2", 2));
     assert_eq!(known.others, [host("db1", 1)]);
-    assert_eq!((known.run_id.as_str(), &known.plan), ("run-1", &plan()));
+    assert_eq!(
+        (known.head.run_id.as_str(), &known.head.plan),
+        ("run-1", &plan())
+    );
 
     let mut ended = host("web1", 2);
     ended.termination = Some(Termination::Confirmed);

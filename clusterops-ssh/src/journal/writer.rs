@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +15,11 @@ const QUEUE: usize = 256;
 
 /// How many notes go into one commit at most.
 const BATCH: usize = 512;
+
+/// Where the last commit had so many notes, the next one waits a little for more of them: what a commit costs hardly
+/// depends on their number.
+const MANY: usize = 8;
+const LINGER: Duration = Duration::from_millis(5);
 
 /// Writes the journal of a run, in a thread of its own. Notes are written in the order in which they come.
 #[derive(Debug)]
@@ -117,7 +123,11 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
+        let mut last = 0;
         while let Some(first) = self.incoming.blocking_recv() {
+            if last >= MANY {
+                std::thread::sleep(LINGER);
+            }
             let (mut changes, mut waiting) = (std::mem::take(&mut self.left_over), Vec::new());
             let mut ends = false;
             let mut take = |note: Note| {
@@ -132,6 +142,7 @@ impl Thread {
                     Err(_) => break,
                 }
             }
+            last = changes.len();
             if self.trouble.get().is_some() {
                 // Its run has not ended well: somebody is to resume it.
                 changes.retain(|change| !matches!(change, Change::Ending(_)));

@@ -21,24 +21,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_eq!(output.total(), 20);
 /// ```
 #[derive(Clone, Default)]
-pub struct Captured {
+pub struct Captured(Option<Box<Kept>>);
+
+/// What a [`Captured`] holds. Most outputs are empty, and a report has many of them.
+#[derive(Clone, Default)]
+struct Kept {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     cut: u64,
     cap: usize,
 }
 
-impl Captured {
-    /// Keeps at most `cap` bytes.
-    pub fn new(cap: usize) -> Self {
-        Self {
-            cap,
-            ..Self::default()
-        }
-    }
+static NOTHING: Kept = Kept {
+    head: Vec::new(),
+    tail: VecDeque::new(),
+    cut: 0,
+    cap: 0,
+};
 
-    /// Adds bytes at the end.
-    pub fn push(&mut self, bytes: &[u8]) {
+impl Kept {
+    fn push(&mut self, bytes: &[u8]) {
         if self.cut == 0 && self.head.len() + bytes.len() <= self.cap {
             self.head.extend_from_slice(bytes);
             return;
@@ -63,24 +65,49 @@ impl Captured {
         self.cut += (skipped + surplus) as u64;
     }
 
+    fn len(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+}
+
+impl Captured {
+    /// Keeps at most `cap` bytes.
+    pub fn new(cap: usize) -> Self {
+        Self(Some(Box::new(Kept {
+            cap,
+            ..Kept::default()
+        })))
+    }
+
+    /// Adds bytes at the end.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.get_or_insert_default().push(bytes);
+    }
+
+    fn kept(&self) -> &Kept {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+
     /// How many more bytes fit before some are cut.
     pub(crate) fn room(&self) -> usize {
-        self.cap.saturating_sub(self.head.len() + self.tail.len())
+        let kept = self.kept();
+        kept.cap.saturating_sub(kept.len())
     }
 
     /// Keeps no more than it holds now and `more` bytes.
     pub(crate) fn restrict(&mut self, more: usize) {
-        self.cap = self.head.len() + self.tail.len() + more;
+        let kept = self.0.get_or_insert_default();
+        kept.cap = kept.len() + more;
     }
 
     /// How many bytes were written, kept or not.
     pub fn total(&self) -> u64 {
-        (self.head.len() + self.tail.len()) as u64 + self.cut
+        self.kept().len() as u64 + self.cut()
     }
 
     /// How many bytes are missing.
     pub fn cut(&self) -> u64 {
-        self.cut
+        self.kept().cut
     }
 
     /// Whether nothing was written.
@@ -90,26 +117,29 @@ impl Captured {
 
     /// The bytes, when none is missing.
     pub fn bytes(&self) -> Option<&[u8]> {
-        (self.cut == 0).then_some(&self.head)
+        let kept = self.kept();
+        (kept.cut == 0).then_some(&kept.head)
     }
 
     /// The text, with a visible mark where bytes are missing, and U+FFFD for what is not UTF-8.
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
-        if self.cut == 0 {
-            return String::from_utf8_lossy(&self.head);
+        let kept = self.kept();
+        if kept.cut == 0 {
+            return String::from_utf8_lossy(&kept.head);
         }
-        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        let tail: Vec<u8> = kept.tail.iter().copied().collect();
         let (head, tail) = (
-            String::from_utf8_lossy(&self.head),
+            String::from_utf8_lossy(&kept.head),
             String::from_utf8_lossy(&tail),
         );
-        format!("{head}[... {} bytes cut ...]{tail}", self.cut).into()
+        format!("{head}[... {} bytes cut ...]{tail}", kept.cut).into()
     }
 }
 
 impl PartialEq for Captured {
     fn eq(&self, other: &Self) -> bool {
-        (&self.head, &self.tail, self.cut) == (&other.head, &other.tail, other.cut)
+        let (one, other) = (self.kept(), other.kept());
+        (&one.head, &one.tail, one.cut) == (&other.head, &other.tail, other.cut)
     }
 }
 
@@ -117,17 +147,18 @@ impl Eq for Captured {}
 
 impl Hash for Captured {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.head, &self.tail, self.cut).hash(state);
+        let kept = self.kept();
+        (&kept.head, &kept.tail, kept.cut).hash(state);
     }
 }
 
 impl From<&[u8]> for Captured {
     fn from(bytes: &[u8]) -> Self {
-        Self {
+        Self(Some(Box::new(Kept {
             head: bytes.to_vec(),
             cap: bytes.len(),
-            ..Self::default()
-        }
+            ..Kept::default()
+        })))
     }
 }
 
@@ -181,14 +212,15 @@ impl Form {
 
 impl Serialize for Captured {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let head = Form::of(&self.head);
-        if self.cut == 0 && self.tail.is_empty() {
+        let kept = self.kept();
+        let head = Form::of(&kept.head);
+        if kept.cut == 0 && kept.tail.is_empty() {
             return head.serialize(serializer);
         }
-        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        let tail: Vec<u8> = kept.tail.iter().copied().collect();
         Form::Cut {
             head: head.into(),
-            cut: self.cut,
+            cut: kept.cut,
             tail: Form::of(&tail).into(),
         }
         .serialize(serializer)
@@ -202,12 +234,12 @@ impl<'de> Deserialize<'de> for Captured {
             whole => (whole.bytes()?, 0, Vec::new()),
         };
         let cap = head.len() + tail.len();
-        Ok(Self {
+        Ok(Self(Some(Box::new(Kept {
             head,
             tail: tail.into(),
             cut,
             cap,
-        })
+        }))))
     }
 }
 
@@ -225,16 +257,17 @@ mod tests {
             for piece in &pieces {
                 captured.push(piece);
                 all.extend_from_slice(piece);
-                prop_assert!(captured.head.len() + captured.tail.len() <= cap);
+                prop_assert!(captured.kept().len() <= cap);
             }
             prop_assert_eq!(captured.total(), all.len() as u64);
             prop_assert_eq!(captured.cut() > 0, all.len() > cap);
             if all.len() <= cap {
                 prop_assert_eq!(captured.bytes(), Some(&all[..]));
             } else {
-                let tail: Vec<u8> = captured.tail.iter().copied().collect();
-                prop_assert!(all.starts_with(&captured.head) && all.ends_with(&tail));
-                prop_assert_eq!(captured.head.len() + tail.len(), cap);
+                let kept = captured.kept();
+                let tail: Vec<u8> = kept.tail.iter().copied().collect();
+                prop_assert!(all.starts_with(&kept.head) && all.ends_with(&tail));
+                prop_assert_eq!(kept.len(), cap);
             }
             let json = serde_json::to_string(&captured).expect("it serialises");
             prop_assert_eq!(serde_json::from_str::<Captured>(&json).expect("it reads back"), captured);

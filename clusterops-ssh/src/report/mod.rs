@@ -78,7 +78,7 @@ pub struct HostReport {
     pub name: String,
     /// Why the host stopped; `None` when it finished the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// How many times a connection was tried.
     #[serde(default)]
     pub connection_attempts: u32,
@@ -118,7 +118,7 @@ pub struct StageReport {
     pub duration: Duration,
     /// What the rollback did, where it was called for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback: Option<RollbackReport>,
+    pub rollback: Option<Box<RollbackReport>>,
 }
 
 /// How a stage ended on a host.
@@ -367,7 +367,7 @@ impl StageReport {
 }
 
 impl Failure {
-    pub(crate) fn new(error: &Error, stage: Option<&str>) -> Self {
+    pub(crate) fn new(error: &Error, stage: Option<&str>) -> Box<Self> {
         let mut cause = None;
         let mut source = std::error::Error::source(error);
         // What is about a jump host names it first.
@@ -375,12 +375,12 @@ impl Failure {
             cause = Some(deeper.to_string());
             source = deeper.source();
         }
-        Self {
+        Box::new(Self {
             kind: error.kind(),
             stage: stage.map(Into::into),
             message: error.full_message(),
             cause,
-        }
+        })
     }
 
     /// The cause where one is known, else the message.

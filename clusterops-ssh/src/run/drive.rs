@@ -19,7 +19,7 @@ use super::shared::Shared;
 use crate::clock::deadline_in;
 use crate::event::{Board, RunState};
 use crate::fleet::{FleetOptions, Limits};
-use crate::journal::{Known, Store, Writer};
+use crate::journal::{Head, Store, Writer};
 use crate::plan::Step;
 use crate::report::{Ending, Report};
 use crate::{Connector, Error, ErrorKind, Plan, Result};
@@ -156,7 +156,7 @@ impl Setup {
                 (outset, None)
             }
             Beginning::Resume(store, known) => {
-                report.started = known.started;
+                report.started = known.head.started;
                 let canaries = &self.options.rollout.canaries;
                 let is_canary = |name: &str| canaries.contains(name);
                 let outset = Outset::resume(*known, &report.files, is_canary)?;
@@ -165,17 +165,17 @@ impl Setup {
         };
         let store = match store {
             Some(mut store) => {
-                let mut known = Known::new(&report, &self.plan, &self.options);
-                known.targets = self.targets.to_vec();
-                known.hosts = outset.recorded(&self.targets);
-                known.others = outset.others.clone();
-                let writing = task::spawn_blocking(move || -> Result<Store> {
-                    store.begin(&known)?;
-                    Ok(store)
+                let head = Head::new(&report, &self.plan, &self.options);
+                let targets = Arc::clone(&self.targets);
+                let writing = task::spawn_blocking(move || -> Result<(Store, Outset)> {
+                    store.begin(&head, &targets, outset.recorded(&targets), &outset.others)?;
+                    Ok((store, outset))
                 });
-                Some(writing.await.map_err(|error| {
+                let (store, told) = writing.await.map_err(|error| {
                     Error::new(ErrorKind::Journal, "writing the journal failed").caused_by(error)
-                })??)
+                })??;
+                outset = told;
+                Some(store)
             }
             None => resumed,
         };

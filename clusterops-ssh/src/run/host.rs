@@ -50,7 +50,14 @@ impl HostRun {
         gates: Arc<Gates>,
         is_canary: bool,
     ) -> Self {
-        let report = known.unwrap_or_else(|| HostReport::new(&run.targets[index].name));
+        let mut report = known.unwrap_or_else(|| HostReport::new(&run.targets[index].name));
+        // A large fleet has many of them, and their number is known.
+        let stages = run.plan.stages.len();
+        let missing = |there: usize| stages.saturating_sub(there);
+        report.stages.reserve_exact(missing(report.stages.len()));
+        report
+            .attempts
+            .reserve_exact(missing(report.attempts.len()));
         Self {
             run,
             index,
@@ -204,7 +211,7 @@ impl HostRun {
         self.gates.begin(position);
         if let Some(left) = run.in_flight.take(self.index) {
             let mut step = self.step_run(session, position, left.attempt);
-            if let Err(stopped) = step.settle(&left, &prepared).await {
+            if let Err(stopped) = Box::pin(step.settle(&left, &prepared)).await {
                 self.report.stages.push(StageReport::new(left.attempt));
                 return Err(stopped);
             }
@@ -328,7 +335,8 @@ impl HostRun {
             self.report.connection_attempts += 1;
             let connecting = async {
                 let handshake = run.pacer.begin().await;
-                let connected = run.connector.connect(target).await;
+                // Boxed, so that a host that is connected no longer needs its room.
+                let connected = Box::pin(run.connector.connect(target)).await;
                 handshake.end(self.index, Outcome::of(&connected));
                 connected
             };
@@ -429,10 +437,10 @@ impl HostRun {
                     Some(stopped.error.full_message())
                 }
             };
-            report.rollback = Some(RollbackReport {
+            report.rollback = Some(Box::new(RollbackReport {
                 failure,
                 output: written,
-            });
+            }));
             self.note(State::Open, [position]).await;
         }
     }

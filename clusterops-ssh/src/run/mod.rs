@@ -113,7 +113,7 @@ impl Run {
             .map(Folder::create)
             .transpose()?;
         let id = match &beginning {
-            Beginning::Resume(_, known) => known.run_id.clone(),
+            Beginning::Resume(_, known) => known.head.run_id.clone(),
             Beginning::New | Beginning::Retry(_) => format!(
                 "{}-{:08x}",
                 Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),

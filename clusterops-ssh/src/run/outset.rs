@@ -40,13 +40,13 @@ pub(super) struct Outset {
 #[derive(Debug, Clone)]
 pub(super) enum Found {
     /// It has nothing to do in this run.
-    Adopted(HostReport),
+    Adopted(Box<HostReport>),
     /// It came to its end in this run before.
-    Ended(HostReport),
+    Ended(Box<HostReport>),
     /// It failed in this run before, and what is to be undone may not be undone yet.
-    Failed(HostReport),
+    Failed(Box<HostReport>),
     /// It starts at its first unfinished stage.
-    Starts(Option<HostReport>),
+    Starts(Option<Box<HostReport>>),
 }
 
 /// The stages that were under way when the controller ended, by host; each to be seen to once.
@@ -93,8 +93,8 @@ impl Outset {
             .map(|host| (host.name.clone(), host))
             .collect();
         let found = |target: &Target| match known.remove(&target.name) {
-            Some(host) if host.is_success() => Found::Adopted(host),
-            host => Found::Starts(host),
+            Some(host) if host.is_success() => Found::Adopted(host.into()),
+            host => Found::Starts(host.map(Box::new)),
         };
         Ok(Self {
             hosts: targets.iter().map(found).collect(),
@@ -109,7 +109,7 @@ impl Outset {
         files: &BTreeMap<String, String>,
         is_canary: impl Fn(&str) -> bool,
     ) -> Result<Self> {
-        same_files(&known.files, files, "journal")?;
+        same_files(&known.head.files, files, "journal")?;
         let has_begun = |host: &RecordedHost| {
             host.state != State::Adopted
                 && (host.state == State::Ended || host.report.connection_attempts > 0)
@@ -123,11 +123,12 @@ impl Outset {
             if let Some(left) = host.in_flight {
                 in_flight.insert(place, left);
             }
-            match host.state {
-                State::Adopted => Found::Adopted(host.report),
-                State::Ended => Found::Ended(host.report),
-                State::Open if host.report.failure.is_some() => Found::Failed(host.report),
-                State::Open => Found::Starts(Some(host.report)),
+            let (state, report) = (host.state, Box::new(host.report));
+            match state {
+                State::Adopted => Found::Adopted(report),
+                State::Ended => Found::Ended(report),
+                State::Open if report.failure.is_some() => Found::Failed(report),
+                State::Open => Found::Starts(Some(report)),
             }
         });
         Ok(Self {
@@ -149,7 +150,7 @@ impl Outset {
                 Found::Adopted(_) => None,
                 Found::Ended(host) | Found::Failed(host) => Some((place, host.first_unfinished())),
                 Found::Starts(host) => {
-                    let start = host.as_ref().map_or(0, HostReport::first_unfinished);
+                    let start = host.as_ref().map_or(0, |host| host.first_unfinished());
                     Some((place, start))
                 }
             })
@@ -162,7 +163,7 @@ impl Outset {
             Found::Ended(host) | Found::Failed(host) => {
                 let kind = host.failure.as_ref()?.kind;
                 let counts = !matches!(kind, ErrorKind::Cancelled | ErrorKind::Blocked);
-                counts.then_some(host)
+                counts.then_some(&**host)
             }
             Found::Adopted(_) | Found::Starts(_) => None,
         })
@@ -199,24 +200,21 @@ impl Outset {
         failed.map_or(Progress::Open, Progress::FailedOn)
     }
 
-    /// What a journal is told when the run begins.
-    pub(super) fn recorded(&self, targets: &[Target]) -> Vec<RecordedHost> {
+    /// What a journal is told of each target's host when the run begins.
+    pub(super) fn recorded<'a>(
+        &'a self,
+        targets: &'a [Target],
+    ) -> impl Iterator<Item = (HostReport, State)> + 'a {
         let hosts = self.hosts.iter().zip(targets);
-        hosts
-            .map(|(found, target)| match found {
-                Found::Adopted(host) | Found::Ended(host) => {
-                    RecordedHost::new(host.clone(), State::Adopted)
-                }
-                Found::Failed(host) | Found::Starts(Some(host)) => {
-                    let mut host = host.clone();
-                    host.start_over(host.first_unfinished());
-                    RecordedHost::new(host, State::Open)
-                }
-                Found::Starts(None) => {
-                    RecordedHost::new(HostReport::new(&target.name), State::Open)
-                }
-            })
-            .collect()
+        hosts.map(|(found, target)| match found {
+            Found::Adopted(host) | Found::Ended(host) => (HostReport::clone(host), State::Adopted),
+            Found::Failed(host) | Found::Starts(Some(host)) => {
+                let mut host = HostReport::clone(host);
+                host.start_over(host.first_unfinished());
+                (host, State::Open)
+            }
+            Found::Starts(None) => (HostReport::new(&target.name), State::Open),
+        })
     }
 }
 

@@ -75,24 +75,27 @@ impl Shared {
         let mut gates = Arc::new(Gates::new(&self.plan, &[], progress));
         let dealt = outset.dealt();
         let begun: Vec<usize> = dealt.iter().map(|(index, _)| *index).collect();
-        let mut found: Vec<Option<Found>> = outset.hosts.into_iter().map(Some).collect();
+        let mut found = outset.hosts;
         let mut crew = Crew::new(self, vec![None; found.len()]);
         for (index, found) in found.iter_mut().enumerate() {
-            if let Some(Found::Adopted(report) | Found::Ended(report)) = found {
+            if let Found::Adopted(report) | Found::Ended(report) = found {
                 self.board.host(index, report.last_state());
-                crew.hosts[index] = Some(std::mem::replace(report, HostReport::new("")));
+                crew.hosts[index] = Some(std::mem::replace(&mut **report, HostReport::new("")));
             }
         }
         for batch in rollout.deal(&self.targets, dealt) {
             let is_starting =
-                |(index, _): &&(usize, usize)| matches!(found[*index], Some(Found::Starts(_)));
+                |(index, _): &&(usize, usize)| matches!(found[*index], Found::Starts(_));
             let starting: Vec<_> = batch.hosts.iter().filter(is_starting).copied().collect();
             gates = Arc::new(gates.next(&self.plan, &starting));
             for (index, start) in batch.hosts {
-                let (known, has_failed) = match found[index].take() {
-                    Some(Found::Starts(known)) => (known, false),
-                    Some(Found::Failed(known)) => (Some(known), true),
-                    Some(Found::Adopted(_) | Found::Ended(_)) | None => continue,
+                let (known, has_failed) = match &mut found[index] {
+                    Found::Starts(known) => (known.take(), false),
+                    Found::Failed(known) => {
+                        let known = std::mem::replace(&mut **known, HostReport::new(""));
+                        (Some(known.into()), true)
+                    }
+                    Found::Adopted(_) | Found::Ended(_) => continue,
                 };
                 let next = self.next_permit(watch.clone());
                 let permit = tokio::select! {
@@ -103,7 +106,7 @@ impl Shared {
                 let host = HostRun::new(
                     Arc::clone(self),
                     index,
-                    known,
+                    known.map(|known| *known),
                     watch.clone(),
                     Arc::clone(&gates),
                     batch.is_canary,
@@ -125,7 +128,8 @@ impl Shared {
         if watch.mode() == Mode::Aborting && self.plan.rollback_when != RollbackWhen::Failed {
             roll_back_finished(self, &mut crew, &begun, &watch, &gates).await;
         }
-        crew.hosts.into_iter().flatten().collect()
+        // In place, without a second copy of all: none is missing by now.
+        crew.hosts.into_iter().map_while(|host| host).collect()
     }
 }
 

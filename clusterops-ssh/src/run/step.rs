@@ -174,7 +174,7 @@ impl StepRun<'_> {
             } => {
                 let source = self.run.files.source(source)?;
                 let work = Work::Upload(source, on_host(destination, prepared));
-                return self.transfer(work, options, report, limit).await;
+                return Box::pin(self.transfer(work, options, report, limit)).await;
             }
             Step::UploadTree {
                 source,
@@ -183,7 +183,7 @@ impl StepRun<'_> {
             } => {
                 let tree = self.run.files.tree(source)?;
                 let work = Work::UploadTree(tree, on_host(destination, prepared));
-                return self.transfer(work, options, report, limit).await;
+                return Box::pin(self.transfer(work, options, report, limit)).await;
             }
             Step::Fetch {
                 source,
@@ -192,7 +192,7 @@ impl StepRun<'_> {
             } => {
                 let folder = self.fetch_folder(destination);
                 let work = Work::Fetch(on_host(source, prepared), folder);
-                return self.transfer(work, options, report, limit).await;
+                return Box::pin(self.transfer(work, options, report, limit)).await;
             }
             Step::Command { words } => Command::new(words),
             Step::Shell { line } => Command::shell(line),
@@ -375,7 +375,8 @@ impl StepRun<'_> {
                         | ErrorKind::Journal
                 ) =>
             {
-                Some(self.end(&mut process, &mut sink).await)
+                // Boxed, as all that is seldom needed: thousands of these are in memory at once.
+                Some(Box::pin(self.end(&mut process, &mut sink)).await)
             }
             Err(error) if error.kind() == ErrorKind::Disconnected => Some(
                 Termination::Unconfirmed("the connection was lost while the command ran".into()),
