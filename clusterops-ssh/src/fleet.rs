@@ -300,6 +300,10 @@ impl Fleet {
     /// Goes on with a run on the terms that its journal holds.
     pub(crate) fn resume_alone(journal: &Path) -> Result<Run> {
         let (store, known) = Store::open(journal)?;
+        if known.head.terms.needs_passwords {
+            let message = "the targets came with passwords, which no journal holds: use `Fleet::resume`, with a fleet that has them";
+            return Err(Error::new(ErrorKind::Secret, message));
+        }
         let mut fleet = Self::new(known.targets.iter().cloned());
         known.head.terms.clone().apply(&mut fleet.options);
         let plan = known.head.plan.clone();

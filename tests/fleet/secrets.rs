@@ -53,13 +53,20 @@ async fn secrets_reach_the_environment_and_nothing_else() {
     assert!(!sshd.log().contains("pa'ss"));
 
     let unknown = Plan::new("p").stage(Stage::shell("s", line).secret_env("DB_PASSWORD", "other"));
-    for fleet in [&with, &fleet(targets(&sshd, 1))] {
-        let report = run(fleet, &unknown).await;
-        assert_eq!(
-            report.hosts[0].failure.as_ref().expect("no secret").kind,
-            ErrorKind::Secret
-        );
-    }
+    let report = run(&with, &unknown).await;
+    assert_eq!(
+        report.hosts[0].failure.as_ref().expect("no secret").kind,
+        ErrorKind::Secret
+    );
+    // Nobody to ask is known before the first connection.
+    let error = fleet(targets(&sshd, 1)).run(&unknown).expect_err("nobody");
+    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert!(
+        error
+            .to_string()
+            .contains("stage `s` needs the secret `other`"),
+        "{error}"
+    );
 }
 
 #[derive(Debug)]

@@ -47,17 +47,7 @@ fn journal() -> (TempDir, PathBuf) {
 async fn interrupt(fleet: &Fleet, plan: &Plan, file: &PathBuf, is_time: impl FnMut() -> bool) {
     let controller = Controller::new();
     let run = controller.run(&fleet.clone().journal(file), plan);
-    let mut is_time = is_time;
-    let t = Instant::now();
-    wait_until("the moment", || {
-        let r = is_time();
-        if !r && t.elapsed() > Duration::from_secs(5) {
-            return true;
-        }
-        r
-    })
-    .await;
-
+    wait_until("the moment", is_time).await;
     drop(controller);
     drop(run);
 }
@@ -200,7 +190,7 @@ async fn an_attempt_that_cannot_be_ended_is_not_joined_by_another() {
     let fleet = fleet(&sim).leftover(Leftover::End);
     let plan = Plan::new("p").stage(Stage::command("two", ["two"]));
     let (_folder, file) = journal();
-    interrupt(&fleet, &plan, &file, || running(&sim, "web1") == 1).await;
+    interrupt(&fleet, &plan, &file, || begun(&sim, 1..=1, "two")).await;
     let told = resume(&fleet, &plan, &file).await;
     let host = host(&told, "web1");
     let failure = host.failure.as_ref().expect("it stopped");
@@ -233,7 +223,7 @@ async fn hosts_that_had_failed_stay_so_and_can_be_retried() {
         // The first host has said goodbye, and the second one is at it.
         running(&sim, "web2") == 1
             && attempts(&sim, "web1", "two").len() == 1
-            && sim.host("web1").connections() == 0
+            && sim.host("web1").open_connections() == 0
     })
     .await;
     broken.store(false, Ordering::SeqCst);
@@ -546,4 +536,228 @@ async fn what_cannot_be_gone_on_with_is_refused() {
         .run(&missing)
         .expect_err("no script");
     assert!(!unused.exists());
+}
+
+/// An answer that never ends while the switch is on, and this one afterwards.
+fn hanging(switch: &Arc<AtomicBool>, then: Answer) -> impl Fn(&SimCommand) -> Answer + use<> {
+    let switch = Arc::clone(switch);
+    move |_| match switch.load(Ordering::SeqCst) {
+        true => Answer::never_exits(),
+        false => then.clone(),
+    }
+}
+
+fn begun(sim: &Sim, hosts: std::ops::RangeInclusive<usize>, stage: &str) -> bool {
+    let mut names = hosts.map(|n| format!("web{n}"));
+    names.all(|name| running(sim, &name) == 1 && attempts(sim, &name, stage).len() == 1)
+}
+
+#[tokio::test]
+async fn a_barrier_holds_those_who_had_passed_it() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let (hanging, noted) = (Arc::clone(&hangs), Arc::clone(&order));
+    let one =
+        move |command: &SimCommand| match (command.host.as_str(), hanging.load(Ordering::SeqCst)) {
+            ("web1", _) => Answer::new(),
+            (_, true) => Answer::never_exits(),
+            (_, false) => Answer::new().with_delay(Duration::from_millis(700)),
+        };
+    let two = move |command: &SimCommand| {
+        noted.lock().expect("no panic").push(command.host.clone());
+        Answer::new()
+    };
+    let host = SimHost::new("")
+        .answer_with("one", one)
+        .answer_with("two", two)
+        .answer("three", Answer::new());
+    let hosts = alike(host, 2).collect::<Vec<_>>();
+    let sim = start(hosts).await;
+    let (plan, fleet) = (three_stages(), fleet(&sim).leftover(Leftover::End));
+    let (_folder, file) = journal();
+    interrupt(&fleet, &plan, &file, || {
+        let is_through = attempts(&sim, "web1", "one").len() == 1 && running(&sim, "web1") == 0;
+        is_through && begun(&sim, 2..=2, "one")
+    })
+    .await;
+    hangs.store(false, Ordering::SeqCst);
+    let run = fleet.resume(&plan, &file).expect("a journal");
+    wait_until("the second attempt", || {
+        attempts(&sim, "web2", "one").len() == 2
+    })
+    .await;
+    assert!(
+        order.lock().expect("no panic").is_empty(),
+        "web2 is not through"
+    );
+    assert!(report(run).await.is_success());
+    assert_eq!(order.lock().expect("no panic").len(), 2);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_reached_again_stays_to_be_seen_to() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let host = known()
+        .answer_with("migrate", hanging(&hangs, Answer::new()))
+        .own_port();
+    let sim = start(alike(host, 2)).await;
+    let plan = Plan::new("p").stage(Stage::command("migrate", ["migrate"]).run_once());
+    let fleet = fleet(&sim)
+        .leftover(Leftover::End)
+        .connect_retries(retries(1));
+    let (_folder, file) = journal();
+    interrupt(&fleet, &plan, &file, || begun(&sim, 1..=1, "migrate")).await;
+    hangs.store(false, Ordering::SeqCst);
+    sim.host("web1").fault(Fault::Refuse);
+    let told = resume(&fleet, &plan, &file).await;
+    assert_eq!(kind(super::host(&told, "web1")), Some(ErrorKind::Refused));
+    assert!(
+        matches!(
+            super::host(&told, "web1").termination,
+            Some(Termination::Unconfirmed(_))
+        ),
+        "{told:?}"
+    );
+    // It may still be at it: nobody takes its turn.
+    assert_eq!(kind(super::host(&told, "web2")), Some(ErrorKind::Blocked));
+    assert!(attempts(&sim, "web2", "migrate").is_empty());
+    let held = Journal::open(&file).expect("a journal");
+    assert!(!held.is_finished());
+    assert!(matches!(
+        super::host(&held.report(), "web1").termination,
+        Some(Termination::Unconfirmed(_))
+    ));
+
+    sim.host("web1").heal();
+    assert_eq!(running(&sim, "web1"), 1);
+    let told = resume(&fleet, &plan, &file).await;
+    assert_eq!(
+        super::host(&told, "web1").termination,
+        Some(Termination::Confirmed)
+    );
+    assert_eq!(running(&sim, "web1"), 0);
+    assert!(Journal::open(&file).expect("a journal").is_finished());
+}
+
+#[tokio::test]
+async fn a_stop_lets_those_under_way_come_to_their_end_and_never_hangs() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let slow = Answer::new().with_delay(Duration::from_millis(500));
+    let host = SimHost::new("")
+        .answer_with("one", hanging(&hangs, slow))
+        .answer("two", Answer::new())
+        .answer("three", Answer::new());
+    let sim = start(alike(host, 2)).await;
+    let plan = three_stages();
+    let fleet = fleet(&sim).leftover(Leftover::End).parallelism(2);
+    let (_folder, file) = journal();
+    interrupt(&fleet, &plan, &file, || begun(&sim, 1..=2, "one")).await;
+    hangs.store(false, Ordering::SeqCst);
+    let run = fleet
+        .clone()
+        .parallelism(1)
+        .resume(&plan, &file)
+        .expect("a journal");
+    wait_until("the second attempt", || {
+        attempts(&sim, "web1", "one").len() == 2
+    })
+    .await;
+    run.control().stop();
+    let told = report(run).await;
+    assert!(told.is_success(), "{told}");
+    assert_eq!(told.ending, Ending::Stopped);
+}
+
+#[tokio::test]
+async fn an_abort_while_hosts_are_reached_again_ends_what_was_under_way() {
+    let host = known()
+        .answer("two", Answer::never_exits())
+        .answer("undo1", Answer::new())
+        .answer("undo2", Answer::new());
+    let sim = start(alike(host, 1)).await;
+    let plan = Plan::new("p")
+        .stage(Stage::command("one", ["one"]).rollback(Step::command(["undo1"])))
+        .stage(Stage::command("two", ["two"]).rollback(Step::command(["undo2"])));
+    let fleet = fleet(&sim)
+        .leftover(Leftover::End)
+        .connect_retries(retries(1000));
+    let (_folder, file) = journal();
+    interrupt(&fleet, &plan, &file, || begun(&sim, 1..=1, "two")).await;
+    let before = sim.host("web1").connections();
+    sim.host("web1").fault(Fault::DropFirst(u32::MAX));
+    let run = fleet.resume(&plan, &file).expect("a journal");
+    wait_until("a try", || sim.host("web1").connections() > before).await;
+    run.control().abort();
+    sim.host("web1").heal();
+    let told = report(run).await;
+    assert_eq!(running(&sim, "web1"), 0);
+    assert_eq!(
+        told.hosts[0].termination,
+        Some(Termination::Confirmed),
+        "{told:?}"
+    );
+    let told_to = lines(&sim.host("web1"));
+    let undone: Vec<&String> = told_to
+        .iter()
+        .filter(|line| line.starts_with("undo"))
+        .collect();
+    assert_eq!(undone, ["undo2", "undo1"]);
+}
+
+#[tokio::test]
+async fn a_rollback_under_way_is_not_joined_by_another() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let host = known()
+        .answer("two", Answer::status(1))
+        .answer_with("undo", hanging(&hangs, Answer::new()));
+    let sim = start(alike(host, 1)).await;
+    let plan = Plan::new("p")
+        .stage(Stage::command("one", ["one"]).rollback(Step::command(["undo"])))
+        .stage(Stage::command("two", ["two"]));
+    let fleet = fleet(&sim).leftover(Leftover::End);
+    let (_folder, file) = journal();
+    interrupt(&fleet, &plan, &file, || {
+        running(&sim, "web1") == 1 && attempts(&sim, "web1", "one").len() == 2
+    })
+    .await;
+    hangs.store(false, Ordering::SeqCst);
+    let left = sim.host("web1").processes()[0].pid;
+    // The first connection is dropped, as by a server with too many of them.
+    sim.host("web1").fault(Fault::DropFirst(1));
+    let told = resume(&fleet, &plan, &file).await;
+    assert_eq!(
+        told.hosts[0].stages[0].status,
+        StageStatus::RolledBack,
+        "{told:?}"
+    );
+    assert!(
+        sim.host("web1")
+            .processes()
+            .iter()
+            .all(|process| process.pid != left)
+    );
+}
+
+#[tokio::test]
+async fn a_plan_that_needs_secrets_is_not_used_up_without_them() {
+    let sim = start(alike(known().answer("two", Answer::never_exits()), 1)).await;
+    let plan = Plan::new("p").stage(Stage::command("two", ["two"]).secret_env("PASSWORD", "db"));
+    let with = fleet(&sim)
+        .credentials(Arc::new(Known))
+        .leftover(Leftover::End);
+    let (_folder, file) = journal();
+    interrupt(&with, &plan, &file, || begun(&sim, 1..=1, "two")).await;
+    for error in [
+        Run::resume(&file).expect_err("no credentials"),
+        fleet(&sim)
+            .resume(&plan, &file)
+            .expect_err("no credentials"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Secret);
+        assert!(
+            error.to_string().contains("needs the secret `db`"),
+            "{error}"
+        );
+    }
+    assert_eq!(running(&sim, "web1"), 1);
 }

@@ -101,6 +101,12 @@ const ATTRIBUTES: [&str; 13] = [
 ];
 
 impl Match {
+    /// Whether a command decides about it.
+    pub(super) fn runs_commands(&self) -> bool {
+        let mut criteria = self.criteria.iter();
+        criteria.any(|criterion| matches!(criterion.attribute, Attribute::Exec(_)))
+    }
+
     /// Reads the arguments of a line: attributes, each followed by its patterns as a word of their own or behind a `=`.
     pub(super) fn read(arguments: &[String]) -> Result<Self, String> {
         let mut read = Self {

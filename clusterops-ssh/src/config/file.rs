@@ -129,6 +129,26 @@ impl File {
         }))
     }
 
+    /// Whether resolving a host by it can take longer than a look at what is in memory: by a command, a file or the DNS.
+    pub(super) fn may_block(&self) -> bool {
+        let line_may_block = |line: &Directive| match &line.kind {
+            DirectiveKind::Include(files) => files.iter().any(|file| file.may_block()),
+            DirectiveKind::IncludeFor(_) => true,
+            DirectiveKind::Set(keyword, _) => matches!(
+                keyword,
+                Keyword::CanonicalizeHostname | Keyword::CanonicalizePermittedCNAMEs
+            ),
+            DirectiveKind::Unknown(_) => false,
+        };
+        self.sections.iter().any(|section| {
+            let runs_commands = match &section.condition {
+                Condition::Match(criteria, _) => criteria.runs_commands(),
+                _ => false,
+            };
+            runs_commands || section.lines.iter().any(line_may_block)
+        })
+    }
+
     fn add(&mut self, section: Section) {
         let at = self.sections.len();
         self.has_unknown |= section.has_unknown;

@@ -178,6 +178,11 @@ impl Config {
         resolve::resolve(self, query)
     }
 
+    /// Whether [`resolve`](Self::resolve) can block.
+    pub(crate) fn may_block(&self) -> bool {
+        self.files.iter().any(File::may_block)
+    }
+
     /// The settings of all files that have no effect here, each keyword once, with its first place.
     ///
     /// Which of them concern a host tells [`HostConfig::unsupported`]. Files that are included by a path with tokens are

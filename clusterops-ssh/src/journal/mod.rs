@@ -103,11 +103,13 @@ impl Journal {
 
     /// Whether the run has come to its end: resuming it would give its report and do nothing.
     pub fn is_finished(&self) -> bool {
-        self.known.ending.is_some()
+        let ending = self.known.ending;
+        ending.is_some_and(|ending| ending != Ending::Interrupted)
     }
 
     /// What happened so far. Hosts that have not come to their end count as failed, with [`ErrorKind::Cancelled`]; so the
-    /// report of a run that is not to be resumed can be [retried](crate::Fleet::retry).
+    /// report of a run that is not to be resumed can be [retried](crate::Fleet::retry). A retry does not look for what
+    /// was under way: where that may still run, the host's `termination` says so.
     pub fn report(&self) -> Report {
         let mut report = self.known.report();
         report.ending = self.known.ending.unwrap_or(Ending::Interrupted);
@@ -124,6 +126,9 @@ impl RecordedHost {
             let message = "the controller of the run ended before this host did";
             let error = Error::new(ErrorKind::Cancelled, message);
             report.failure = Some(Failure::new(&error, None));
+        }
+        if let Some(left) = &self.in_flight {
+            report.termination = Some(left.unconfirmed());
         }
         report
     }

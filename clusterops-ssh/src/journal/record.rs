@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::fleet::FleetOptions;
 use crate::report::{Ending, HostReport, Report};
 use crate::wire::Leader;
-use crate::{ConnectRetries, Error, ErrorKind, Plan, Result, Rollout};
+use crate::{ConnectRetries, Error, ErrorKind, Plan, Result, Rollout, Termination};
 
 /// What is known of a run before any host has done something.
 #[derive(Debug)]
@@ -83,6 +83,23 @@ pub(crate) struct InFlight {
     pub(crate) leader: Option<Leader>,
 }
 
+impl InFlight {
+    /// What a report says as long as nobody has looked.
+    pub(crate) fn unconfirmed(&self) -> Termination {
+        let what = if self.is_rollback {
+            "rollback of"
+        } else {
+            "attempt"
+        };
+        let message = format!(
+            "{what} {} at stage {} was under way when the controller ended, and may still run",
+            self.attempt,
+            self.stage + 1
+        );
+        Termination::Unconfirmed(message)
+    }
+}
+
 /// The terms of a fleet that are plain data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,10 +112,13 @@ pub(crate) struct Terms {
     output_cap: usize,
     output_budget: usize,
     output_folder: Option<PathBuf>,
+    /// Whether targets came with passwords, which the journal does not hold.
+    #[serde(default)]
+    pub(crate) needs_passwords: bool,
 }
 
 impl Terms {
-    pub(crate) fn of(options: &FleetOptions) -> Self {
+    pub(crate) fn of(options: &FleetOptions, targets: &[Target]) -> Self {
         Self {
             parallelism: options.parallelism,
             connect_retries: options.connect_retries.clone(),
@@ -108,6 +128,7 @@ impl Terms {
             output_cap: options.output_cap,
             output_budget: options.output_budget,
             output_folder: options.output_folder.clone(),
+            needs_passwords: targets.iter().any(|target| !target.secrets.is_empty()),
         }
     }
 
@@ -124,12 +145,17 @@ impl Terms {
 }
 
 impl Head {
-    pub(crate) fn new(report: &Report, plan: &Plan, options: &FleetOptions) -> Self {
+    pub(crate) fn new(
+        report: &Report,
+        plan: &Plan,
+        options: &FleetOptions,
+        targets: &[Target],
+    ) -> Self {
         Self {
             run_id: report.run_id.clone(),
             started: report.started,
             plan: plan.clone(),
-            terms: Terms::of(options),
+            terms: Terms::of(options, targets),
             files: report.files.clone(),
         }
     }

@@ -134,6 +134,10 @@ impl Store {
         if let Err(error) = std::fs::metadata(path) {
             return Err(failed(cannot(path, "be read"), error));
         }
+        if !is_ours(path).map_err(|error| unreadable(path, error))? {
+            let message = format!("`{}` is no journal of a run", path.display());
+            return Err(Error::new(ErrorKind::Journal, message));
+        }
         let mut store = Self::connect(path).map_err(|error| unreadable(path, error))?;
         let known = store.read()?;
         store.stages = known.head.plan.stages.len();
@@ -342,6 +346,18 @@ impl Store {
         }
         Ok(known)
     }
+}
+
+/// Whether a database is a journal, or has nothing in it yet. Another one is not touched.
+fn is_ours(path: &Path) -> rusqlite::Result<bool> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    let application: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(application == APPLICATION || (application, tables) == (0, 0))
 }
 
 /// A run that did not begin leaves no file.

@@ -165,6 +165,7 @@ impl Watch {
         let message = match self.mode() {
             Mode::Aborting => "ended because the run was aborted",
             Mode::Late => "ended because the run's deadline passed",
+            Mode::Stopping => "ended because the run was stopped",
             _ => "ended because the run was cancelled",
         };
         Error::new(ErrorKind::Cancelled, message)

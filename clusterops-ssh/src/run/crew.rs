@@ -6,6 +6,7 @@ use tokio::task::{self, JoinSet};
 
 use super::shared::Shared;
 use crate::event::HostState;
+use crate::journal::{Change, HostChange, State};
 use crate::report::{Failure, HostReport};
 use crate::{Error, ErrorKind};
 
@@ -27,7 +28,7 @@ impl<'a> Crew<'a> {
         }
     }
 
-    pub(super) fn send(
+    pub(super) async fn send(
         &mut self,
         index: usize,
         work: impl Future<Output = HostReport> + Send + 'static,
@@ -36,18 +37,18 @@ impl<'a> Crew<'a> {
         self.indexes.insert(id, index);
         // A finished task keeps its memory until it is joined.
         while let Some(done) = self.tasks.try_join_next_with_id() {
-            self.keep(done);
+            self.keep(done).await;
         }
     }
 
     pub(super) async fn finish(&mut self) {
         while let Some(done) = self.tasks.join_next_with_id().await {
-            self.keep(done);
+            self.keep(done).await;
         }
     }
 
     /// Keeps a host's report. A panic, which credentials from outside can bring in, is the end of that host only.
-    fn keep(&mut self, done: Result<(task::Id, HostReport), task::JoinError>) {
+    async fn keep(&mut self, done: Result<(task::Id, HostReport), task::JoinError>) {
         let id = done
             .as_ref()
             .map_or_else(task::JoinError::id, |(id, _)| *id);
@@ -68,10 +69,15 @@ impl<'a> Crew<'a> {
                 self.run
                     .failures
                     .count(&self.run.targets[index].name, false);
-                HostReport {
+                let report = HostReport {
                     failure: Some(failure),
                     ..HostReport::new(&self.run.targets[index].name)
+                };
+                if let Some(journal) = &self.run.journal {
+                    let change = HostChange::new(index, &report, State::Ended, []);
+                    journal.note(Change::Host(change)).await;
                 }
+                report
             }
         });
     }

@@ -127,7 +127,12 @@ impl Setup {
         let finished = began_at.checked_add(began.elapsed()).unwrap_or(began_at);
         report.finished = finished.max(report.started);
         if let Some(journal) = &run.journal {
-            journal.finish(report.ending).await?;
+            // As long as something may still run somewhere, the run can be resumed to see to it.
+            let ending = match run.in_flight.is_empty() {
+                true => report.ending,
+                false => Ending::Interrupted,
+            };
+            journal.finish(ending).await?;
         }
         Ok(report)
     }
@@ -165,7 +170,7 @@ impl Setup {
         };
         let store = match store {
             Some(mut store) => {
-                let head = Head::new(&report, &self.plan, &self.options);
+                let head = Head::new(&report, &self.plan, &self.options, &self.targets);
                 let targets = Arc::clone(&self.targets);
                 let writing = task::spawn_blocking(move || -> Result<(Store, Outset)> {
                     store.begin(&head, &targets, outset.recorded(&targets), &outset.others)?;

@@ -45,15 +45,6 @@ impl Failures {
         }
     }
 
-    /// Counts a host that failed before the run was resumed. A pause is over by that.
-    pub(super) fn recall(&self, host: &str, is_canary: bool) {
-        if self.when_exceeded == WhenExceeded::Pause {
-            self.is_one_too_many(host, is_canary);
-        } else {
-            self.count(host, is_canary);
-        }
-    }
-
     fn is_one_too_many(&self, host: &str, is_canary: bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.failed += 1;

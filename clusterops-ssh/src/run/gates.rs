@@ -36,7 +36,8 @@ struct Once {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     Open,
-    Begun,
+    /// This host takes it.
+    Begun(usize),
     Succeeded,
     FailedOn(usize),
 }
@@ -100,15 +101,17 @@ impl Gates {
             Progress::Succeeded => Some(Turn::Done),
             Progress::FailedOn(other) => Some(Turn::FailedOn(other)),
             Progress::Open if once.candidates.first() == Some(&host) => Some(Turn::Mine),
-            Progress::Open | Progress::Begun => None,
+            // It took it before the run was resumed.
+            Progress::Begun(owner) if owner == host => Some(Turn::Mine),
+            Progress::Open | Progress::Begun(_) => None,
         })
         .await
     }
 
     /// The host whose turn it is takes the step now: nobody may take it over any more.
-    pub(super) fn begin(&self, position: usize) {
+    pub(super) fn begin(&self, position: usize, host: usize) {
         if let Some(gate) = &self.stages[position].once {
-            gate.lock().progress = Progress::Begun;
+            gate.lock().progress = Progress::Begun(host);
         }
     }
 
@@ -151,15 +154,14 @@ impl Gates {
             gate.change(|once| {
                 let was_first = once.candidates.first() == Some(&host);
                 once.candidates.remove(&host);
-                // Only the first host can have begun the step.
-                match once.progress {
-                    Progress::Begun if was_first && succeeded => {
-                        once.progress = Progress::Succeeded
-                    }
-                    Progress::Begun if was_first => once.progress = Progress::FailedOn(host),
-                    _ => {}
+                let was_owner = once.progress == Progress::Begun(host);
+                if was_owner {
+                    once.progress = match succeeded {
+                        true => Progress::Succeeded,
+                        false => Progress::FailedOn(host),
+                    };
                 }
-                was_first
+                was_first || was_owner
             });
         }
     }
@@ -224,7 +226,7 @@ mod tests {
         let gates = gates(Stage::command("s", ["true"]).run_once(), 3);
         let (turn, ()) = tokio::join!(gates.turn(0, 1), async { gates.stop(0, 0) });
         assert_eq!(turn, Turn::Mine);
-        gates.begin(0);
+        gates.begin(0, 1);
         let (turn, ()) = tokio::join!(gates.turn(0, 2), async { gates.finish(0, 1) });
         assert_eq!(turn, Turn::Done);
     }
@@ -234,7 +236,7 @@ mod tests {
         let plan = Plan::new("p").stage(Stage::command("s", ["true"]).run_once());
         let gates = Gates::new(&plan, &[(4, 0)], |_| Progress::Open);
         assert_eq!(gates.next(&plan, &[(1, 0)]).turn(0, 1).await, Turn::Mine);
-        gates.begin(0);
+        gates.begin(0, 4);
         gates.finish(0, 4);
         assert_eq!(gates.next(&plan, &[(1, 0)]).turn(0, 1).await, Turn::Done);
     }
@@ -243,7 +245,7 @@ mod tests {
     async fn nobody_takes_over_when_the_step_failed() {
         let gates = gates(Stage::command("s", ["true"]).run_once(), 2);
         assert_eq!(gates.turn(0, 0).await, Turn::Mine);
-        gates.begin(0);
+        gates.begin(0, 0);
         gates.stop(0, 0);
         assert_eq!(gates.turn(0, 1).await, Turn::FailedOn(0));
     }

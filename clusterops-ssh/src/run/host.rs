@@ -81,18 +81,41 @@ impl HostRun {
             until: deadline_in(span),
             is_hosts: true,
         });
-        for position in start..self.run.plan.stages.len() {
-            // Boxed, so that a host that waits for others is small.
-            if let Err(stopped) = Box::pin(self.stage(position)).await {
-                self.stop(position, stopped).await;
-                break;
-            }
-            if let Err(stopped) = self.pass(position).await {
-                self.stop(position + 1, stopped).await;
-                break;
+        if let Err((position, stopped)) = self.stages(start).await {
+            // What was tried in vain is not tried again, nor is a host that cannot be reached.
+            let is_open = stopped.termination.is_none()
+                && matches!(
+                    stopped.error.kind(),
+                    ErrorKind::Cancelled | ErrorKind::Timeout
+                );
+            self.stop(position, stopped).await;
+            if is_open {
+                Box::pin(self.settle()).await;
             }
         }
-        if self.is_to_be_undone() {
+        self.undo_and_finish().await
+    }
+
+    /// Takes the stages from `start` on; gives the place of the one that was not finished.
+    async fn stages(&mut self, start: usize) -> Result<(), (usize, Stopped)> {
+        // A run that goes on may have hosts that are not through a barrier that lies behind this one.
+        for earlier in 0..start {
+            let passed = self.pass(earlier).await;
+            passed.map_err(|stopped| (start, stopped))?;
+        }
+        for position in start..self.run.plan.stages.len() {
+            // Boxed, so that a host that waits for others is small.
+            let taken = Box::pin(self.stage(position)).await;
+            taken.map_err(|stopped| (position, stopped))?;
+            let passed = self.pass(position).await;
+            passed.map_err(|stopped| (position + 1, stopped))?;
+        }
+        Ok(())
+    }
+
+    async fn undo_and_finish(mut self) -> HostReport {
+        // Not beside something that may still run.
+        if self.is_to_be_undone() && !self.has_leftover() {
             Box::pin(self.roll_back()).await;
         }
         self.finish().await
@@ -118,9 +141,15 @@ impl HostRun {
 
     /// Brings a host to its end that had failed before the run was resumed, or that the run no longer lets go on: ends what
     /// may be left of a stage that was under way, and undoes what is to be undone. Works without a permit where the run
-    /// gives none any more.
-    pub(super) async fn conclude(mut self, permit: Option<OwnedSemaphorePermit>) -> HostReport {
-        // It is in nobody's way.
+    /// gives none any more. `is_awaited` says whether the other hosts count on it.
+    pub(super) async fn conclude(
+        mut self,
+        permit: Option<OwnedSemaphorePermit>,
+        is_awaited: bool,
+    ) -> HostReport {
+        if is_awaited {
+            self.gates.stop(self.report.first_unfinished(), self.index);
+        }
         self.has_stopped = true;
         self.permit = permit;
         if self.report.failure.is_none() {
@@ -133,10 +162,7 @@ impl HostRun {
             self.report.failure = Some(Failure::new(&self.watch.error(), name));
         }
         Box::pin(self.settle()).await;
-        if self.is_to_be_undone() {
-            Box::pin(self.roll_back()).await;
-        }
-        self.finish().await
+        self.undo_and_finish().await
     }
 
     /// Undoes what the host did in an aborted run, when it has come to its end already.
@@ -149,32 +175,51 @@ impl HostRun {
             );
             self.report.failure = Some(Failure::new(&error, None));
         }
+        self.run.note_mode(self.watch.mode()).await;
         Box::pin(self.settle()).await;
-        Box::pin(self.roll_back()).await;
+        if !self.has_leftover() {
+            Box::pin(self.roll_back()).await;
+        }
         self.finish().await
+    }
+
+    /// Whether something of an earlier attempt may still run on the host.
+    fn has_leftover(&self) -> bool {
+        self.run.in_flight.has(self.index)
     }
 
     /// Sees to what may be left of a stage that was under way when the run's controller ended, on a host that does not go
     /// on with it; a connection of its own serves also when the run was cancelled.
     async fn settle(&mut self) {
-        let Some(left) = self.run.in_flight.take(self.index) else {
+        let Some(left) = self.run.in_flight.look(self.index) else {
             return;
         };
         let run = Arc::clone(&self.run);
         let target = &run.targets[self.index];
         let settled = async {
             let prepared = Prepared::new(&run.plan.stages[left.stage], target)?;
-            let session = run.connector.connect(target).await?;
-            let mut step = self.step_run(&session, left.stage, left.attempt);
-            let settled = step.settle(&left, &prepared).await;
-            self.session = Some(session);
-            settled
+            if matches!(self.watch.mode(), Mode::Cancelling | Mode::Late) {
+                self.session = Some(run.connector.connect(target).await?);
+            } else {
+                self.connect().await?;
+            }
+            let Some(session) = &self.session else {
+                return Err(self.watch.error().into());
+            };
+            let mut step = self.step_run(session, left.stage, left.attempt);
+            step.settle(&left, &prepared).await
         };
-        if let Err(stopped) = settled.await {
-            let unconfirmed = || Termination::Unconfirmed(stopped.error.full_message());
-            self.report.termination = Some(stopped.termination.unwrap_or_else(unconfirmed));
-        } else if !left.is_rollback {
-            self.report.termination = Some(Termination::Confirmed);
+        match settled.await {
+            Ok(()) => {
+                run.in_flight.take(self.index);
+                if !left.is_rollback {
+                    self.report.termination = Some(Termination::Confirmed);
+                }
+            }
+            Err(stopped) => {
+                let unconfirmed = || Termination::Unconfirmed(stopped.error.full_message());
+                self.report.termination = Some(stopped.termination.unwrap_or_else(unconfirmed));
+            }
         }
     }
 
@@ -208,13 +253,11 @@ impl HostRun {
             return Err(self.watch.error().into());
         };
 
-        self.gates.begin(position);
-        if let Some(left) = run.in_flight.take(self.index) {
+        self.gates.begin(position, self.index);
+        if let Some(left) = run.in_flight.look(self.index) {
             let mut step = self.step_run(session, position, left.attempt);
-            if let Err(stopped) = Box::pin(step.settle(&left, &prepared)).await {
-                self.report.stages.push(StageReport::new(left.attempt));
-                return Err(stopped);
-            }
+            Box::pin(step.settle(&left, &prepared)).await?;
+            run.in_flight.take(self.index);
         }
         let attempt = self.report.begin_attempt(position);
         let mut report = StageReport::new(attempt);
@@ -235,7 +278,10 @@ impl HostRun {
     /// Notes in the journal what is known of the host now, with these stages.
     async fn note(&self, state: State, stages: impl IntoIterator<Item = usize>) {
         if let Some(journal) = &self.run.journal {
-            let change = HostChange::new(self.index, &self.report, state, stages);
+            let change = HostChange {
+                in_flight: self.run.in_flight.look(self.index),
+                ..HostChange::new(self.index, &self.report, state, stages)
+            };
             journal.note(Change::Host(change)).await;
         }
     }
@@ -378,7 +424,16 @@ impl HostRun {
     }
 
     /// Keeps why the host goes no further; `position` is the stage it did not finish.
-    async fn stop(&mut self, position: usize, stopped: Stopped) {
+    async fn stop(&mut self, position: usize, mut stopped: Stopped) {
+        if let Some(left) = self.run.in_flight.look(self.index) {
+            // What came of it is still not known.
+            if self.report.stages.len() == left.stage {
+                self.report.stages.push(StageReport::new(left.attempt));
+            }
+            stopped
+                .termination
+                .get_or_insert_with(|| left.unconfirmed());
+        }
         let begun = (self.report.stages.len() > position)
             .then(|| self.run.plan.stages[position].name.as_str());
         self.report.failure = Some(Failure::new(&stopped.error, begun));
@@ -392,7 +447,11 @@ impl HostRun {
         }
         self.gates.stop(position, self.index);
         self.has_stopped = true;
-        if stopped.error.kind() != ErrorKind::Cancelled && self.permit.is_some() {
+        let is_own = !matches!(
+            stopped.error.kind(),
+            ErrorKind::Cancelled | ErrorKind::Journal
+        );
+        if is_own && self.permit.is_some() {
             self.run.failures.count(&self.report.name, self.is_canary);
         }
     }
@@ -489,7 +548,9 @@ impl HostRun {
 
     async fn finish(mut self) -> HostReport {
         self.has_stopped = true;
-        if !self.is_left_open() {
+        if self.has_leftover() {
+            self.note(State::Open, []).await;
+        } else if !self.is_left_open() {
             self.note(State::Ended, []).await;
         }
         self.tell(self.report.last_state());

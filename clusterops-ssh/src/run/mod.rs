@@ -37,7 +37,7 @@ pub use self::prepare::Prepared;
 use crate::event::{Board, Events};
 use crate::fleet::FleetOptions;
 use crate::journal::Store;
-use crate::plan::Step;
+use crate::plan::{Stage, Step};
 use crate::report::Report;
 use crate::{Error, ErrorKind, Fleet, Plan, Result};
 
@@ -104,6 +104,20 @@ impl Run {
         })?;
         let steps = check(plan, &targets)?;
         options.rollout.check(&targets)?;
+        let secret = |stage: &Stage| {
+            Some((
+                stage.name.clone(),
+                stage.secret_env.values().next()?.clone(),
+            ))
+        };
+        if options.credentials.is_none()
+            && let Some((stage, secret)) = plan.stages.iter().find_map(secret)
+        {
+            let message = format!(
+                "stage `{stage}` needs the secret `{secret}`, and the fleet has no credentials (`Fleet::credentials`)"
+            );
+            return Err(Error::new(ErrorKind::Secret, message));
+        }
         if let Beginning::Retry(earlier) = &beginning {
             outset::same_plan(earlier, plan)?;
         }

@@ -33,7 +33,7 @@ pub(super) struct Outset {
     pub(super) mode: Option<RecordedMode>,
     /// Whether the run had come past its canaries.
     pub(super) is_past_canaries: bool,
-    is_resumed: bool,
+    pub(super) is_resumed: bool,
 }
 
 /// One host as a run finds it.
@@ -54,8 +54,17 @@ pub(super) enum Found {
 pub(super) struct Leftovers(Mutex<HashMap<usize, InFlight>>);
 
 impl Leftovers {
-    pub(super) fn take(&self, host: usize) -> Option<InFlight> {
-        self.lock().remove(&host)
+    pub(super) fn look(&self, host: usize) -> Option<InFlight> {
+        self.lock().get(&host).cloned()
+    }
+
+    /// It is seen to.
+    pub(super) fn take(&self, host: usize) {
+        self.lock().remove(&host);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     pub(super) fn has(&self, host: usize) -> bool {
@@ -162,16 +171,27 @@ impl Outset {
         self.hosts.iter().filter_map(|found| match found {
             Found::Ended(host) | Found::Failed(host) => {
                 let kind = host.failure.as_ref()?.kind;
-                let counts = !matches!(kind, ErrorKind::Cancelled | ErrorKind::Blocked);
+                // A host that was not let begin is Blocked, too.
+                let counts = match kind {
+                    ErrorKind::Cancelled => false,
+                    ErrorKind::Blocked => host.connection_attempts > 0,
+                    _ => true,
+                };
                 counts.then_some(&**host)
             }
             Found::Adopted(_) | Found::Starts(_) => None,
         })
     }
 
-    /// How far a `run_once` stage has come.
-    pub(super) fn progress(&self, position: usize, stage: &Stage) -> Progress {
+    /// How far a `run_once` stage has come, where these stages were under way.
+    pub(super) fn progress(
+        &self,
+        position: usize,
+        stage: &Stage,
+        in_flight: &Leftovers,
+    ) -> Progress {
         let mut failed = None;
+        let mut begun = None;
         for (place, found) in self.hosts.iter().enumerate() {
             let host = match found {
                 Found::Starts(None) => continue,
@@ -183,6 +203,14 @@ impl Outset {
             let Some(report) = host.stages.get(position) else {
                 continue;
             };
+            let is_under_way = |left: InFlight| left.stage == position && !left.is_rollback;
+            if in_flight.look(place).is_some_and(is_under_way) {
+                match found {
+                    Found::Starts(_) => begun = Some(place),
+                    _ => failed = Some(place),
+                }
+                continue;
+            }
             let was_here = report.status != StageStatus::Skipped(SkipReason::RunOnce);
             if report.is_finished() && was_here {
                 return Progress::Succeeded;
@@ -197,7 +225,11 @@ impl Outset {
                 return Progress::Succeeded;
             }
         }
-        failed.map_or(Progress::Open, Progress::FailedOn)
+        match (begun, failed) {
+            (Some(host), _) => Progress::Begun(host),
+            (None, Some(host)) => Progress::FailedOn(host),
+            (None, None) => Progress::Open,
+        }
     }
 
     /// What a journal is told of each target's host when the run begins.

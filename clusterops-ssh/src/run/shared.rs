@@ -63,7 +63,7 @@ impl Shared {
         let rollout = &self.options.rollout;
         outset.failed().for_each(|host| {
             let is_canary = rollout.canaries.contains(&host.name);
-            self.failures.recall(&host.name, is_canary);
+            self.failures.count(&host.name, is_canary);
         });
         match outset.mode {
             None => {}
@@ -71,7 +71,10 @@ impl Shared {
             Some(RecordedMode::Aborting) => control.abort(),
             Some(RecordedMode::Cancelling) => control.cancel(),
         }
-        let progress = |position: usize| outset.progress(position, &self.plan.stages[position]);
+        let progress = |position: usize| {
+            let stage = &self.plan.stages[position];
+            outset.progress(position, stage, &self.in_flight)
+        };
         let mut gates = Arc::new(Gates::new(&self.plan, &[], progress));
         let dealt = outset.dealt();
         let begun: Vec<usize> = dealt.iter().map(|(index, _)| *index).collect();
@@ -98,9 +101,20 @@ impl Shared {
                     Found::Adopted(_) | Found::Ended(_) => continue,
                 };
                 let next = self.next_permit(watch.clone());
+                // A run that is stopped lets those go on that have begun, also where they begin again.
+                let has_begun = outset.is_resumed
+                    && known
+                        .as_ref()
+                        .is_some_and(|host| host.connection_attempts > 0);
+                let closing = async {
+                    match has_begun {
+                        true => watch.ending().await,
+                        false => watch.closing().await,
+                    }
+                };
                 let permit = tokio::select! {
                     biased;
-                    () = watch.closing() => None,
+                    () = closing => None,
                     permit = next => permit,
                 };
                 let host = HostRun::new(
@@ -112,12 +126,14 @@ impl Shared {
                     batch.is_canary,
                 );
                 match permit {
-                    Some(permit) if !has_failed => crew.send(index, host.drive(start, permit)),
+                    Some(permit) if !has_failed => {
+                        crew.send(index, host.drive(start, permit)).await;
+                    }
                     None if !has_failed && !self.in_flight.has(index) => {
                         crew.hosts[index] = Some(host.not_started(start).await);
                     }
                     // What was under way on it is seen to, however the run is to end.
-                    permit => crew.send(index, host.conclude(permit)),
+                    permit => crew.send(index, host.conclude(permit, !has_failed)).await,
                 }
             }
             crew.finish().await;
@@ -159,7 +175,7 @@ async fn roll_back_finished(
                 gates,
                 false,
             );
-            crew.send(index, host.undo(permit));
+            crew.send(index, host.undo(permit)).await;
         }
     }
     crew.finish().await;

@@ -303,9 +303,6 @@ impl StepRun<'_> {
     async fn secret(&mut self, name: &str, limit: Limit) -> Result<SecretString> {
         let what = || format!("the secret `{name}`");
         let missing = |why: &str| Error::new(ErrorKind::Secret, format!("{} {why}", what()));
-        if self.run.options.credentials.is_none() {
-            return Err(missing("is asked for, and the fleet has no credentials"));
-        }
         let purpose = Purpose::Environment(name.to_owned());
         let answer = self.ask(&purpose, limit, &what).await?;
         answer.ok_or_else(|| missing("is unknown to the credentials"))
@@ -343,9 +340,13 @@ impl StepRun<'_> {
             return Err(self.stop.watch.error().into());
         }
         // Not given up halfway for a stop: a command that was started is one that can be ended.
-        let launch = match &self.intent {
-            Some(intent) => intent.launch(),
-            None => Launch::new(),
+        let launch = Launch {
+            // A disk may be slow to take what is written to it.
+            is_read_on: self.run.folder.is_none(),
+            ..match &self.intent {
+                Some(intent) => intent.launch(),
+                None => Launch::new(),
+            }
         };
         let launched = self.session.launch(command, launch);
         let mut process = match timeout_at(limit.until, launched).await {

@@ -40,7 +40,15 @@ const MESSAGE: usize = 256;
 /// would stop every other channel, keepalive and rekeying with it. A task of its own empties that buffer. A reader that
 /// is slow still slows down the host; one that has stopped loses its channel.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(super) enum Inbox {
+    /// Whoever reads never stops, so there is nothing to keep.
+    Direct(ChannelReadHalf),
+    Kept(Kept),
+}
+
+/// Messages that a task of its own takes from the channel.
+#[derive(Debug)]
+pub(super) struct Kept {
     arrivals: UnboundedReceiver<Arrival>,
     reader: Arc<Reader>,
     draining: AbortHandle,
@@ -59,7 +67,7 @@ struct Reader {
 
 impl Inbox {
     /// Takes over the reading of a channel of a session; `input` is its other half, by which it is closed if need be.
-    pub(super) fn of(
+    pub(super) fn keeping(
         output: ChannelReadHalf,
         input: Arc<ChannelWriteHalf<Msg>>,
         others: Stalled,
@@ -71,27 +79,35 @@ impl Inbox {
             others,
         });
         let task = tokio::spawn(drain(output, input, sender, Arc::clone(&reader)));
-        Self {
+        Self::Kept(Kept {
             arrivals,
             reader,
             draining: task.abort_handle(),
-        }
+        })
     }
 
     /// The next message; `None` when there will be no more of them. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<ChannelMsg> {
-        let (message, _room) = self.arrivals.recv().await?;
-        self.reader.took();
-        Some(message)
+        match self {
+            Self::Direct(output) => output.wait().await,
+            Self::Kept(kept) => {
+                let (message, _room) = kept.arrivals.recv().await?;
+                kept.reader.took();
+                Some(message)
+            }
+        }
     }
 
     /// Whether the messages ended because nobody read them.
     pub(super) fn has_stalled(&self) -> bool {
-        self.reader.has_stalled.load(Ordering::Acquire)
+        match self {
+            Self::Direct(_) => false,
+            Self::Kept(kept) => kept.reader.has_stalled.load(Ordering::Acquire),
+        }
     }
 }
 
-impl Drop for Inbox {
+impl Drop for Kept {
     fn drop(&mut self) {
         self.draining.abort();
     }

@@ -125,6 +125,8 @@ pub(crate) struct Launch {
     /// Whether the host is to hold it until it is [let go](Process::release): then a controller that ends halfway leaves
     /// either a process that can be found, or nothing that could still start later. It costs a round trip.
     pub(crate) is_held: bool,
+    /// Whether its output will be read without a stop: nothing has to stand between then.
+    pub(crate) is_read_on: bool,
 }
 
 impl Launch {
@@ -133,6 +135,7 @@ impl Launch {
         Self {
             tag: Process::new_tag(),
             is_held: false,
+            is_read_on: false,
         }
     }
 }
@@ -156,7 +159,11 @@ impl Process {
         lost: Lost,
         stalled: Stalled,
     ) -> Result<Self> {
-        let Launch { tag, is_held } = launch;
+        let Launch {
+            tag,
+            is_held,
+            is_read_on,
+        } = launch;
         let (mut request, script) = command.request(tag.clone())?;
         request.is_held = is_held;
         request
@@ -184,7 +191,10 @@ impl Process {
         input.exec(true, wire::BOOTSTRAP).await?;
         let input = Arc::new(input);
         let mut process = Self {
-            output: Inbox::of(output, Arc::clone(&input), stalled),
+            output: match is_read_on {
+                true => Inbox::Direct(output),
+                false => Inbox::keeping(output, Arc::clone(&input), stalled),
+            },
             input,
             feeding: None,
             cues: None,

@@ -17,6 +17,8 @@ pub(super) struct Router {
     local: LocalUser,
     /// The user's and the system's files, read when the first host is decided about.
     config: OnceLock<Result<Arc<Config>>>,
+    /// Whether the configuration can block.
+    may_block: OnceLock<bool>,
     routes: Mutex<HashMap<JumpHosts, Route>>,
 }
 
@@ -29,6 +31,7 @@ impl Router {
             options,
             local,
             config: OnceLock::new(),
+            may_block: OnceLock::new(),
             routes: Mutex::default(),
         }
     }
@@ -58,6 +61,14 @@ impl Router {
             (_, Proxy::Direct) | (Some(_), _) => Route::Direct,
         };
         Ok(settings)
+    }
+
+    /// Whether [`settings`](Self::settings) can block: what it needs is not read yet, or asks others than the memory.
+    pub(super) fn may_block(&self) -> bool {
+        match self.config.get() {
+            Some(Ok(config)) => *self.may_block.get_or_init(|| config.may_block()),
+            _ => true,
+        }
     }
 
     /// What the user should know about the configuration, once it was read.

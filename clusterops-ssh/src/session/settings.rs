@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clusterops_core::Target;
@@ -312,7 +312,8 @@ const DEFAULT_IDENTITIES: [&str; 3] = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "
 pub(crate) struct LocalUser {
     home: Option<PathBuf>,
     variable: fn(&str) -> Option<String>,
-    variables: fn() -> Vec<(String, String)>,
+    /// Read once: there can be thousands of hosts.
+    variables: LazyLock<Vec<(String, String)>>,
 }
 
 impl LocalUser {
@@ -321,13 +322,13 @@ impl LocalUser {
         Self {
             home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
             variable: |name| std::env::var(name).ok(),
-            variables: || {
+            variables: LazyLock::new(|| {
                 let variables = std::env::vars_os();
                 let text = variables.filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 });
                 text.collect()
-            },
+            }),
         }
     }
 
@@ -348,12 +349,11 @@ impl LocalUser {
                     .iter()
                     .any(|pattern| config::matches(name, pattern))
             };
-            let ours = (self.variables)().into_iter();
-            environment.extend(
-                ours.filter(|(name, _)| {
-                    is_sent(name) && given.iter().all(|(other, _)| other != name)
-                }),
-            );
+            let ours = self
+                .variables
+                .iter()
+                .filter(|(name, _)| is_sent(name) && given.iter().all(|(other, _)| other != name));
+            environment.extend(ours.cloned());
         }
         environment
     }
@@ -386,26 +386,28 @@ mod tests {
 
     use super::*;
 
-    const LOCAL: LocalUser = LocalUser {
-        home: None,
-        variable: |name| (name == "SSH_AUTH_SOCK").then(|| "/run/agent".into()),
-        variables: || {
-            let variables = [
-                ("LANG", "C"),
-                ("LC_ALL", "de"),
-                ("SECRET", "x"),
-                ("MODE", "y"),
-            ];
-            variables
-                .map(|(name, value)| (name.into(), value.into()))
-                .into()
-        },
-    };
+    fn nobody() -> LocalUser {
+        LocalUser {
+            home: None,
+            variable: |name| (name == "SSH_AUTH_SOCK").then(|| "/run/agent".into()),
+            variables: LazyLock::new(|| {
+                let variables = [
+                    ("LANG", "C"),
+                    ("LC_ALL", "de"),
+                    ("SECRET", "x"),
+                    ("MODE", "y"),
+                ];
+                variables
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .into()
+            }),
+        }
+    }
 
     fn at_home() -> LocalUser {
         LocalUser {
             home: Some("/home/me".into()),
-            ..LOCAL
+            ..nobody()
         }
     }
 
@@ -552,9 +554,9 @@ mod tests {
         let host = config.resolve(&Query::new("web1")).expect("it resolves");
         let target = Target::new("web1", "web1");
         let options = SessionOptions::default().identity_file("/key");
-        assert!(Settings::resolve(&target, &options, &host, &LOCAL).is_ok());
+        assert!(Settings::resolve(&target, &options, &host, &nobody()).is_ok());
         let options = options.identity_file("~/key");
-        let error = Settings::resolve(&target, &options, &host, &LOCAL).expect_err("no home");
+        let error = Settings::resolve(&target, &options, &host, &nobody()).expect_err("no home");
         assert!(error.message().contains("~/key"), "{error}");
     }
 }

@@ -144,9 +144,11 @@ impl<'a> Digester<'a> {
                     "the host's {} did not make the digests to compare: {exit}",
                     algorithm.program()
                 );
-                return Err(Error::new(ErrorKind::Transfer, message)
-                    .caused_by(String::from_utf8_lossy(&errors).trim().to_owned())
-                    .on(self.session.host()));
+                let error = Error::new(ErrorKind::Transfer, message).on(self.session.host());
+                return Err(match String::from_utf8_lossy(&errors).trim() {
+                    "" => error,
+                    said => error.caused_by(said.to_owned()),
+                });
             };
             state.algorithm = Some(algorithm);
             return Ok((algorithm, digests));
