@@ -122,19 +122,43 @@ impl Resolver<'_> {
         if error.place().is_some_and(|place| place.file.is_some()) {
             return error;
         }
-        let column = error.place().and_then(|place| place.column).unwrap_or(1);
-        let place = Place {
-            line: Some(expression.line as usize),
-            column: expression.column.map(|start| start as usize + column - 1),
+        let column = error.place().and_then(|place| place.column);
+        let place = |line, column| Place {
+            line: Some(line),
+            column,
             ..Place::in_file(self.file)
         };
-        match expression.column {
-            Some(_) => error.moved_to(place),
-            None => error
-                .within(|error| format!("in `{}`: {error}", expression.text.trim_end()))
-                .moved_to(place),
-        }
+        let line = expression.line as usize;
+        let Some(start) = expression.column else {
+            // In a text over several lines the file's columns are not known, but the line is.
+            let (at, part, within) = line_of(&expression.text, column.unwrap_or(1));
+            let shown = match column {
+                Some(_) => format!("in `{part}`: column {within}"),
+                None => format!("in `{part}`"),
+            };
+            return error
+                .within(|error| format!("{shown}: {}", error.message()))
+                .moved_to(place(line + at, None));
+        };
+        let column = column.map(|column| start as usize + column - 1);
+        error.moved_to(place(line, Some(column.unwrap_or(start as usize))))
     }
+}
+
+/// The line of a text that holds this column of the whole: how many lines come before it, the line, and the column in it.
+/// Blank lines at the start belong to the file's lines before.
+fn line_of(text: &str, column: usize) -> (usize, &str, usize) {
+    let whole = text.len();
+    let text = text.trim_start_matches('\n');
+    let before = column.saturating_sub(1 + whole - text.len());
+    let end = text
+        .char_indices()
+        .nth(before)
+        .map_or(text.len(), |(at, _)| at);
+    let start = text[..end].rfind('\n').map_or(0, |at| at + 1);
+    let at = text[..start].matches('\n').count();
+    let part = text[start..].lines().next().unwrap_or_default();
+    (at, part.trim_end(), text[start..end].chars().count() + 1)
 }
 
 impl GroupSource for Resolver<'_> {

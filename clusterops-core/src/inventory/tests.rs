@@ -382,7 +382,7 @@ fn errors_name_the_place_and_the_right_name() {
         ),
         (
             "hosts: {a1: }\ngroups:\n  x: |\n    a1,\n    @nix\n",
-            "f.yaml:4: in `a1,\\n@nix`: column 5: there is no group `nix` in the inventory",
+            "f.yaml:5: in `@nix`: column 1: there is no group `nix` in the inventory",
         ),
         (
             "hosts: {a1: }\ngroups:\n  x: \"\\x61\\x31,b1\"\n",
@@ -465,4 +465,28 @@ proptest! {
     ) {
         let _ = Inventory::parse(&text, &name);
     }
+}
+
+#[test]
+fn an_error_in_a_text_over_several_lines_names_its_line() {
+    let read = |text: &str| {
+        let error = Inventory::parse(text, "f.yaml").expect_err("a host that nobody knows");
+        error.to_string()
+    };
+    let hosts = "hosts: {a1: }\ngroups:\n";
+    let block = format!("{hosts}  x: |\n    a1,\n    b1\n");
+    assert_eq!(
+        read(&block),
+        "f.yaml:5: in `b1`: column 1: `b1` is no known host; did you mean `a1`?"
+    );
+    let blank = format!("{hosts}  x:\n    - |\n\n\n      a1,\n      b1\n");
+    assert_eq!(
+        read(&blank),
+        "f.yaml:8: in `b1`: column 1: `b1` is no known host; did you mean `a1`?"
+    );
+    let first = format!("{hosts}  x: |\n    b1,\n    a1\n");
+    assert_eq!(
+        read(&first),
+        "f.yaml:4: in `b1,`: column 1: `b1` is no known host; did you mean `a1`?"
+    );
 }
