@@ -42,6 +42,9 @@ impl Offer {
             let is_one = |name: &&cipher::Name| ![cipher::CLEAR, cipher::NONE].contains(name);
             let had = cipher::ALL_CIPHERS.iter().copied().filter(is_one);
             preferred.cipher = Cow::Owned(offered("Ciphers", wanted, had)?);
+        } else {
+            // OpenSSH offers it too, and russh has it; there are servers that take no other.
+            preferred.cipher.to_mut().push(cipher::AES_128_GCM);
         }
         if let Some(wanted) = &self.macs {
             let had = mac::ALL_MAC_ALGORITHMS.iter().copied();
@@ -225,5 +228,19 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn a_cipher_of_openssh_that_russh_has_is_offered_by_default() {
+        let mut configuration = client::Config::default();
+        let applied = Offer::default().apply(&mut configuration);
+        applied.expect("nothing is asked for");
+        let ciphers: Vec<&str> = configuration
+            .preferred
+            .cipher
+            .iter()
+            .map(AsRef::as_ref)
+            .collect();
+        assert_eq!(ciphers.last(), Some(&"aes128-gcm@openssh.com"));
     }
 }
