@@ -7,7 +7,12 @@
 //! [`Run::resume`](crate::Run::resume) and [`Fleet::resume`](crate::Fleet::resume) go on where a journal ends: stages whose
 //! result it holds are not run again. Where a stage was under way the host is asked for the processes of that attempt, and
 //! they are [waited for or ended](Leftover) before the stage is run again, with a higher `CLUSTEROPS_ATTEMPT` in its
-//! environment; so two attempts never run at once.
+//! environment; so two attempts at a command never run at once. A host that cannot be asked is not tried: its report
+//! says that the attempt may still run, and the run can be resumed again to see to it.
+//!
+//! Processes are found by `CLUSTEROPS_TASK` in their environment, and by their group as long as its leader lives. What has
+//! lost both is not found. Files that were being transferred are not looked for: the next attempt takes over what lies
+//! there, and its digest is verified.
 //!
 //! A journal never holds a secret: those are asked for again. It does hold what commands print, as reports do, and is
 //! readable by its owner only.
