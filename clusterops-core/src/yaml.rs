@@ -78,7 +78,29 @@ pub(crate) enum Style {
 /// The keys and values of a mapping.
 pub(crate) type Pairs<'a> = Rc<[(Node<'a>, Node<'a>)]>;
 
-impl Node<'_> {
+impl Document<'_> {
+    /// Refuses keys that stand twice in one mapping.
+    pub(crate) fn check_keys(&self, kind: ErrorKind, file: &str) -> Result<()> {
+        let Some(double) = self.duplicates.first() else {
+            return Ok(());
+        };
+        let message = format!(
+            "`{}` is given twice, first in line {}; keep one",
+            double.key, double.first.line
+        );
+        Err(Error::new(kind, message).at(double.mark.place(file)))
+    }
+}
+
+impl<'a> Node<'a> {
+    /// The keys and values of a mapping without a tag.
+    pub(crate) fn pairs(&self) -> Option<&[(Node<'a>, Node<'a>)]> {
+        match &self.value {
+            Value::Mapping(pairs) if self.tag.is_none() => Some(pairs),
+            _ => None,
+        }
+    }
+
     /// Whether this is YAML's null: nothing, `~` or `null`, without quotes.
     pub(crate) fn is_null(&self) -> bool {
         self.tag.is_none()

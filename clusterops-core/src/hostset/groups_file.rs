@@ -35,15 +35,8 @@ impl FileGroups {
     /// [`Syntax`](ErrorKind::Syntax), with file, line and column, for what is not YAML of this form or says a thing twice.
     pub fn parse(text: &str, file: &str) -> Result<Vec<Self>> {
         let document = yaml::parse(text, file)?;
+        document.check_keys(ErrorKind::Syntax, file)?;
         let reader = Reader { file };
-        if let Some(double) = document.duplicates.first() {
-            let first = double.first.line;
-            let message = format!(
-                "`{}` is given twice, first in line {first}; keep one",
-                double.key
-            );
-            return Err(reader.error(double.mark, message));
-        }
         let Some(root) = &document.root else {
             return Ok(Vec::new());
         };
@@ -121,10 +114,8 @@ impl Reader<'_> {
         node: &'n Node<'a>,
         what: &str,
     ) -> Result<&'n [(Node<'a>, Node<'a>)]> {
-        match &node.value {
-            Value::Mapping(pairs) if node.tag.is_none() => Ok(pairs),
-            _ => Err(self.error(node.mark, format!("{what}, not {}", node.kind()))),
-        }
+        let pairs = node.pairs();
+        pairs.ok_or_else(|| self.error(node.mark, format!("{what}, not {}", node.kind())))
     }
 
     /// The members of a group: text, a list of texts, or nothing.

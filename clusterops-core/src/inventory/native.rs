@@ -46,17 +46,11 @@ pub(super) struct Expression {
 
 /// Reads a native file.
 pub(super) fn read(document: &Document<'_>, file: &str) -> Result<Native> {
+    document.check_keys(ErrorKind::Inventory, file)?;
     let reader = Reader {
         file,
         variables: RefCell::default(),
     };
-    if let Some(double) = document.duplicates.first() {
-        let message = format!(
-            "`{}` is given twice, first in line {}; keep one",
-            double.key, double.first.line
-        );
-        return Err(reader.error(double.mark, message));
-    }
     let mut native = Native::default();
     let Some(root) = &document.root else {
         return Ok(native);
@@ -130,17 +124,16 @@ impl Reader<'_> {
         node: &'n Node<'a>,
         what: &str,
     ) -> Result<&'n [(Node<'a>, Node<'a>)]> {
-        match &node.value {
-            Value::Mapping(pairs) if node.tag.is_none() => Ok(pairs),
-            _ if node.is_null() => Ok(&[]),
-            _ => {
-                let message = format!(
-                    "{what} is a mapping of names to values, not {}",
-                    node.kind()
-                );
-                Err(self.error(node.mark, message))
-            }
+        if node.is_null() {
+            return Ok(&[]);
         }
+        node.pairs().ok_or_else(|| {
+            let message = format!(
+                "{what} is a mapping of names to values, not {}",
+                node.kind()
+            );
+            self.error(node.mark, message)
+        })
     }
 
     fn hosts(&self, node: &Node<'_>, defaults: &Fields<'_, '_>) -> Result<Vec<Target>> {
