@@ -76,15 +76,19 @@ impl<'a> Destination<'a> {
         })?;
         let port = match port {
             None => None,
-            Some(digits) => match digits.parse() {
-                Ok(port) if port > 0 => Some(port),
-                _ => {
-                    return flaw(at(digits), format!("`{digits}` is not a port (1 to 65535)"));
-                }
+            Some(digits) => match read_port(digits) {
+                None => return flaw(at(digits), format!("`{digits}` is not a port (1 to 65535)")),
+                port => port,
             },
         };
         Ok(Self { user, host, port })
     }
+}
+
+/// The port in a text of nothing but digits.
+pub(crate) fn read_port(digits: &str) -> Option<u16> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|port| plain && *port > 0)
 }
 
 /// Refuses what no login name is: nothing, white space, control characters, or an option of a program (`-x`).

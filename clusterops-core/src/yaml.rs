@@ -108,6 +108,19 @@ impl<'a> Node<'a> {
                 if matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// Whether this is a number or a truth value of YAML (1.1 or 1.2), without quotes.
+    pub(crate) fn is_number_or_switch(&self) -> bool {
+        let Value::Scalar {
+            text,
+            style: Style::Plain,
+        } = &self.value
+        else {
+            return false;
+        };
+        let switches = ["true", "false", "yes", "no", "on", "off"];
+        text.parse::<f64>().is_ok() || switches.iter().any(|word| text.eq_ignore_ascii_case(word))
+    }
+
     /// The text of a scalar as it was spelled.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {

@@ -9,6 +9,7 @@ use super::parse::{Operand, Parser, Term, place};
 use super::pattern::Pattern;
 use super::{Context, GroupSource, HostSet};
 use crate::nearest::did_you_mean;
+use crate::text::shortened;
 use crate::{Error, ErrorKind, Result};
 
 /// How deep groups may name other groups.
@@ -405,13 +406,4 @@ impl Batch {
 
 fn address(source: &dyn GroupSource) -> usize {
     std::ptr::from_ref(source).cast::<()>().addr()
-}
-
-/// A text short enough for an error message.
-fn shortened(text: &str) -> String {
-    const LENGTH: usize = 60;
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::names::{self, FIELDS};
 use super::values::{self, Values};
-use crate::destination::check_user;
+use crate::destination::{check_user, read_port};
 use crate::hostset::expand_pattern;
 use crate::nearest::did_you_mean;
+use crate::text::shortened;
 use crate::yaml::{Document, Mark, Node, Value};
 use crate::{Error, ErrorKind, Result, Target, Variables};
 
@@ -75,6 +76,11 @@ pub(super) fn read(document: &Document<'_>, file: &str) -> Result<Native> {
         let message = "`address` belongs to a host; all hosts cannot share one";
         return Err(reader.error(address.mark, message));
     }
+    // Also where each host has a value of its own.
+    let mut example = Target::new("defaults", "defaults");
+    for given in defaults.fields() {
+        reader.give(&mut example, &given, 0)?;
+    }
     for (key, value) in sections {
         match key.text() {
             Some("hosts") => native.targets = reader.hosts(value, &defaults)?,
@@ -103,6 +109,18 @@ struct Fields<'n, 'a> {
 impl<'n, 'a> Fields<'n, 'a> {
     fn scalar(&self, name: &str) -> Option<&'n Node<'a>> {
         self.scalars.get(name).copied()
+    }
+
+    /// The typed single values, ranges not read.
+    fn fields(&self) -> impl Iterator<Item = Given<'n, 'a>> {
+        let typed = self
+            .scalars
+            .iter()
+            .filter(|(name, node)| FIELDS.contains(name) && !node.is_null());
+        typed.map(|(name, node)| {
+            let values = Values::Shared(node.text().unwrap_or_default().to_owned());
+            Given { name, node, values }
+        })
     }
 }
 
@@ -282,6 +300,50 @@ impl Reader<'_> {
         }
         Ok(groups)
     }
+
+    /// Sets one field or variable of the `at`th host of an entry.
+    fn give(&self, target: &mut Target, given: &Given<'_, '_>, at: usize) -> Result<()> {
+        let text = given.values.of(at);
+        let wrong = |what: &str| {
+            let text = shortened(text);
+            let message = format!(
+                "`{}` of `{}`: `{text}` is not {what}",
+                given.name, target.name
+            );
+            Err(self.error(given.node.mark, message))
+        };
+        match given.name {
+            "address" => match values::address(text) {
+                Some(address) => target.address = address.to_owned(),
+                None => return wrong("a host name or an IP address (a port goes into `port`)"),
+            },
+            "port" => match read_port(text) {
+                None => return wrong("a port (1 to 65535)"),
+                port => target.port = port,
+            },
+            _ if text.is_empty() && FIELDS.contains(&given.name) => {
+                return wrong("a value; remove the line");
+            }
+            "user" => match check_user(text) {
+                Ok(()) => target.user = Some(text.to_owned()),
+                Err(flaw) => return wrong(&format!("a login name: {}", flaw.message)),
+            },
+            "identity_file" | "known_hosts" if given.node.is_number_or_switch() => {
+                return wrong("a path; put quotes around the name of such a file");
+            }
+            "identity_file" => target.identity_file = Some(PathBuf::from(text)),
+            "known_hosts" => target.known_hosts = Some(PathBuf::from(text)),
+            "jump" => match text.parse() {
+                Ok(jump) => target.jump = Some(jump),
+                Err(error) => {
+                    let message = format!("`jump` of `{}`: {}", target.name, error.message());
+                    return Err(self.error(given.node.mark, message));
+                }
+            },
+            name => target.variables.insert(name, text),
+        }
+        Ok(())
+    }
 }
 
 /// The hosts while they are read.
@@ -311,17 +373,18 @@ impl Hosts<'_, '_, '_, '_> {
         })?;
         let fields = self.reader.fields(node, &format!("`{pattern}`"))?;
         let mut common = BTreeMap::new();
-        let mut given = Vec::new();
+        let mut given: Vec<_> = self
+            .defaults
+            .fields()
+            .filter(|given| !fields.scalars.contains_key(given.name))
+            .collect();
         for (name, node) in &self.defaults.scalars {
             if fields.scalars.contains_key(name) || node.is_null() {
                 continue;
             }
-            let text = node.text().unwrap_or_default().to_owned();
-            if FIELDS.contains(name) {
-                let values = Values::Shared(text);
-                given.push(Given { name, node, values });
-            } else {
-                common.insert((*name).to_owned(), text);
+            if !FIELDS.contains(name) {
+                let text = node.text().unwrap_or_default();
+                common.insert((*name).to_owned(), text.to_owned());
             }
         }
         for (name, node) in &fields.scalars {
@@ -364,7 +427,7 @@ impl Hosts<'_, '_, '_, '_> {
                 .cloned()
                 .collect();
             for given in &given {
-                self.give(&mut target, given, at)?;
+                self.reader.give(&mut target, given, at)?;
             }
             self.targets.push(target);
         }
@@ -396,45 +459,5 @@ impl Hosts<'_, '_, '_, '_> {
     fn named(&self, name: String, mark: Mark) -> Result<Target> {
         name.parse::<Target>()
             .map_err(|error| self.reader.error(mark, error.message()))
-    }
-
-    /// Sets one field or variable of the `at`th host of an entry.
-    fn give(&self, target: &mut Target, given: &Given<'_, '_>, at: usize) -> Result<()> {
-        let text = given.values.of(at);
-        let wrong = |what: &str| {
-            let message = format!(
-                "`{}` of `{}`: `{text}` is not {what}",
-                given.name, target.name
-            );
-            Err(self.reader.error(given.node.mark, message))
-        };
-        match given.name {
-            "address" => match values::address(text) {
-                Some(address) => target.address = address.to_owned(),
-                None => return wrong("a host name or an IP address (a port goes into `port`)"),
-            },
-            "port" => match text.parse() {
-                Ok(port) if port > 0 => target.port = Some(port),
-                _ => return wrong("a port (1 to 65535)"),
-            },
-            _ if text.is_empty() && FIELDS.contains(&given.name) => {
-                return wrong("a value; remove the line");
-            }
-            "user" => match check_user(text) {
-                Ok(()) => target.user = Some(text.to_owned()),
-                Err(flaw) => return wrong(&format!("a login name: {}", flaw.message)),
-            },
-            "identity_file" => target.identity_file = Some(PathBuf::from(text)),
-            "known_hosts" => target.known_hosts = Some(PathBuf::from(text)),
-            "jump" => match text.parse() {
-                Ok(jump) => target.jump = Some(jump),
-                Err(error) => {
-                    let message = format!("`jump` of `{}`: {}", target.name, error.message());
-                    return Err(self.reader.error(given.node.mark, message));
-                }
-            },
-            name => target.variables.insert(name, text),
-        }
-        Ok(())
     }
 }

@@ -309,6 +309,30 @@ fn errors_name_the_place_and_the_right_name() {
             "f.yaml:2:13: `port` of `a`: `ssh` is not a port (1 to 65535)",
         ),
         (
+            "hosts:\n  a: {port: +22}",
+            "f.yaml:2:13: `port` of `a`: `+22` is not a port (1 to 65535)",
+        ),
+        (
+            "hosts:\n  gate:+22: {}",
+            "f.yaml:2:3: target `gate:+22`: `+22` is not a port (1 to 65535)",
+        ),
+        (
+            "defaults: {port: abc}\nhosts:\n  a: {port: 22}",
+            "f.yaml:1:18: `port` of `defaults`: `abc` is not a port (1 to 65535)",
+        ),
+        (
+            "defaults: {user: ''}\nhosts:\n  a: {user: root}",
+            "f.yaml:1:18: `user` of `defaults`: `` is not a value; remove the line",
+        ),
+        (
+            "hosts:\n  a: {identity_file: 5}",
+            "f.yaml:2:22: `identity_file` of `a`: `5` is not a path; put quotes around the name of such a file",
+        ),
+        (
+            "defaults: {known_hosts: no}\nhosts: {a: }",
+            "f.yaml:1:25: `known_hosts` of `defaults`: `no` is not a path; put quotes around",
+        ),
+        (
             "hosts:\n  a: {port: [22]}",
             "f.yaml:2:13: `port` takes a single value, not a list; put quotes around a text that starts with a bracket",
         ),
