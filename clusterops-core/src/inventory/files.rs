@@ -21,8 +21,9 @@ const MAX_DEPTH: usize = 32;
 impl Inventory {
     /// Reads an inventory from a file or a folder.
     ///
-    /// The format is found out as by [`parse`](Self::parse). A folder is an inventory of Ansible, and to such the
-    /// variables in `group_vars` and `host_vars` beside the file, or in the folder, are added.
+    /// The format is found out as by [`parse`](Self::parse). A folder is an inventory of Ansible (a file of the native
+    /// format in it is an error), and to such the variables in `group_vars` and `host_vars` beside the file, or in the
+    /// folder, are added.
     ///
     /// ```
     /// use clusterops_core::inventory::Inventory;

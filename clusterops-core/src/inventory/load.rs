@@ -48,6 +48,20 @@ pub(super) fn detect<'a>(text: &'a str, name: &str) -> Result<Format<'a>> {
     })
 }
 
+/// The section of the native format in a document that means nothing to Ansible.
+pub(super) fn native_section<'d, 'a>(
+    document: &'d yaml::Document<'a>,
+) -> Option<&'d yaml::Node<'a>> {
+    let sections = document.root.as_ref()?.pairs()?.iter();
+    let mut native = sections.filter(|(key, value)| {
+        key.text()
+            .is_some_and(|key| native::SECTIONS.contains(&key))
+            && value.pairs().is_some_and(|pairs| !pairs.is_empty())
+            && !is_ansible_group(value)
+    });
+    native.next().map(|(key, _)| key)
+}
+
 /// Whether a mapping has a part that only Ansible's groups have.
 fn is_ansible_group(node: &yaml::Node<'_>) -> bool {
     let yaml::Value::Mapping(pairs) = &node.value else {

@@ -10,7 +10,7 @@ mod values;
 mod words;
 mod yaml;
 
-use crate::inventory::{Inventory, Unread};
+use crate::inventory::{Inventory, Unread, load};
 use crate::text::without_mark;
 use crate::yaml::{self as tree, Document};
 use crate::{Error, ErrorKind, Place, Result};
@@ -104,6 +104,14 @@ impl Files {
         if let Some(plugin) = plugin(&document) {
             let reason = format!("it configures the inventory plugin `{plugin}`");
             return self.skip(name, alone, &reason);
+        }
+        if let Some(section) = load::native_section(&document).filter(|_| alone == Alone::No) {
+            let message = format!(
+                "`{}` at the top is clusterops' own format, and the files of a folder are read as Ansible's; load this \
+                 file itself",
+                section.text().unwrap_or_default()
+            );
+            return Err(Error::new(ErrorKind::Inventory, message).at(section.mark.place(name)));
         }
         self.inventories += 1;
         self.with_reader(name, |reader, model| yaml::read(&document, reader, model))

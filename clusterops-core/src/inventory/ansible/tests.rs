@@ -339,6 +339,30 @@ mod files {
     }
 
     #[test]
+    fn a_native_file_in_a_folder_is_not_taken_for_ansible() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fleet.yaml");
+        for (text, place) in [
+            ("hosts: {web1: {user: x}}\n", "1:1"),
+            ("---\ndefaults: {user: x}\nhosts: {hosts: }\n", "2:1"),
+        ] {
+            std::fs::write(&path, text).expect("a file");
+            let error = Inventory::load(folder.path()).expect_err("it is native");
+            let start = format!("{}:{place}: `", path.display());
+            assert!(error.to_string().starts_with(&start), "{error}");
+            assert!(
+                error.message().ends_with("load this file itself"),
+                "{error}"
+            );
+            Inventory::load(&path).expect("it reads");
+        }
+        // A group may have such a name.
+        std::fs::write(&path, "hosts: {hosts: {web1: }}\ngroups:\n").expect("a file");
+        let inventory = Inventory::load(folder.path()).expect("it is Ansible's");
+        assert_eq!(resolved(&inventory, "@hosts"), "web1");
+    }
+
+    #[test]
     fn byte_order_marks_are_passed_over() {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in [
