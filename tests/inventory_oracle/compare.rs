@@ -132,7 +132,7 @@ fn compare_host(
 }
 
 /// All hosts below a group.
-fn members(group: &str, theirs: &Value) -> BTreeSet<String> {
+pub(crate) fn members(group: &str, theirs: &Value) -> BTreeSet<String> {
     let list = |key: &str| {
         let list = theirs[group][key].as_array().cloned().unwrap_or_default();
         list.into_iter()

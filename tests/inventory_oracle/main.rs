@@ -49,6 +49,11 @@ fn ansible_agrees() {
                 compare(ours, theirs)
             }
             (Err(_), None) => Vec::new(),
+            // To Ansible that is an inventory, which nothing can be done with.
+            (Err(error), Some(theirs)) if compare::members("all", theirs).is_empty() => {
+                assert!(error.message().contains("holds no hosts"), "{error}");
+                Vec::new()
+            }
             (Ok(_), None) => vec!["Ansible refuses it".to_owned()],
             (Err(error), Some(_)) => vec![format!("only we refuse it: {error}")],
         };
@@ -60,7 +65,10 @@ fn ansible_agrees() {
     }
     let what = format!("inventories compared with ansible-inventory ({read} that both read)");
     oracle.conclude(sources.len(), &what, &differences);
-    assert!(read >= oracle.cases, "most of the inventories are valid");
+    assert!(
+        read >= oracle.cases * 9 / 10,
+        "most of the inventories are valid"
+    );
 }
 
 /// Asks Ansible about all inventories; `None` for those it refuses.

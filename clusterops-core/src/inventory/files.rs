@@ -101,7 +101,7 @@ fn ansible(path: &Path, text: Option<&str>) -> Result<Inventory> {
             files.add_variables(&read(&path)?, &path.display().to_string(), &owner)?;
         }
     }
-    files.finish()
+    files.finish(&path.display().to_string())
 }
 
 /// Adds the files of a folder in the order of their names.

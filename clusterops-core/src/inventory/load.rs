@@ -2,7 +2,7 @@
 
 use super::{Inventory, ansible, groups, native};
 use crate::text::without_mark;
-use crate::{Error, ErrorKind, Place, Result, yaml};
+use crate::{Result, yaml};
 
 /// Reads a text of any format.
 pub(super) fn parse(text: &str, name: &str) -> Result<Inventory> {
@@ -24,12 +24,8 @@ pub(super) fn detect<'a>(text: &'a str, name: &str) -> Result<Format<'a>> {
         return Ok(Format::Ansible);
     }
     let document = yaml::parse(text, name)?;
-    let Some(root) = &document.root else {
-        let message = "the inventory is empty; it needs `hosts:`";
-        return Err(Error::new(ErrorKind::Inventory, message).at(Place::in_file(name)));
-    };
-    let native = match &root.value {
-        yaml::Value::Mapping(pairs) => {
+    let native = match document.root.as_ref().map(|root| &root.value) {
+        Some(yaml::Value::Mapping(pairs)) => {
             let top = |wanted: &[&str]| {
                 pairs
                     .iter()

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use crate::hostset::{Context, GroupSource, HostSet};
-use crate::{Error, ErrorKind, Printable, Result, Target};
+use crate::{Error, ErrorKind, Place, Printable, Result, Target};
 
 use sources::{Groups, TAG, Variable, VariableSource};
 
@@ -103,7 +103,8 @@ impl Inventory {
     /// - what is not a YAML mapping is Ansible's INI format.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line, and the nearest right name where a name is wrong.
+    /// The first thing that is wrong, with its line, and the nearest right name where a name is wrong; also an inventory
+    /// without hosts.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         load::parse(text, name)
     }
@@ -307,6 +308,12 @@ impl fmt::Display for Unread {
         }
         write!(f, " is not read: {}", Printable(&self.reason))
     }
+}
+
+/// The error for an inventory that selects nothing, whatever is asked for: mostly it is the wrong file.
+fn no_hosts(name: &str, hint: &str) -> Error {
+    let message = format!("the inventory holds no hosts; check that this is the right path{hint}");
+    Error::new(ErrorKind::Inventory, message).at(Place::in_file(name))
 }
 
 /// Whether this can be the name of a group or a tag: nothing that host set expressions give a meaning.

@@ -53,11 +53,9 @@ pub(super) fn read(document: &Document<'_>, file: &str) -> Result<Native> {
         variables: RefCell::default(),
     };
     let mut native = Native::default();
-    let Some(root) = &document.root else {
-        return Ok(native);
-    };
     let mut defaults = Fields::default();
-    let sections = reader.mapping(root, "an inventory")?;
+    let root = document.root.as_ref();
+    let sections = root.map_or(Ok(&[][..]), |root| reader.mapping(root, "an inventory"))?;
     for (key, value) in sections {
         let name = key.text().unwrap_or_default();
         match name {
@@ -87,6 +85,9 @@ pub(super) fn read(document: &Document<'_>, file: &str) -> Result<Native> {
             Some("groups") => native.groups = reader.groups(value)?,
             _ => {}
         }
+    }
+    if native.targets.is_empty() {
+        return Err(super::no_hosts(file, "; hosts stand below `hosts:`"));
     }
     Ok(native)
 }

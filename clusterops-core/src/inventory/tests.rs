@@ -416,7 +416,16 @@ fn errors_name_the_place_and_the_right_name() {
             "hosts: {a\u{200b}1: }",
             "f.yaml:1:9: `a\\u{200b}1` is not a host name pattern: a name has no invisible characters (U+200B)",
         ),
-        ("", "f.yaml: the inventory is empty"),
+        (
+            "",
+            "f.yaml: the inventory holds no hosts; check that this is the right path; hosts stand below `hosts:`",
+        ),
+        ("---\n", "f.yaml: the inventory holds no hosts"),
+        ("hosts:\n", "f.yaml: the inventory holds no hosts"),
+        (
+            "defaults: {user: x}\nhosts: {}\ngroups: {x: a1}",
+            "f.yaml: the inventory holds no hosts",
+        ),
         (
             "just text",
             "f.yaml:1:1: an inventory is a mapping of names to values, not a single value",

@@ -10,7 +10,7 @@ mod values;
 mod words;
 mod yaml;
 
-use crate::inventory::{Inventory, Unread, load};
+use crate::inventory::{Inventory, Unread, load, no_hosts};
 use crate::text::without_mark;
 use crate::yaml::{self as tree, Document};
 use crate::{Error, ErrorKind, Place, Result};
@@ -23,7 +23,7 @@ use values::Reader;
 pub(super) fn parse(text: &str, name: &str) -> Result<Inventory> {
     let mut files = Files::new();
     files.add(text, name, Alone::Yes)?;
-    files.finish()
+    files.finish(name)
 }
 
 /// Whether a text is one that can be read: not a program, and not encrypted.
@@ -190,8 +190,15 @@ impl Files {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Inventory> {
-        resolve::resolve(self.model, self.variables)
+    /// The inventory, which has hosts; `name` is what errors call it.
+    pub(super) fn finish(self, name: &str) -> Result<Inventory> {
+        let inventory = resolve::resolve(self.model, self.variables)?;
+        if inventory.targets().is_empty() {
+            let unread = inventory.unread().first();
+            let hint = unread.map(|unread| format!("; {unread}"));
+            return Err(no_hosts(name, &hint.unwrap_or_default()));
+        }
+        Ok(inventory)
     }
 }
 

@@ -226,6 +226,16 @@ fn errors_name_file_and_line() {
             "h.yml:1:15: `a b` cannot be the name of a host here; rename it",
         ),
         (
+            "",
+            "h.ini",
+            "h.ini: the inventory holds no hosts; check that this is the right path",
+        ),
+        (
+            "web: {hsots: {web1: }}\nall:\n",
+            "h.yml",
+            "h.yml: the inventory holds no hosts; check that this is the right path; h.yml:1: `hsots` is not read: ",
+        ),
+        (
             "plugin: aws_ec2\n",
             "h.yml",
             "h.yml: this inventory is not read: it configures the inventory plugin `aws_ec2`; load what",
@@ -329,6 +339,13 @@ mod files {
             error.starts_with("DIR: there is no inventory in this folder: "),
             "{error}"
         );
+        let hosts = folder.path().join("hosts");
+        std::fs::write(&hosts, "# none yet\n").expect("a file");
+        assert_eq!(
+            refused(),
+            "DIR: the inventory holds no hosts; check that this is the right path"
+        );
+        std::fs::remove_file(hosts).expect("it is there");
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.expect("mkfifo of coreutils").success());
