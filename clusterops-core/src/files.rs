@@ -1,6 +1,7 @@
 //! Reading files: bounded in size and time, with errors that name them.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,11 +9,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::nearest::did_you_mean;
 use crate::text::without_mark;
 use crate::{Error, ErrorKind, Place, Result};
 
 /// The most bytes that are read of one file.
 const MAX_BYTES: usize = crate::yaml::MAX_BYTES;
+
+/// The most names that are looked at to find the one that was meant.
+const MAX_CANDIDATES: usize = 10_000;
 
 /// How long a pipe or a device may take to give its text.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -63,8 +68,15 @@ pub(crate) fn is_special(path: &Path) -> bool {
 
 /// Bytes as UTF-8; in comments of whole lines anything goes, as in Ansible.
 pub(crate) fn text(bytes: Vec<u8>, path: &Path) -> Result<String> {
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        let message = "this file is in UTF-16; save it as UTF-8";
+    // Of marks that begin alike the longer one comes first.
+    let marks: [(&[u8], u8); 4] = [
+        (b"\xff\xfe\0\0", 32),
+        (b"\0\0\xfe\xff", 32),
+        (b"\xff\xfe", 16),
+        (b"\xfe\xff", 16),
+    ];
+    if let Some((_, bits)) = marks.iter().find(|(mark, _)| bytes.starts_with(mark)) {
+        let message = format!("this file is in UTF-{bits}; save it as UTF-8");
         return Err(Error::new(ErrorKind::Syntax, message).at(in_file(path)));
     }
     let bytes = match String::from_utf8(bytes) {
@@ -89,23 +101,34 @@ pub(crate) fn text(bytes: Vec<u8>, path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The names in a folder, in their order; those that are not UTF-8 are passed over.
-pub(crate) fn names(folder: &Path) -> Result<BTreeSet<String>> {
-    let list = || -> io::Result<BTreeSet<String>> {
-        fs::read_dir(folder)?
-            .map(|entry| Ok(entry?.file_name()))
-            .filter_map(|name| name.map(|name| name.into_string().ok()).transpose())
-            .collect()
+/// The names in a folder that are wanted, in their order; one that is not UTF-8 is an error.
+pub(crate) fn names(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<String>> {
+    let list = || -> io::Result<BTreeSet<OsString>> {
+        let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+        entries.collect()
     };
-    list().map_err(|error| unreadable(folder, error))
+    list()
+        .map_err(|error| unreadable(folder, error))?
+        .into_iter()
+        .filter(|name| wanted(&name.to_string_lossy()))
+        .map(|name| {
+            name.into_string().map_err(|name| {
+                let message =
+                    format!("the name of the file {name:?} is not UTF-8; rename or remove it");
+                Error::new(ErrorKind::Io, message).at(in_file(folder))
+            })
+        })
+        .collect()
 }
 
 /// The files of a folder with this extension, by name.
 pub(crate) fn with_extension(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let paths = names(folder)?.into_iter().map(|name| folder.join(name));
-    Ok(paths
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .collect())
+    let wanted = |name: &str| {
+        let found = Path::new(name).extension();
+        found.is_some_and(|found| found == extension)
+    };
+    let names = names(folder, wanted)?;
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
 fn in_file(path: &Path) -> Place {
@@ -113,8 +136,39 @@ fn in_file(path: &Path) -> Place {
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Error {
-    let message = format!("cannot read `{}`", path.display());
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => advice(path),
+        _ => String::new(),
+    };
+    let message = format!("cannot read `{}`{advice}", path.display());
     Error::new(ErrorKind::Io, message).caused_by(error)
+}
+
+/// What to do about a path where there is nothing: the end of an error.
+fn advice(path: &Path) -> String {
+    let folder = path.parent().unwrap_or(path);
+    let mut advice = if folder == "" || folder.is_dir() {
+        let folder = if folder == "" { Path::new(".") } else { folder };
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let there: Vec<String> = entries
+            .take(MAX_CANDIDATES)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let near = did_you_mean(&name, there.iter().map(String::as_str));
+        if !near.is_empty() {
+            return near;
+        }
+        "; check the path".to_owned()
+    } else {
+        format!("; there is no folder `{}`", folder.display())
+    };
+    if path.is_relative()
+        && let Ok(current) = std::env::current_dir()
+    {
+        advice.push_str(&format!(", the current folder is `{}`", current.display()));
+    }
+    advice
 }
 
 #[cfg(test)]
@@ -148,6 +202,67 @@ mod tests {
         });
         assert_eq!(read(&written).expect("somebody writes"), b"text");
         writer.join().expect("no panic").expect("somebody reads");
+    }
+
+    #[test]
+    fn what_is_not_there_comes_with_advice() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("fleet.yaml"), "").expect("a file");
+        let shown = |name: &str| {
+            let error = read(&folder.path().join(name)).expect_err("it is not there");
+            let folder = folder.path().display().to_string();
+            error.to_string().replace(&folder, "DIR")
+        };
+        assert_eq!(
+            shown("flete.yaml"),
+            "cannot read `DIR/flete.yaml`; did you mean `fleet.yaml`?"
+        );
+        assert_eq!(shown("other"), "cannot read `DIR/other`; check the path");
+        assert_eq!(
+            shown("no/fleet.yaml"),
+            "cannot read `DIR/no/fleet.yaml`; there is no folder `DIR/no`"
+        );
+        let current = std::env::current_dir().expect("a current folder");
+        let error = read(Path::new("nowhere-to-be-found")).expect_err("it is not there");
+        let end = format!(
+            "; check the path, the current folder is `{}`",
+            current.display()
+        );
+        assert!(error.to_string().ends_with(&end), "{error}");
+    }
+
+    #[test]
+    fn names_that_are_wanted_are_utf_8() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [&b"a.yaml"[..], b"caf\xe9.yaml"] {
+            let name = std::ffi::OsStr::from_bytes(name);
+            fs::write(folder.path().join(name), "").expect("a file");
+        }
+        let error = with_extension(folder.path(), "yaml").expect_err("a name in Latin-1");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{}: the name of the file \"caf\\xE9.yaml\" is not UTF-8; rename or remove it",
+                folder.path().display()
+            )
+        );
+        let others = with_extension(folder.path(), "conf").expect("none is asked for");
+        assert_eq!(others, Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn wide_texts_are_named() {
+        for (bytes, name) in [
+            (&b"\xff\xfew\0"[..], "UTF-16"),
+            (b"\xfe\xff\0w", "UTF-16"),
+            (b"\xff\xfe\0\0w\0\0\0", "UTF-32"),
+            (b"\0\0\xfe\xff\0\0\0w", "UTF-32"),
+        ] {
+            let error = text(bytes.to_vec(), Path::new("f")).expect_err(name);
+            let expected = format!("f: this file is in {name}; save it as UTF-8");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

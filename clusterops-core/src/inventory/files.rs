@@ -107,11 +107,11 @@ fn ansible(path: &Path, text: Option<&str>) -> Result<Inventory> {
 /// Adds the files of a folder in the order of their names.
 fn add_folder(files: &mut Files, folder: &Path, depth: usize) -> Result<()> {
     check_depth(folder, depth)?;
-    for name in names(folder)? {
-        let special = matches!(name.as_str(), "group_vars" | "host_vars" | "vars_plugins");
-        if special || name.starts_with('.') || IGNORED.iter().any(|end| name.ends_with(end)) {
-            continue;
-        }
+    let wanted = |name: &str| {
+        let special = matches!(name, "group_vars" | "host_vars" | "vars_plugins");
+        !special && !name.starts_with('.') && !IGNORED.iter().any(|end| name.ends_with(end))
+    };
+    for name in names(folder, wanted)? {
         let path = folder.join(&name);
         if path.is_dir() {
             add_folder(files, &path, depth + 1)?;
@@ -134,7 +134,7 @@ struct Names {
 impl Names {
     fn of(folder: PathBuf) -> Result<Self> {
         let names = match folder.is_dir() {
-            true => names(&folder)?,
+            true => names(&folder, |name| !name.starts_with('.'))?,
             false => BTreeSet::new(),
         };
         Ok(Self { folder, names })
@@ -160,10 +160,9 @@ impl Names {
 /// The files of variables in a folder and the folders below.
 fn variable_files(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     check_depth(folder, depth)?;
-    for name in names(folder)? {
-        if name.starts_with('.') || name.ends_with('~') {
-            continue;
-        }
+    for name in names(folder, |name| {
+        !name.starts_with('.') && !name.ends_with('~')
+    })? {
         let path = folder.join(&name);
         let extension = path.extension().and_then(|extension| extension.to_str());
         match extension {
