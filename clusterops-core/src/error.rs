@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Printable;
-use crate::text::printable;
+use crate::text::{bounded, printable};
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -79,11 +79,11 @@ impl Error {
     /// Makes an error, for implementations of [`GroupSource`](crate::hostset::GroupSource) outside this crate.
     ///
     /// `message` is one sentence that says what is wrong and what to do, without the place and without the source; what
-    /// would act on a terminal is escaped in it.
+    /// would act on a terminal is escaped in it, and of a sentence of more than 1,000 characters the middle is left out.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: printable(message.into()),
+            message: printable(bounded(message.into())),
             place: None,
             retryable: false,
             source: None,
@@ -123,7 +123,7 @@ impl Error {
 
     /// Says the same of a larger whole: `message` gets this error, and the new sentence has no place yet.
     pub(crate) fn within(mut self, message: impl FnOnce(&Self) -> String) -> Self {
-        self.0.message = printable(message(&self));
+        self.0.message = printable(bounded(message(&self)));
         self.0.place = None;
         self
     }

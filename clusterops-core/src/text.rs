@@ -89,6 +89,19 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
+/// A message of a length that people read: what is wrong stands at its start, what to do at its end.
+pub(crate) fn bounded(text: String) -> String {
+    const LENGTH: usize = 1000;
+    let start = text.char_indices().nth(LENGTH / 2);
+    let end = text.char_indices().rev().nth(LENGTH / 2 - 1);
+    match (start, end) {
+        (Some((start, _)), Some((end, _))) if start < end => {
+            format!("{} ... {}", &text[..start], &text[end..])
+        }
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +119,15 @@ mod tests {
             assert_eq!(Printable(text).to_string(), shown);
             assert_eq!(printable(text.to_owned()), shown);
         }
+    }
+
+    #[test]
+    fn of_long_messages_both_ends_are_kept() {
+        let short = "ä".repeat(1000);
+        assert_eq!(bounded(short.clone()), short);
+        let long = bounded(format!("`{}` is none; {}", "ä".repeat(3000), "mend it"));
+        assert!(long.starts_with("`ää") && long.ends_with("ä` is none; mend it"));
+        assert_eq!(long.chars().count(), 1005);
     }
 
     #[test]

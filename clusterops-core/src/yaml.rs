@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use granit_parser::{ErrorKind as Flaw, Event, Parser, ScalarStyle, Tag};
 
 use crate::text::without_mark;
 use crate::{Error, ErrorKind, Place, Result};
@@ -18,6 +18,9 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 const MAX_NODES: usize = 8_000_000;
 /// The deepest nesting, aliases included.
 const MAX_DEPTH: usize = 128;
+const TOO_DEEP: &str = "lists and mappings are nested more than 128 deep, the limit";
+/// The most characters of a key.
+const MAX_KEY: usize = 64 << 10;
 
 /// What a YAML text says.
 #[derive(Debug)]
@@ -177,12 +180,15 @@ pub(crate) fn parse<'a>(text: &'a str, file: &str) -> Result<Document<'a>> {
     let options = granit_parser::options! {
         emit_comments: false,
         bom_inside_document_as_content: false,
-        simple_key_max_lookahead: 64 << 10,
+        simple_key_max_lookahead: MAX_KEY,
     };
     let mut documents = 0;
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| {
             let mark = mark(error.marker());
+            if matches!(error.kind(), Flaw::RecursionLimitExceeded) {
+                return tree.error(ErrorKind::TooLarge, mark, TOO_DEEP);
+            }
             tree.error(
                 ErrorKind::Syntax,
                 mark,
@@ -222,16 +228,21 @@ pub(crate) fn parse<'a>(text: &'a str, file: &str) -> Result<Document<'a>> {
     })
 }
 
-/// What to do about a bracket in a name, which braces around it make a list of.
-fn hint(text: &str, mark: Mark) -> &'static str {
+/// What to do about a bracket in a name, which braces around it make a list of, and about an endless key.
+fn hint(text: &str, mark: Mark) -> String {
     let line = text.lines().nth((mark.line as usize).saturating_sub(1));
+    let line = line.unwrap_or_default();
     let before = (mark.column as usize).saturating_sub(2);
-    let mut characters = line.unwrap_or_default().chars().skip(before);
+    let mut characters = line.chars().skip(before);
     match (characters.next(), characters.next()) {
         (Some(name), Some('[')) if name.is_alphanumeric() => {
-            "; a name with brackets needs quotes between braces"
+            return "; a name with brackets needs quotes between braces".to_owned();
         }
-        _ => "",
+        _ => {}
+    }
+    match line.split([',', '{', '[']).any(|part| part.len() > MAX_KEY) {
+        true => format!("; a key has at most {MAX_KEY} characters"),
+        false => String::new(),
     }
 }
 
@@ -331,8 +342,7 @@ impl<'a, 'f> Tree<'a, 'f> {
             return Err(self.error(ErrorKind::TooLarge, node.mark, message));
         }
         if depth > MAX_DEPTH {
-            let message = format!("collections are nested more than {MAX_DEPTH} deep");
-            return Err(self.error(ErrorKind::TooLarge, node.mark, message));
+            return Err(self.error(ErrorKind::TooLarge, node.mark, TOO_DEEP));
         }
         if anchor != 0 {
             let node = node.clone();
@@ -599,10 +609,24 @@ mod tests {
             ("a: *nowhere\n", "t.yaml:1:4"),
             ("? [a]\n: b\n", "t.yaml:1:3"),
             ("a: {<<: x}\n", "t.yaml:1:9"),
+            (
+                &"[".repeat(1000),
+                "t.yaml:1:256: lists and mappings are nested more than 128 deep",
+            ),
         ] {
             let error = parse(text, "t.yaml").expect_err(text).to_string();
             assert!(error.starts_with(place), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn an_endless_key_is_called_so() {
+        let text = format!("{}: 1\n", "k".repeat(MAX_KEY + 1));
+        let error = parse(&text, "t.yaml").expect_err("a long key").to_string();
+        assert!(
+            error.ends_with("; a key has at most 65536 characters"),
+            "{error}"
+        );
     }
 
     proptest! {

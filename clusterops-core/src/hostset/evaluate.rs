@@ -135,11 +135,8 @@ impl<'c, 'a> Evaluation<'c, 'a> {
 
     /// Refuses a pattern that names too many hosts.
     fn check(&mut self, pattern: &Pattern, text: &str) -> Result<()> {
-        let (count, limit) = (pattern.count(), self.context.limit as u128);
-        let bytes = limit.saturating_mul(1024).max(1 << 20);
-        if count > limit || count > 1 && pattern.text_size() > bytes {
-            let text = shortened(text);
-            let message = format!("`{text}` names {count} hosts, and the limit is {limit}");
+        if let Err(flaw) = pattern.check(self.context.limit) {
+            let message = format!("`{}` {flaw}", shortened(text));
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         self.charge(pattern.weight() as u64)

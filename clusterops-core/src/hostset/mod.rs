@@ -51,11 +51,11 @@ pub fn expand_pattern(text: &str, limit: usize) -> Result<Vec<String>> {
         let error = Error::new(ErrorKind::Syntax, "a wildcard has nothing to match here");
         return Err(error.at(parse::place(text, at)));
     }
-    let count = pattern.count();
-    let bytes = (limit as u128).saturating_mul(1024).max(1 << 20);
-    if count > limit as u128 || count > 1 && pattern.text_size() > bytes {
-        let message = format!("this names {count} hosts, and the limit is {limit}");
-        return Err(Error::new(ErrorKind::TooLarge, message).at(parse::place(text, 0)));
+    match pattern.check(limit) {
+        Ok(()) => Ok(pattern.expand()),
+        Err(flaw) => {
+            let error = Error::new(ErrorKind::TooLarge, format!("this {flaw}"));
+            Err(error.at(parse::place(text, 0)))
+        }
     }
-    Ok(pattern.expand())
 }

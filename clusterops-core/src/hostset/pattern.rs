@@ -72,8 +72,23 @@ impl Pattern {
         self.segments.iter().enumerate().map(weight).sum()
     }
 
+    /// Refuses more names than `limit`, or very long ones; the error is the end of a sentence.
+    pub(super) fn check(&self, limit: usize) -> Result<(), String> {
+        let (count, limit) = (self.count(), limit as u128);
+        if count > limit {
+            return Err(format!("names {count} hosts, and the limit is {limit}"));
+        }
+        let bytes = limit.saturating_mul(1024).max(1 << 20);
+        if count > 1 && self.text_size() > bytes {
+            return Err(format!(
+                "names {count} hosts, whose names may take more than {bytes} bytes"
+            ));
+        }
+        Ok(())
+    }
+
     /// About how many bytes all names take together.
-    pub(super) fn text_size(&self) -> u128 {
+    fn text_size(&self) -> u128 {
         let length = |segment: &Segment| match segment {
             Segment::Text(text) => text.len(),
             Segment::Ranges(_) => MAX_DIGITS + 1,

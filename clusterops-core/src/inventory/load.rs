@@ -32,7 +32,7 @@ pub(super) fn detect<'a>(text: &'a str, name: &str) -> Result<Format<'a>> {
                     .any(|(key, _)| key.text().is_some_and(|key| wanted.contains(&key)))
             };
             top(&native::SECTIONS)
-                || !(top(&["all", "plugin"])
+                || !(top(&["all", "plugin", "_meta"])
                     || pairs.iter().any(|(_, value)| is_ansible_group(value)))
         }
         _ => true,

@@ -364,15 +364,21 @@ impl Hosts<'_, '_, '_, '_> {
     /// Adds the hosts of one entry: `web[01-50]: {...}`.
     fn entry(&mut self, key: &Node<'_>, node: &Node<'_>) -> Result<()> {
         let pattern = key.text().unwrap_or_default();
-        let left = MAX_HOSTS - self.targets.len();
-        let names = expand_pattern(pattern, left).map_err(|error| {
-            let message = format!(
-                "`{pattern}` is not a host name pattern: {}",
-                error.message()
-            );
+        let shown = shortened(pattern);
+        let names = expand_pattern(pattern, MAX_HOSTS).map_err(|error| {
+            let message = match error.kind() {
+                ErrorKind::TooLarge => format!("`{shown}`: {}", error.message()),
+                _ => format!("`{shown}` is not a host name pattern: {}", error.message()),
+            };
             Error::new(error.kind(), message).at(key.mark.place(self.reader.file))
         })?;
-        let fields = self.reader.fields(node, &format!("`{pattern}`"))?;
+        if names.len() > MAX_HOSTS - self.targets.len() {
+            let message = format!("up to `{shown}` are more than {MAX_HOSTS} hosts, the limit");
+            return Err(
+                Error::new(ErrorKind::TooLarge, message).at(key.mark.place(self.reader.file))
+            );
+        }
+        let fields = self.reader.fields(node, &format!("`{shown}`"))?;
         let mut common = BTreeMap::new();
         let mut given: Vec<_> = self
             .defaults
@@ -399,7 +405,7 @@ impl Hosts<'_, '_, '_, '_> {
                 }
                 Ok(values) => given.push(Given { name, node, values }),
                 Err(problem) => {
-                    let message = format!("`{name}` of `{pattern}`: {problem}");
+                    let message = format!("`{name}` of `{shown}`: {problem}");
                     return Err(self.reader.error(node.mark, message));
                 }
             }

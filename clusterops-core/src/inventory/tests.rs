@@ -417,6 +417,18 @@ fn errors_name_the_place_and_the_right_name() {
             "f.yaml:1:9: `a\\u{200b}1` is not a host name pattern: a name has no invisible characters (U+200B)",
         ),
         (
+            "hosts: {'a[1-2000000]': }",
+            "f.yaml:1:9: `a[1-2000000]`: this names 2000000 hosts, and the limit is 1000000",
+        ),
+        (
+            "hosts: {'a[1-600000]': , 'b[1-600000]': }",
+            "f.yaml:1:26: up to `b[1-600000]` are more than 1000000 hosts, the limit",
+        ),
+        (
+            "hosts: {'a[1-2]': {address: 'a[1-2000000]'}}",
+            "f.yaml:1:29: `address` of `a[1-2]`: `a[1-2000000]` has more than 1000000 values",
+        ),
+        (
             "",
             "f.yaml: the inventory holds no hosts; check that this is the right path; hosts stand below `hosts:`",
         ),
@@ -436,6 +448,27 @@ fn errors_name_the_place_and_the_right_name() {
             error.starts_with(message),
             "{text:?}\n is {error}\nnot {message}"
         );
+    }
+}
+
+#[test]
+fn errors_stay_short() {
+    let long = "k".repeat(100_000);
+    for text in [
+        format!("hosts: {{a: {{port: {long}}}}}"),
+        format!("hosts: {{a: {{jump: 'x,:{long}'}}}}"),
+        format!("hosts:\n  a:\n    ? {long}-\n    : x\n"),
+        format!("[{long}:x]"),
+        format!("web[1:{long}]"),
+        format!("a ansible_port={long}"),
+    ] {
+        let name = if text.starts_with("hosts") {
+            "f.yaml"
+        } else {
+            "f"
+        };
+        let error = Inventory::parse(&text, name).expect_err("it is wrong");
+        assert!(error.to_string().len() < 1100, "{error}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Values whose ranges go side by side with the range of a host entry.
 
+use crate::ErrorKind;
 use crate::hostset::expand_pattern;
+use crate::text::shortened;
 
 use super::native::MAX_HOSTS;
 
@@ -37,10 +39,15 @@ pub(super) fn beside(text: &str, hosts: usize) -> Result<Values, String> {
         values.iter_mut().for_each(|value| value.push_str(before));
         if let Some(range) = range(bracket) {
             ranges = true;
-            let numbers = expand_pattern(&format!("n{range}"), MAX_HOSTS)
-                .map_err(|error| error.message().to_owned())?;
+            let too_many = || format!("`{}` has more than {MAX_HOSTS} values", shortened(text));
+            let numbers = expand_pattern(&format!("n{range}"), MAX_HOSTS).map_err(|error| {
+                match error.kind() {
+                    ErrorKind::TooLarge => too_many(),
+                    _ => error.message().to_owned(),
+                }
+            })?;
             if values.len().saturating_mul(numbers.len()) > MAX_HOSTS {
-                return Err(format!("`{text}` has more than {MAX_HOSTS} values"));
+                return Err(too_many());
             }
             values = values
                 .iter()
@@ -65,7 +72,8 @@ pub(super) fn beside(text: &str, hosts: usize) -> Result<Values, String> {
     }
     if values.len() != hosts {
         return Err(format!(
-            "the range in `{text}` has {} values for {hosts} host{}; give as many, or write `[[` for a plain bracket",
+            "the range in `{}` has {} values for {hosts} host{}; give as many, or write `[[` for a plain bracket",
+            shortened(text),
             values.len(),
             if hosts == 1 { "" } else { "s" },
         ));

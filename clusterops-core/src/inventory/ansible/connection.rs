@@ -9,6 +9,7 @@ use super::words;
 use crate::destination::check_user;
 use crate::inventory::{Unread, values};
 use crate::nearest::distance;
+use crate::text::shortened;
 use crate::{Error, ErrorKind, Place, Result, Target};
 
 /// The variables that become fields. Of two for one field the later counts, as for the options of Ansible's `ssh`
@@ -148,6 +149,7 @@ pub(super) fn connect<'f>(
             continue;
         };
         let wrong = |what: &str| {
+            let text = shortened(text);
             let message = format!("`{name}` of `{}`: `{text}` is not {what}", target.name);
             Err(Error::new(ErrorKind::Inventory, message).at(place(fact)))
         };
@@ -185,7 +187,10 @@ pub(super) fn connect<'f>(
                 file: fact.file.to_string(),
                 line: Some(fact.line),
                 key: Some(name.to_owned()),
-                reason: format!("of its options only ProxyJump is obeyed, not `{other}`"),
+                reason: format!(
+                    "of its options only ProxyJump is obeyed, not `{}`",
+                    shortened(&other)
+                ),
             });
         }
     }

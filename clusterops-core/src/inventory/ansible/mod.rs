@@ -12,7 +12,7 @@ mod yaml;
 
 use crate::inventory::{Inventory, Unread, load, no_hosts};
 use crate::text::without_mark;
-use crate::yaml::{self as tree, Document};
+use crate::yaml::{self as tree, Document, Node};
 use crate::{Error, ErrorKind, Place, Result};
 
 use model::Model;
@@ -101,7 +101,12 @@ impl Files {
             return self.with_reader(name, |reader, model| ini::read(text, reader, model));
         }
         let document = tree::parse(text, name)?;
-        if let Some(plugin) = plugin(&document) {
+        if let Some((key, _)) = pair(&document, "_meta") {
+            let message = "this is what `ansible-inventory --list` prints, in which groups are lists; \
+                           let it print what is read here with `--list --yaml`";
+            return Err(Error::new(ErrorKind::Inventory, message).at(key.mark.place(name)));
+        }
+        if let Some(plugin) = pair(&document, "plugin").and_then(|(_, value)| value.text()) {
             let reason = format!("it configures the inventory plugin `{plugin}`");
             return self.skip(name, alone, &reason);
         }
@@ -208,13 +213,10 @@ pub(super) const PROGRAM: &str = "\u{7f}ELF";
 /// How an encrypted file begins.
 const VAULT: &str = "$ANSIBLE_VAULT;";
 
-/// The plugin that a YAML file configures.
-fn plugin<'d>(document: &'d Document<'_>) -> Option<&'d str> {
-    let tree::Value::Mapping(pairs) = &document.root.as_ref()?.value else {
-        return None;
-    };
-    let pair = pairs.iter().find(|(key, _)| key.text() == Some("plugin"))?;
-    pair.1.text()
+/// The pair at the top of a YAML file that has this key.
+fn pair<'d, 'a>(document: &'d Document<'a>, name: &str) -> Option<&'d (Node<'a>, Node<'a>)> {
+    let mut pairs = document.root.as_ref()?.pairs()?.iter();
+    pairs.find(|(key, _)| key.text() == Some(name))
 }
 
 #[cfg(test)]

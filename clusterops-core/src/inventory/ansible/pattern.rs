@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::inventory::native::MAX_HOSTS;
+
 /// Names and the port behind them; the error is a sentence.
 ///
 /// The rules are those of `expand_hostname_range` and `parse_address` in ansible-core 2.19: a port is split off only
@@ -23,7 +25,9 @@ pub(super) fn expand(pattern: &str, limit: usize) -> Result<(Vec<String>, Option
         };
         let values = range(&bracket[1..close], limit)?;
         if names.len().saturating_mul(values.len()) > limit {
-            return Err(format!("`{pattern}` gives more than {limit} hosts"));
+            return Err(format!(
+                "`{pattern}` gives more than {limit} hosts; an inventory has {MAX_HOSTS} at most"
+            ));
         }
         names = names
             .iter()
@@ -72,7 +76,9 @@ fn range(text: &str, limit: usize) -> Result<Vec<String>, String> {
             return Err(wrong("begins with 0, so both bounds need as many digits"));
         }
         if (to.saturating_sub(from)) / step as u64 >= limit as u64 {
-            return Err(wrong(&format!("gives more than {limit} hosts")));
+            return Err(wrong(&format!(
+                "gives more than {limit} hosts; an inventory has {MAX_HOSTS} at most"
+            )));
         }
         (from..=to)
             .step_by(step)

@@ -226,6 +226,16 @@ fn errors_name_file_and_line() {
             "h.yml:1:15: `a b` cannot be the name of a host here; rename it",
         ),
         (
+            "{\"_meta\": {\"hostvars\": {}}, \"web\": {\"hosts\": [\"web1\"]}}",
+            "h.json",
+            "h.json:1:2: this is what `ansible-inventory --list` prints, in which groups are lists; let it print",
+        ),
+        (
+            "web[1:2000000]\n",
+            "h",
+            "h:1: the range `[1:2000000]` gives more than 1000000 hosts; an inventory has 1000000 at most",
+        ),
+        (
             "",
             "h.ini",
             "h.ini: the inventory holds no hosts; check that this is the right path",
