@@ -99,7 +99,7 @@ pub(super) fn misspelt(name: &str) -> Option<&'static str> {
 }
 
 /// A name in small letters without separators.
-fn letters(name: &str) -> String {
+pub(super) fn letters(name: &str) -> String {
     name.to_lowercase().replace(['_', '-', ' '], "")
 }
 

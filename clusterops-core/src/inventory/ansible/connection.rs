@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::values::Fact;
 use super::words;
 use crate::destination::check_user;
+use crate::inventory::names::letters;
 use crate::inventory::{Unread, values};
 use crate::nearest::distance;
 use crate::text::shortened;
@@ -77,8 +78,63 @@ const OTHERS: [&str; 40] = [
     "ansible_timeout",
 ];
 
+/// What people call parameters that Ansible calls otherwise, in small letters without `ansible` and separators, and what
+/// it would read.
+const OTHER_WORDS: [(&str, &str); 37] = [
+    ("addr", "ansible_host"),
+    ("address", "ansible_host"),
+    ("ip", "ansible_host"),
+    ("ipaddr", "ansible_host"),
+    ("ipaddress", "ansible_host"),
+    ("sshaddress", "ansible_host"),
+    ("sship", "ansible_host"),
+    ("login", "ansible_user"),
+    ("loginuser", "ansible_user"),
+    ("sshlogin", "ansible_user"),
+    ("sshusername", "ansible_user"),
+    ("username", "ansible_user"),
+    ("identityfile", "ansible_private_key_file"),
+    ("keyfile", "ansible_private_key_file"),
+    ("keypath", "ansible_private_key_file"),
+    ("privatekeypath", "ansible_private_key_file"),
+    ("sshidentityfile", "ansible_private_key_file"),
+    ("sshkey", "ansible_private_key_file"),
+    ("sshkeyfile", "ansible_private_key_file"),
+    ("sshkeypath", "ansible_private_key_file"),
+    ("sshprivatekeypath", "ansible_private_key_file"),
+    ("pass", "ansible_password"),
+    ("pwd", "ansible_password"),
+    ("sshpwd", "ansible_password"),
+    ("bastion", JUMP),
+    ("bastionhost", JUMP),
+    ("jump", JUMP),
+    ("jumphost", JUMP),
+    ("jumphosts", JUMP),
+    ("proxyhost", JUMP),
+    ("proxyjump", JUMP),
+    ("sshbastion", JUMP),
+    ("sshbastionhost", JUMP),
+    ("sshjump", JUMP),
+    ("sshjumphost", JUMP),
+    ("sshproxyhost", JUMP),
+    ("sshproxyjump", JUMP),
+];
+
+const JUMP: &str = "ansible_ssh_common_args='-J HOST'";
+
+/// Why a variable is not read that is probably meant as a parameter of Ansible; the end of a sentence.
+pub(super) fn slip(name: &str) -> Option<String> {
+    if let Some(parameter) = misspelt(name) {
+        return Some(format!("it is probably `{parameter}` misspelt"));
+    }
+    let plain = letters(name);
+    let word = plain.strip_prefix("ansible")?;
+    let (_, meant) = OTHER_WORDS.iter().find(|(other, _)| *other == word)?;
+    Some(format!("it is probably meant as `{meant}`"))
+}
+
 /// The parameter of Ansible that `name` is probably a slip for: one edit, or two of a long name.
-pub(super) fn misspelt(name: &str) -> Option<&'static str> {
+fn misspelt(name: &str) -> Option<&'static str> {
     // The shortest parameter has ten letters; what begins otherwise is more than a slip.
     if name.len() < 9 || !name.starts_with(['a', 'A']) {
         return None;
@@ -133,6 +189,11 @@ pub(super) fn fate(name: &str) -> Fate {
         return Fate::Secret;
     }
     Fate::Variable
+}
+
+/// Whether this says how to connect, so that a list or a mapping makes no sense.
+pub(super) fn is_single(name: &str) -> bool {
+    ARGUMENTS.contains(&name) || fate(name) == Fate::Field
 }
 
 /// Sets the fields of a target from its variables.
@@ -323,6 +384,38 @@ mod tests {
             "anything_else",
         ] {
             assert_eq!(misspelt(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_words_for_parameters_are_known() {
+        for (name, meant) in [
+            ("ansible_username", "ansible_user"),
+            ("ansible_user_name", "ansible_user"),
+            ("ansible_ssh_username", "ansible_user"),
+            ("ansible_login", "ansible_user"),
+            ("ansible_ssh_key", "ansible_private_key_file"),
+            ("ansible_sshkey", "ansible_private_key_file"),
+            ("ansible_ssh_keyfile", "ansible_private_key_file"),
+            ("ansible_key_file", "ansible_private_key_file"),
+            ("ansible_ssh_private_key_path", "ansible_private_key_file"),
+            ("ansible_ip", "ansible_host"),
+            ("Ansible_Address", "ansible_host"),
+            ("ansible_pass", "ansible_password"),
+            ("ansible_proxy_jump", "ansible_ssh_common_args='-J HOST'"),
+            ("ansible_jump_host", "ansible_ssh_common_args='-J HOST'"),
+            ("ansible_bastion", "ansible_ssh_common_args='-J HOST'"),
+        ] {
+            let expected = format!("it is probably meant as `{meant}`");
+            assert_eq!(slip(name), Some(expected), "{name}");
+        }
+        for name in [
+            "username",
+            "ansible_ssh_pass",
+            "ansible_user_id",
+            "ansible_env",
+        ] {
+            assert_eq!(slip(name), None, "{name}");
         }
     }
 

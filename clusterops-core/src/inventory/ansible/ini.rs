@@ -147,7 +147,7 @@ impl Ini<'_, '_, '_> {
             )));
         };
         let key = key.trim_end();
-        let fact = self.reader.ini(number, key, value.trim_start());
+        let fact = self.reader.ini(number, key, value.trim_start())?;
         self.model.set_group(self.group, key.into(), fact);
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Ini<'_, '_, '_> {
                     format!("after the host stand variables as `name=value`; `{word}` has no `=`");
                 return Err(wrong(message));
             };
-            facts.push((key.into(), self.reader.ini(number, key, value)));
+            facts.push((key.into(), self.reader.ini(number, key, value)?));
         }
         let place = self.place(number);
         self.model

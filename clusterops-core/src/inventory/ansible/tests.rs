@@ -89,7 +89,7 @@ fn what_is_not_read_is_listed() {
 #[test]
 fn slips_are_listed_and_are_no_variables() {
     let inventory = ini(
-        "web1 ansible_hots=10.0.0.1 ansible_passwrd=hunter2 zone=a\n[all:vars]\nansible_usr=x\n",
+        "web1 ansible_hots=10.0.0.1 ansible_passwrd=hunter2 zone=a\n[all:vars]\nansible_usr=x\nansible_pass=hunter2\n",
     );
     assert_eq!(
         unread(&inventory),
@@ -97,6 +97,7 @@ fn slips_are_listed_and_are_no_variables() {
             "hosts:1: `ansible_hots` is not read: it is probably `ansible_host` misspelt",
             "hosts:1: `ansible_passwrd` is not read: it is probably `ansible_password` misspelt",
             "hosts:3: `ansible_usr` is not read: it is probably `ansible_user` misspelt",
+            "hosts:4: `ansible_pass` is not read: it is probably meant as `ansible_password`",
         ]
     );
     let host = inventory.host("web1").expect("it is there");
@@ -224,6 +225,21 @@ fn errors_name_file_and_line() {
             "all: {hosts: {'a b': }}",
             "h.yml",
             "h.yml:1:15: `a b` cannot be the name of a host here; rename it",
+        ),
+        (
+            "all:\n  hosts:\n    web1:\n      ansible_user: [a]\n",
+            "h.yml",
+            "h.yml:4: `ansible_user` takes a single value, not a list",
+        ),
+        (
+            "all:\n  vars:\n    ansible_ssh_common_args: {J: x}\n",
+            "h.yml",
+            "h.yml:3: `ansible_ssh_common_args` takes a single value, not a mapping",
+        ),
+        (
+            "web1 ansible_port=[22]\n",
+            "h",
+            "h:1: `ansible_port` takes a single value, not a Python collection",
         ),
         (
             "{\"_meta\": {\"hostvars\": {}}, \"web\": {\"hosts\": [\"web1\"]}}",

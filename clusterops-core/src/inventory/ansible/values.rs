@@ -8,6 +8,7 @@ use super::model::Facts;
 use super::python::{self, Literal};
 use crate::inventory::Unread;
 use crate::yaml::{Node, Value};
+use crate::{Error, ErrorKind, Place};
 
 /// One variable as one place says it.
 #[derive(Debug, Clone)]
@@ -22,8 +23,8 @@ pub(super) struct Fact {
 pub(super) struct Reader<'u> {
     file: Rc<str>,
     unread: &'u mut Vec<Unread>,
-    /// What names that were met are slips for.
-    slips: HashMap<Box<str>, Option<&'static str>>,
+    /// Why names that were met are slips.
+    slips: HashMap<Box<str>, Option<String>>,
 }
 
 impl<'u> Reader<'u> {
@@ -52,8 +53,8 @@ impl<'u> Reader<'u> {
 
     fn fact(&mut self, line: usize, key: &str, value: Result<Option<String>, &str>) -> Fact {
         let value = match (self.slip(key), value) {
-            (Some(meant), _) => {
-                self.skip(line, key, format!("it is probably `{meant}` misspelt"));
+            (Some(reason), _) => {
+                self.skip(line, key, reason);
                 None
             }
             (None, Ok(value)) => value,
@@ -69,31 +70,49 @@ impl<'u> Reader<'u> {
         }
     }
 
-    /// The parameter of Ansible that this name is a slip for.
-    fn slip(&mut self, name: &str) -> Option<&'static str> {
+    /// Why this name is probably a slip.
+    fn slip(&mut self, name: &str) -> Option<String> {
         if let Some(known) = self.slips.get(name) {
-            return *known;
+            return known.clone();
         }
-        let found = connection::misspelt(name);
-        self.slips.insert(name.into(), found);
+        let found = connection::slip(name);
+        self.slips.insert(name.into(), found.clone());
         found
     }
 
+    /// Refuses a list or a mapping for what says how to connect.
+    fn check_single(&self, line: usize, key: &str, kind: &str) -> Result<(), Error> {
+        if !connection::is_single(key) {
+            return Ok(());
+        }
+        let place = Place {
+            line: Some(line),
+            ..Place::in_file(&*self.file)
+        };
+        let message = format!("`{key}` takes a single value, not {kind}");
+        Err(Error::new(ErrorKind::Inventory, message).at(place))
+    }
+
     /// A value of an INI inventory.
-    pub(super) fn ini(&mut self, line: usize, key: &str, text: &str) -> Fact {
+    pub(super) fn ini(&mut self, line: usize, key: &str, text: &str) -> Result<Fact, Error> {
         let value = match python::read(text) {
             Literal::Text(text) if is_template(&text) => Err(TEMPLATE),
             Literal::Text(text) | Literal::Plain(text) => Ok(Some(text)),
             Literal::Nothing => Ok(None),
             Literal::Collection => {
+                self.check_single(line, key, "a Python collection")?;
                 Err("it is a Python collection; only single values are variables")
             }
         };
-        self.fact(line, key, value)
+        Ok(self.fact(line, key, value))
     }
 
     /// A value of a YAML inventory or variable file.
-    pub(super) fn yaml(&mut self, key: &Node<'_>, node: &Node<'_>) -> Fact {
+    pub(super) fn yaml(&mut self, key: &Node<'_>, node: &Node<'_>) -> Result<Fact, Error> {
+        let (line, name) = (key.mark.line as usize, key.text().unwrap_or_default());
+        if matches!(node.value, Value::Sequence(_) | Value::Mapping(_)) {
+            self.check_single(line, name, node.kind())?;
+        }
         let value = match (&node.value, node.tag.as_deref()) {
             (_, Some("!vault" | "!vault-encrypted")) => Err("it is encrypted with Ansible Vault"),
             // Never a template, says Ansible.
@@ -105,20 +124,16 @@ impl<'u> Reader<'u> {
             (Value::Sequence(_), None) => Err("it is a list; only single values are variables"),
             (Value::Mapping(_), None) => Err("it is a mapping; only single values are variables"),
         };
-        self.fact(
-            key.mark.line as usize,
-            key.text().unwrap_or_default(),
-            value,
-        )
+        Ok(self.fact(line, name, value))
     }
 
     /// The variables in a YAML mapping.
-    pub(super) fn yaml_facts(&mut self, pairs: &[(Node<'_>, Node<'_>)]) -> Facts {
+    pub(super) fn yaml_facts(&mut self, pairs: &[(Node<'_>, Node<'_>)]) -> Result<Facts, Error> {
         pairs
             .iter()
             .map(|(key, value)| {
                 let name = key.text().unwrap_or_default();
-                (name.into(), self.yaml(key, value))
+                Ok((name.into(), self.yaml(key, value)?))
             })
             .collect()
     }

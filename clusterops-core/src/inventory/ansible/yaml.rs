@@ -38,7 +38,7 @@ pub(super) fn read_variables(document: &Document<'_>, reader: &mut Reader<'_>) -
         None => Ok(Facts::new()),
         Some(root) if root.is_null() => Ok(Facts::new()),
         Some(root) => match pairs(root) {
-            Some(pairs) => Ok(reader.yaml_facts(pairs)),
+            Some(pairs) => reader.yaml_facts(pairs),
             None => {
                 let message = format!("a file of variables is a mapping, not {}", root.kind());
                 Err(Error::new(ErrorKind::Inventory, message).at(root.mark.place(reader.file())))
@@ -115,7 +115,7 @@ impl Yaml<'_, '_, '_> {
                 "vars" => {
                     for (key, value) in self.section(value, part, name)? {
                         let variable = key.text().unwrap_or_default();
-                        let fact = self.reader.yaml(key, value);
+                        let fact = self.reader.yaml(key, value)?;
                         self.model.set_group(group, variable.into(), fact);
                     }
                 }
@@ -176,7 +176,7 @@ impl Yaml<'_, '_, '_> {
         let place = self.place(mark);
         let (names, port) = pattern::expand(pattern, self.model.room())
             .map_err(|message| self.error(mark, message))?;
-        let facts = self.reader.yaml_facts(variables);
+        let facts = self.reader.yaml_facts(variables)?;
         self.model
             .charge(names.len().saturating_mul(facts.len() + 1))
             .map_err(|error| error.at(place.clone()))?;
