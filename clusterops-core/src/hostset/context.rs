@@ -83,7 +83,8 @@ impl<'a> Context<'a> {
     }
 
     /// Makes it an error when a name in the expression is not among the known hosts, or a wildcard matches none: also in
-    /// what is taken away, where a slip would else go unseen.
+    /// what is taken away, where a slip would else go unseen. Hosts that only a group brings in are an error where they
+    /// are in the result.
     ///
     /// ```
     /// use clusterops_core::hostset::{Context, HostSet};
@@ -114,7 +115,8 @@ impl<'a> Context<'a> {
     /// [`TooLarge`](ErrorKind::TooLarge) when a part names more hosts than the limit;
     /// [`UnknownGroup`](ErrorKind::UnknownGroup) for a group or source that is not there or contains itself;
     /// [`UnknownHost`](ErrorKind::UnknownHost) for a name that is not [known](Self::only_known), where that is asked for;
-    /// [`Ambiguous`](ErrorKind::Ambiguous) for a source name that two sources have; and what a source answers.
+    /// [`Ambiguous`](ErrorKind::Ambiguous) for a source name that two sources have; and what a source answers. What is
+    /// wrong in a source has its [place](GroupSource::place) where it has one.
     pub fn parse(&self, expression: &str) -> Result<HostSet> {
         Evaluation::new(self).evaluate(expression, None)
     }

@@ -28,9 +28,19 @@ pub(super) struct Evaluation<'c, 'a> {
     /// The groups that are being resolved, each inside the one before.
     open: Vec<(GroupKey, String)>,
     known: Option<Rc<HostSet>>,
+    /// The groups of the expression itself, where only known hosts may come out of it.
+    asked: Vec<Asked<'a>>,
     work: u64,
     /// Whether the error that ends the evaluation says already which group it is about.
     explained: bool,
+}
+
+/// A group that an expression names, and at which of its bytes.
+struct Asked<'a> {
+    name: String,
+    at: usize,
+    source: &'a dyn GroupSource,
+    members: Rc<HostSet>,
 }
 
 impl<'c, 'a> Evaluation<'c, 'a> {
@@ -40,6 +50,7 @@ impl<'c, 'a> Evaluation<'c, 'a> {
             resolved: HashMap::new(),
             open: Vec::new(),
             known: None,
+            asked: Vec::new(),
             work: 0,
             explained: false,
         }
@@ -60,7 +71,29 @@ impl<'c, 'a> Evaluation<'c, 'a> {
         }
         self.flush(&mut hosts, &mut batch)
             .map_err(|error| error.at(place(text, 0)))?;
+        if self.context.only_known && source.is_none() {
+            self.check_members(&hosts, text)?;
+        }
         Ok(hosts)
+    }
+
+    /// Refuses hosts of groups that are not among the known ones. (What is no member of a group is the name of one.)
+    fn check_members(&self, hosts: &HostSet, text: &str) -> Result<()> {
+        let known = self.context.known.unwrap_or(const { &HostSet::EMPTY });
+        let strangers = hosts.difference(known);
+        for asked in self.asked.iter().filter(|_| !strangers.is_empty()) {
+            let unknown = strangers.intersection(&asked.members).to_string();
+            if !unknown.is_empty() {
+                let message = format!(
+                    "hosts of `@{}` are not known: `{}`; add them to the inventory, or mend {}",
+                    asked.name,
+                    shortened(&unknown),
+                    asked.source.describe()
+                );
+                return Err(Error::new(ErrorKind::UnknownHost, message).at(place(text, asked.at)));
+            }
+        }
+        Ok(())
     }
 
     fn term(
@@ -90,7 +123,7 @@ impl<'c, 'a> Evaluation<'c, 'a> {
                 return Ok(());
             }
             Operand::Pattern(pattern) => self.matching(pattern)?,
-            Operand::Group(pattern) => self.groups(pattern, term.text, source)?,
+            Operand::Group(pattern) => self.groups(pattern, term, source)?,
         };
         self.flush(hosts, batch)?;
         self.apply(hosts, &operand, term.operation)
@@ -207,10 +240,11 @@ impl<'c, 'a> Evaluation<'c, 'a> {
     fn groups(
         &mut self,
         pattern: &Pattern,
-        text: &str,
+        term: &Term<'_>,
         source: Option<&'a dyn GroupSource>,
     ) -> Result<HostSet> {
-        self.check(pattern, text)?;
+        self.check(pattern, term.text)?;
+        let watched = self.context.only_known && source.is_none();
         let mut hosts = HostSet::new();
         for name in pattern.expand() {
             let (source_name, group) = match name.split_once(':') {
@@ -233,10 +267,19 @@ impl<'c, 'a> Evaluation<'c, 'a> {
                 Rc::new(known.clone())
             } else {
                 let source = self.source(source_name, source)?;
-                match group {
+                let members = match group {
                     "*" => self.all(source)?,
                     _ => self.group(source, group)?,
+                };
+                if watched {
+                    self.asked.push(Asked {
+                        name: name.clone(),
+                        at: term.at,
+                        source,
+                        members: members.clone(),
+                    });
                 }
+                members
             };
             self.apply(&mut hosts, &members, Operation::Union)?;
         }
@@ -302,15 +345,14 @@ impl<'c, 'a> Evaluation<'c, 'a> {
                 let message = format!("there is no group `{title}`{hint}");
                 return Err(Error::new(ErrorKind::UnknownGroup, message));
             };
-            evaluation.answer(source, &title, &answer)
+            evaluation.answer(source, group, &answer)
         })
     }
 
     fn all(&mut self, source: &'a dyn GroupSource) -> Result<Rc<HostSet>> {
         self.resolve(source, None, |evaluation| {
             if let Some(answer) = source.all()? {
-                let title = format!("@{}:*", source.name());
-                return evaluation.answer(source, &title, &answer);
+                return evaluation.answer(source, "*", &answer);
             }
             let mut hosts = HostSet::new();
             for group in source.list()? {
@@ -361,18 +403,29 @@ impl<'c, 'a> Evaluation<'c, 'a> {
         Ok(hosts)
     }
 
-    /// Evaluates the answer of a source; an error in it says which group it is about.
+    /// Evaluates the answer of a source; an error in it says which group it is about, and where that is defined.
     fn answer(
         &mut self,
         source: &'a dyn GroupSource,
-        title: &str,
+        group: &str,
         answer: &str,
     ) -> Result<HostSet> {
         self.evaluate(answer, Some(source)).map_err(|error| {
-            if std::mem::replace(&mut self.explained, true) {
-                return error.within(|error| error.message().to_owned());
+            let explained = std::mem::replace(&mut self.explained, true);
+            if explained && error.place().is_some_and(|place| place.file.is_some()) {
+                return error;
             }
-            error.within(|error| format!("group `{title}` is `{}`: {error}", shortened(answer)))
+            let error = error.within(|error| match explained {
+                true => error.message().to_owned(),
+                false => {
+                    let title = format!("@{}:{group}", source.name());
+                    format!("group `{title}` is `{}`: {error}", shortened(answer))
+                }
+            });
+            match source.place(group) {
+                Some(place) => error.at(place),
+                None => error,
+            }
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Groups that external commands know.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{GroupSource, expand_pattern};
-use crate::{Error, ErrorKind, Result};
+use crate::text::shortened;
+use crate::{Error, ErrorKind, Place, Result};
 
 /// How long a command may take unless [`CommandGroups::deadline`] says otherwise.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -57,7 +59,8 @@ pub struct CommandGroups {
     name: String,
     commands: Commands,
     folder: PathBuf,
-    file: Option<PathBuf>,
+    /// The file and the line that declare it.
+    declared: Option<Place>,
     cache_time: Duration,
     deadline: Duration,
     cache: Mutex<HashMap<String, (Instant, String)>>,
@@ -75,7 +78,7 @@ impl CommandGroups {
             name: name.into(),
             commands,
             folder: folder.into(),
-            file: None,
+            declared: None,
             cache_time,
             deadline: DEADLINE,
             cache: Mutex::default(),
@@ -89,23 +92,40 @@ impl CommandGroups {
         self
     }
 
-    pub(super) fn declared_in(mut self, file: &Path) -> Self {
-        self.file = Some(file.to_owned());
+    pub(super) fn declared_at(mut self, place: Place) -> Self {
+        self.declared = Some(place);
         self
     }
 
-    /// The answer to a question, from the cache where it is fresh.
-    fn ask(&self, command: &str, variable: Option<(&'static str, &str)>) -> Result<String> {
+    /// The error about the command under this key, which ends the sentence.
+    fn failed(&self, key: &str, message: impl fmt::Display) -> Error {
+        let message = format!(
+            "the `{key}` command of group source `{}` {message}",
+            self.name
+        );
+        let error = Error::new(ErrorKind::GroupSource, message);
+        match &self.declared {
+            Some(place) => error.at(place.clone()),
+            None => error,
+        }
+    }
+
+    /// The answer of the command under this key, from the cache where it is fresh.
+    fn ask(
+        &self,
+        key: &str,
+        command: &str,
+        variable: Option<(&'static str, &str)>,
+    ) -> Result<String> {
         let mut variables = vec![
             ("SOURCE", self.name.clone()),
             ("CFGDIR", self.folder.display().to_string()),
         ];
         if let Some((name, value)) = variable {
             if !is_harmless(value) {
-                let message = format!(
-                    "`{value}` has characters that a shell would read, so no command is asked for it"
-                );
-                return Err(Error::new(ErrorKind::GroupSource, message));
+                let message =
+                    format!("is not run for `{value}`, which a shell would read otherwise");
+                return Err(self.failed(key, message));
             }
             variables.push((name, value.to_owned()));
         }
@@ -117,14 +137,14 @@ impl CommandGroups {
             return Ok(answer.clone());
         }
         let asked = Instant::now();
-        let answer = self.run(&line)?;
+        let answer = self.run(key, &line)?;
         cache().insert(line, (asked, answer.clone()));
         Ok(answer)
     }
 
-    fn run(&self, line: &str) -> Result<String> {
+    fn run(&self, key: &str, line: &str) -> Result<String> {
         let failed =
-            |message: String| Error::new(ErrorKind::GroupSource, format!("`{line}` {message}"));
+            |message: String| self.failed(key, format!("(`{}`) {message}", shortened(line)));
         let child = Command::new("/bin/sh")
             .arg("-c")
             .arg(line)
@@ -170,15 +190,20 @@ impl GroupSource for CommandGroups {
     }
 
     fn describe(&self) -> String {
-        match &self.file {
-            Some(file) => format!("group source `{}` of {}", self.name, file.display()),
+        let file = self.declared.as_ref().and_then(|place| place.file.as_ref());
+        match file {
+            Some(file) => format!("group source `{}` of {file}", self.name),
             None => format!("group source `{}`", self.name),
         }
     }
 
+    fn place(&self, _: &str) -> Option<Place> {
+        self.declared.clone()
+    }
+
     /// An answer without hosts means that there is no such group when the list of groups lacks it too.
     fn map(&self, group: &str) -> Result<Option<String>> {
-        let answer = self.ask(&self.commands.map, Some(("GROUP", group)))?;
+        let answer = self.ask("map", &self.commands.map, Some(("GROUP", group)))?;
         let unknown = answer.trim().is_empty()
             && self.commands.list.is_some()
             && !self.list()?.iter().any(|known| known == group);
@@ -187,18 +212,22 @@ impl GroupSource for CommandGroups {
 
     fn all(&self) -> Result<Option<String>> {
         let all = self.commands.all.as_ref();
-        all.map(|command| self.ask(command, None)).transpose()
+        all.map(|command| self.ask("all", command, None))
+            .transpose()
     }
 
     fn list(&self) -> Result<Vec<String>> {
         let Some(command) = &self.commands.list else {
-            let message = format!("{} has no command that lists its groups", self.describe());
-            return Err(Error::new(ErrorKind::GroupSource, message));
+            return Err(self.failed("list", "is not given, so its groups are not known"));
         };
-        let answer = self.ask(command, None)?;
+        let answer = self.ask("list", command, None)?;
         let mut groups = Vec::new();
         for pattern in answer.split_whitespace() {
-            groups.extend(expand_pattern(pattern, MAX_GROUPS)?);
+            let names = expand_pattern(pattern, MAX_GROUPS).map_err(|error| {
+                let pattern = shortened(pattern);
+                self.failed("list", format!("printed `{pattern}`: {error}"))
+            })?;
+            groups.extend(names);
         }
         Ok(groups)
     }
@@ -207,7 +236,7 @@ impl GroupSource for CommandGroups {
         let Some(command) = &self.commands.reverse else {
             return Ok(None);
         };
-        let answer = self.ask(command, Some(("NODE", host)))?;
+        let answer = self.ask("reverse", command, Some(("NODE", host)))?;
         Ok(Some(answer.split_whitespace().map(str::to_owned).collect()))
     }
 }
@@ -318,9 +347,9 @@ mod tests {
         let error = source("echo no racks >&2; exit 3")
             .map("g")
             .expect_err("exit code 3");
-        assert!(
-            error.message().ends_with("exit status: 3: no racks"),
-            "{error}"
+        assert_eq!(
+            error.message(),
+            "the `map` command of group source `test` (`echo no racks >&2; exit 3`) ended with exit status: 3: no racks"
         );
         assert!(!error.is_retryable(), "it would say the same again");
         let error = source("kill -9 $$$$").map("g").expect_err("a signal");

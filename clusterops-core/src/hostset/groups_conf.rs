@@ -147,7 +147,9 @@ fn add_commands(
                 reverse: value("reverse"),
             };
             let source = CommandGroups::new(name, commands, folder, cache_time);
-            sources.push(Box::new(source.declared_in(file)));
+            sources.push(Box::new(
+                source.declared_at(in_file(file, Some(section.line))),
+            ));
         }
     }
     Ok(())
@@ -268,6 +270,9 @@ mod tests {
         );
         let error = context.groups_of(copies, "web2").expect_err("exit code 1");
         assert_eq!(error.kind(), ErrorKind::GroupSource);
+        let place = format!("{}:6: ", file.display());
+        let message = "the `reverse` command of group source `copies` (`test web2 = web1 && echo r1 copies`) ended with";
+        assert!(error.to_string().starts_with(&(place + message)), "{error}");
     }
 
     #[test]

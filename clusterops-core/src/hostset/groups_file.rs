@@ -6,7 +6,7 @@ use super::GroupSource;
 #[cfg(feature = "fs")]
 use crate::files;
 use crate::yaml::{self, Mark, Node, Value};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Place, Result};
 
 /// One source of groups out of a YAML file as in ClusterShell's `groups.d` (groups.conf(5), ClusterShell 1.9): a map of
 /// sources, each a map of groups to host sets. The group `all`, where there is one, is `@source:*`.
@@ -24,7 +24,13 @@ use crate::{Error, ErrorKind, Result};
 pub struct FileGroups {
     name: String,
     file: String,
-    groups: BTreeMap<String, String>,
+    groups: BTreeMap<String, Group>,
+}
+
+#[derive(Debug, Clone)]
+struct Group {
+    members: String,
+    line: u32,
 }
 
 impl FileGroups {
@@ -44,7 +50,11 @@ impl FileGroups {
         for (name, groups) in reader.mapping(root, "a file of groups is a mapping of sources")? {
             let groups = reader.mapping(groups, "a source is a mapping of groups to host sets")?;
             let group = |(name, members): &(Node<'_>, Node<'_>)| {
-                Ok((text_of(name).to_owned(), reader.members(members)?))
+                let group = Group {
+                    members: reader.members(members)?,
+                    line: name.mark.line,
+                };
+                Ok((text_of(name).to_owned(), group))
             };
             sources.push(Self {
                 name: text_of(name).to_owned(),
@@ -87,8 +97,16 @@ impl GroupSource for FileGroups {
         format!("group source `{}` of {}", self.name, self.file)
     }
 
+    fn place(&self, group: &str) -> Option<Place> {
+        let group = self.groups.get(if group == "*" { "all" } else { group })?;
+        Some(Place {
+            line: Some(group.line as usize),
+            ..Place::in_file(&*self.file)
+        })
+    }
+
     fn map(&self, group: &str) -> Result<Option<String>> {
-        Ok(self.groups.get(group).cloned())
+        Ok(self.groups.get(group).map(|group| group.members.clone()))
     }
 
     fn all(&self) -> Result<Option<String>> {
@@ -147,6 +165,7 @@ fn text_of<'n>(key: &'n Node<'_>) -> &'n str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Context;
     use super::*;
 
     #[test]
@@ -185,6 +204,32 @@ mod tests {
                 error.starts_with(message) && !error.contains('\n'),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn errors_in_members_name_the_line() {
+        let text = "roles:\n  web: web[1-\n  all: '@nix'\n  deep: '@web'\n  me: '@me'\n";
+        let sources = FileGroups::parse(text, "x.yaml").expect("valid");
+        let context = Context::new().default_source(&sources[0]);
+        for (expression, message) in [
+            (
+                "a,@web",
+                "x.yaml:2: group `@roles:web` is `web[1-`: column 4: this bracket is not closed",
+            ),
+            ("@deep", "x.yaml:2: group `@roles:web` is `web[1-`"),
+            (
+                "@*",
+                "x.yaml:3: group `@roles:*` is `@nix`: column 1: there is no group `@roles:nix`",
+            ),
+            ("@me", "x.yaml:5: group `@roles:me` contains itself"),
+            (
+                "a,@wbe",
+                "column 3: there is no group `@roles:wbe`; did you mean `web`?",
+            ),
+        ] {
+            let error = context.parse(expression).expect_err(expression).to_string();
+            assert!(error.starts_with(message), "{error}");
         }
     }
 

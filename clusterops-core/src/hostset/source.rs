@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Result;
+use crate::{Place, Result};
 
 /// A named place that knows groups of hosts: an inventory, a file, a program.
 ///
@@ -16,6 +16,14 @@ pub trait GroupSource: fmt::Debug + Send + Sync {
     /// What to call this source in an error, such as where it was read from.
     fn describe(&self) -> String {
         format!("group source `{}`", self.name())
+    }
+
+    /// Where a group (`*` for all hosts) is defined, for errors in its members; `None` when that is in no file.
+    ///
+    /// Without a column: those of errors about an expression point into it.
+    fn place(&self, group: &str) -> Option<Place> {
+        let _ = group;
+        None
     }
 
     /// The members of a group as a host set expression; `None` when there is no such group.

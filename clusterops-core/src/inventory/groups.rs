@@ -104,10 +104,6 @@ impl Resolver<'_> {
             let part = self
                 .inventory
                 .evaluate(&expression.text, self)
-                .and_then(|part| {
-                    self.inventory.check_known(&part)?;
-                    Ok(part)
-                })
                 .map_err(|error| self.place(error, expression))?;
             set.extend(part.iter());
         }

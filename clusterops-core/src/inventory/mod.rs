@@ -144,12 +144,7 @@ impl Inventory {
     /// # Errors
     /// As for [`select`](Self::select).
     pub fn resolve(&self, expression: &str) -> Result<HostSet> {
-        let set = self.evaluate(expression, &Groups(self))?;
-        let asks_for_groups = |term: &str| term.trim_start().starts_with("@@");
-        if !expression.split([',', '!', '&', '^']).any(asks_for_groups) {
-            self.check_known(&set)?;
-        }
-        Ok(set)
+        self.evaluate(expression, &Groups(self))
     }
 
     /// All hosts.
@@ -242,17 +237,6 @@ impl Inventory {
             context = context.source(source);
         }
         context.parse(expression)
-    }
-
-    /// Refuses hosts that have no target, which only the groups of added sources can bring in.
-    fn check_known(&self, set: &HostSet) -> Result<()> {
-        let strangers = set.difference(&self.hosts);
-        if strangers.is_empty() {
-            return Ok(());
-        }
-        let message =
-            format!("group sources name hosts that are not in the inventory: `{strangers}`");
-        Err(Error::new(ErrorKind::UnknownHost, message))
     }
 }
 

@@ -149,11 +149,37 @@ impl GroupSource for Other {
     }
 }
 
+/// Knows a host that the inventory does not have.
+#[derive(Debug)]
+struct Elsewhere;
+
+impl GroupSource for Elsewhere {
+    fn name(&self) -> &str {
+        "else"
+    }
+
+    fn map(&self, _: &str) -> Result<Option<String>> {
+        Ok(Some("far1,web01".to_owned()))
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
 #[test]
 fn other_sources_are_asked_by_name() {
     let mut inventory = fleet();
     inventory.add_source(Box::new(Other("racks")));
     inventory.add_source(Box::new(Other("zone")));
+    inventory.add_source(Box::new(Elsewhere));
+    assert_eq!(names(&inventory, "@else:r1&web*"), ["web01"]);
+    let error = inventory.select("db1,@else:r1").expect_err("no target");
+    assert_eq!(error.kind(), ErrorKind::UnknownHost);
+    assert_eq!(
+        error.to_string(),
+        "column 5: hosts of `@else:r1` are not known: `far1`; add them to the inventory, or mend group source `else`"
+    );
     assert_eq!(names(&inventory, "@racks:first"), ["db1", "web01"]);
     let error = inventory
         .select("@zone:a")
