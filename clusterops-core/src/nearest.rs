@@ -8,7 +8,7 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let length = name.chars().count();
-    let limit = (length / 3).clamp(1, 8);
+    let limit = (length / 3).clamp(length.min(1), 8);
     candidates
         .into_iter()
         .filter(|candidate| *candidate != name && candidate.len().abs_diff(name.len()) <= 4 * limit)

@@ -254,8 +254,13 @@ impl<'c, 'a> Evaluation<'c, 'a> {
             let members = if let Some(source_name) = name.strip_prefix('@') {
                 let wanted = Some(source_name).filter(|name| !name.is_empty());
                 self.group_names(self.source(wanted, source)?)?
-            } else if group.is_empty() {
-                let message = "the name of a group is missing after the `@`";
+            } else if group.is_empty() && !(source_name.is_some() && term.text.ends_with("\"\"")) {
+                let message = match source_name {
+                    Some(source) => format!(
+                        "the name of a group is missing after `@{source}:`, or `*` for all of them"
+                    ),
+                    None => "the name of a group is missing after the `@`".to_owned(),
+                };
                 return Err(Error::new(ErrorKind::Syntax, message));
             } else if let (None, "*", None, None, Some(known)) = (
                 source_name,

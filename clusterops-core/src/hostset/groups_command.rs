@@ -203,6 +203,9 @@ impl GroupSource for CommandGroups {
 
     /// An answer without hosts means that there is no such group when the list of groups lacks it too.
     fn map(&self, group: &str) -> Result<Option<String>> {
+        if group.is_empty() {
+            return Ok(None);
+        }
         let answer = self.ask("map", &self.commands.map, Some(("GROUP", group)))?;
         let unknown = answer.trim().is_empty()
             && self.commands.list.is_some()

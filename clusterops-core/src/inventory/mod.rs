@@ -112,8 +112,8 @@ impl Inventory {
     /// The hosts that an expression selects, in natural order.
     ///
     /// An expression is written as [host sets](crate::hostset) are. `@group` is a group, `@*` every host,
-    /// `@name:value` the hosts whose variable has this value (`*` and `?` match any), `@tag:name` those with a tag;
-    /// wildcards in names match the hosts of the inventory.
+    /// `@name:value` the hosts whose variable has this value (`*` and `?` match any, `""` is the empty text), `@tag:name`
+    /// those with a tag; wildcards in names match the hosts of the inventory.
     ///
     /// # Errors
     /// A syntax error, a group, variable, value, tag or host that the inventory does not have, or a name that is both a

@@ -255,6 +255,20 @@ hosts:
     assert_eq!(six.variables.get("note"), Some("[0-9]+ [prod] disk[0]"));
     assert_eq!(six.variables.get("id"), Some("n2"));
     assert_eq!(names(&inventory, "@x&@y"), ["a"]);
+    assert_eq!(names(&inventory, "@empty:\"\""), ["a"]);
+    let error = inventory
+        .select("@empty:")
+        .expect_err("no value")
+        .to_string();
+    assert!(
+        error.starts_with("column 1: the name of a group is missing after `@empty:`"),
+        "{error}"
+    );
+    let error = inventory.select("@zone:\"\"").expect_err("none is empty");
+    assert_eq!(
+        error.message(),
+        "no host has the value `` of the variable `zone`"
+    );
 }
 
 #[test]
