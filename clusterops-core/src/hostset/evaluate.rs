@@ -140,7 +140,11 @@ impl<'c, 'a> Evaluation<'c, 'a> {
                 if !self.matching(pattern)?.is_empty() {
                     return Ok(());
                 }
-                let message = format!("`{}` matches no known host", term.text);
+                let message = format!(
+                    "`{}` matches no known host{}",
+                    shortened(term.text),
+                    there_are(known)
+                );
                 return Err(Error::new(ErrorKind::UnknownHost, message));
             }
             Operand::Pattern(pattern) => {
@@ -150,20 +154,35 @@ impl<'c, 'a> Evaluation<'c, 'a> {
                 batch.builder.build().difference(known)
             }
         };
-        let (is, hint) = match unknown.len() {
+        let (is, near) = match unknown.len() {
             0 => return Ok(()),
             1 => {
                 let name = unknown.get(0).unwrap_or_default();
-                let known: Vec<String> = known.iter().collect();
-                (
-                    "is no known host",
-                    did_you_mean(&name, known.iter().map(String::as_str)),
-                )
+                let near = if self.is_group(&name) {
+                    format!("; did you mean the group `@{name}`?")
+                } else {
+                    let known: Vec<String> = known.iter().collect();
+                    did_you_mean(&name, known.iter().map(String::as_str))
+                };
+                ("is no known host", near)
             }
             _ => ("are no known hosts", String::new()),
         };
+        let hint = if near.is_empty() {
+            there_are(known)
+        } else {
+            near
+        };
         let message = format!("`{}` {is}{hint}", shortened(&unknown.to_string()));
         Err(Error::new(ErrorKind::UnknownHost, message))
+    }
+
+    /// Whether the default source has a group of this name.
+    fn is_group(&self, name: &str) -> bool {
+        let groups = self.context.default_source.map(|source| source.list());
+        groups.is_some_and(|groups| {
+            groups.is_ok_and(|groups| groups.iter().any(|group| group == name))
+        })
     }
 
     /// Refuses a pattern that names too many hosts.
@@ -456,6 +475,20 @@ impl Default for Batch {
 impl Batch {
     fn can_join(&self, operation: Operation) -> bool {
         operation == self.operation && matches!(operation, Operation::Union | Operation::Difference)
+    }
+}
+
+/// Which hosts are known, as the end of an error.
+fn there_are(known: &HostSet) -> String {
+    let name = |position| known.get(position).unwrap_or_default();
+    match known.len() {
+        0 => "; none is known".to_owned(),
+        1 => format!("; the only one is `{}`", name(0)),
+        count => format!(
+            "; there are {count}, from `{}` to `{}`",
+            name(0),
+            name(count - 1)
+        ),
     }
 }
 

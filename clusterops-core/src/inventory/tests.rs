@@ -108,7 +108,16 @@ fn selections_say_what_was_meant() {
             ErrorKind::UnknownHost,
             "`wbe01` is no known host; did you mean `web01`?",
         ),
-        ("db[1-5]", ErrorKind::UnknownHost, "are no known hosts"),
+        (
+            "canary",
+            ErrorKind::UnknownHost,
+            "`canary` is no known host; did you mean the group `@canary`?",
+        ),
+        (
+            "db[1-5]",
+            ErrorKind::UnknownHost,
+            "`db[4-5]` are no known hosts; there are 53, from `db1` to `web50`",
+        ),
         // A slip in what is taken away would else deploy to the host that was to be spared.
         (
             "web*!web1",
@@ -118,12 +127,12 @@ fn selections_say_what_was_meant() {
         (
             "web*&nope1",
             ErrorKind::UnknownHost,
-            "column 6: `nope1` is no known host",
+            "column 6: `nope1` is no known host; there are 53, from `db1` to `web50`",
         ),
         (
             "web*!wbe*",
             ErrorKind::UnknownHost,
-            "column 6: `wbe*` matches no known host",
+            "column 6: `wbe*` matches no known host; there are 53, from `db1` to `web50`",
         ),
     ] {
         let error = inventory.select(expression).expect_err(expression);
