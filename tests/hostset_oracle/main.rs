@@ -207,8 +207,14 @@ impl Tally {
             return Some(format!("`{ours}` is another set than `{theirs}`"));
         }
         let text = ours.to_string();
+        // A sign is text to us, but for a range across zero.
+        let across_zero = |names: &[String]| {
+            let mut numbers = names.iter().map(|name| name.trim_end_matches("-x"));
+            numbers.any(|name| name == "t-1") && names.iter().any(|name| name.starts_with("t0"))
+        };
         if case.kind == Kind::Negative {
-            return None;
+            let same = text == theirs || !across_zero(&our_names);
+            return (!same).then(|| format!("folded as `{text}`, by ClusterShell as `{theirs}`"));
         }
         if one_dimension {
             let parts: Vec<String> = ours

@@ -154,6 +154,14 @@ impl Grid {
         }
     }
 
+    /// The indexes, where the vectors have one.
+    pub(super) fn only_dimension(&self) -> Option<&IndexSet> {
+        match self.rows()? {
+            [row] if matches!(row.rest, Self::Point) => Some(&row.indexes),
+            _ => None,
+        }
+    }
+
     /// All intervals of all rows in ascending order, each with the number of its row.
     pub(super) fn spans(&self) -> Vec<(Interval, usize)> {
         let rows = self.rows().unwrap_or_default();

@@ -109,6 +109,31 @@ impl IndexSet {
         after > 0 && self.0[after - 1].1 >= index.0
     }
 
+    /// The numbers above zero that are not padded, as runs of values in ascending order; and the other indexes.
+    pub(super) fn plain_numbers(&self) -> (Vec<(u64, u64)>, Self) {
+        let (mut numbers, mut others) = (Vec::<(u64, u64)>::new(), Self::default());
+        for &(mut first, last) in &self.0 {
+            while first <= last {
+                let digits = Index(first).digits();
+                let end = last.min(OFFSETS[digits + 1] - 1);
+                let start = OFFSETS[digits];
+                let plain = start + 10_u64.pow(digits as u32 - 1);
+                if first < plain {
+                    others.push((first, end.min(plain - 1)));
+                }
+                if end >= plain {
+                    let (from, to) = (first.max(plain) - start, end - start);
+                    match numbers.last_mut() {
+                        Some(run) if run.1 + 1 == from => run.1 = to,
+                        _ => numbers.push((from, to)),
+                    }
+                }
+                first = end + 1;
+            }
+        }
+        (numbers, others)
+    }
+
     /// Writes the set as ClusterShell does: `1-3,7`, `08-12`, without steps and without brackets.
     pub(super) fn fold(&self, text: &mut String) {
         let mut runs = Runs::new(text);

@@ -1,7 +1,7 @@
 //! The set itself.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{BitAnd, BitOr, BitXor, Bound, RangeBounds, Sub};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::builder::Builder;
 use super::grid::{Grid, Operation};
+use super::index::Index;
 use super::iter::{IntoIter, Iter, Vectors};
 use super::{Context, fold, name};
 use crate::{Error, Result};
@@ -281,7 +282,34 @@ impl HostSet {
         work
     }
 
-    fn vectors(&self) -> impl Iterator<Item = (&str, Vec<super::index::Index>)> {
+    /// Writes names with one number and those with its negative numbers as one range, when that goes across zero.
+    ///
+    /// Gives the template of the latter, in which the sign is text, and what is not written of it: padded numbers.
+    fn fold_across_zero(
+        &self,
+        template: &str,
+        grid: &Grid,
+        text: &mut String,
+    ) -> Option<(String, Grid)> {
+        let indexes = grid.only_dimension()?;
+        if !indexes.contains(Index::new(0, 1)) {
+            return None;
+        }
+        let (before, _) = name::parts(template).next()?;
+        let negative = format!("{before}-{}", &template[before.len()..]);
+        let (below, rest) = self
+            .grids
+            .get(negative.as_str())?
+            .only_dimension()?
+            .plain_numbers();
+        if below.first()?.0 != 1 {
+            return None;
+        }
+        fold::fold_across_zero(template, &below, indexes, text);
+        Some((negative, Grid::product([rest].into_iter())))
+    }
+
+    fn vectors(&self) -> impl Iterator<Item = (&str, Vec<Index>)> {
         self.grids.iter().flat_map(|(template, grid)| {
             Vectors::new(grid).map(move |vector| (template.as_ref(), vector))
         })
@@ -295,8 +323,15 @@ impl HostSet {
 impl fmt::Display for HostSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
+        // What is left of templates whose numbers are written as those below zero.
+        let mut left: HashMap<String, Grid> = HashMap::new();
         for (template, grid) in &self.grids {
-            fold::fold(template, grid, &mut text);
+            let rest = left.remove(template.as_ref());
+            let grid = rest.as_ref().unwrap_or(grid);
+            match self.fold_across_zero(template, grid, &mut text) {
+                Some((negative, rest)) => left.extend([(negative, rest)]),
+                None => fold::fold(template, grid, &mut text),
+            }
         }
         f.pad(&text)
     }
