@@ -37,7 +37,8 @@ pub struct Command {
     pub(crate) stdin: Bytes,
     pub(crate) is_streamed: bool,
     pub(crate) raised: Option<Raised>,
-    pub(crate) has_terminal: bool,
+    /// `None`: as OpenSSH's configuration says.
+    pub(crate) has_terminal: Option<bool>,
     pub(crate) deadline: Option<Duration>,
 }
 
@@ -88,7 +89,7 @@ impl Command {
             stdin: Bytes::new(),
             is_streamed: false,
             raised: None,
-            has_terminal: false,
+            has_terminal: None,
             deadline: None,
         }
     }
@@ -155,9 +156,20 @@ impl Command {
     /// echoed, line ends are not translated, control characters have no meaning (`stty` must be there). When the command's
     /// input ends, reading from the terminal gives an end of file. Kernels before 5.17 can show one too early to a program
     /// that reads single bytes of a line of more than 1021.
+    ///
+    /// A command that says nothing about it has a terminal where OpenSSH's configuration has `RequestTTY force` for the
+    /// host. `RequestTTY yes` gives none: ssh(1) asks for none either when its standard input is no terminal.
     #[must_use]
     pub fn pty(mut self) -> Self {
-        self.has_terminal = true;
+        self.has_terminal = Some(true);
+        self
+    }
+
+    /// Gives the command no terminal, whatever the configuration says, as `ssh -T` does; su and doas ask on one
+    /// all the same.
+    #[must_use]
+    pub fn without_pty(mut self) -> Self {
+        self.has_terminal = Some(false);
         self
     }
 
@@ -207,7 +219,8 @@ impl Command {
             tag,
             is_held: false,
             is_raised: self.raised.is_some(),
-            has_terminal: self.has_terminal || self.raised.as_ref().is_some_and(needs_terminal),
+            has_terminal: self.has_terminal == Some(true)
+                || self.raised.as_ref().is_some_and(needs_terminal),
             environment,
             directory: self.directory.clone(),
             program,

@@ -1,10 +1,11 @@
 //! Terminals on demand.
 
-use clusterops::Command;
+use clusterops::config::Config;
 use clusterops::ssh::{ErrorKind, Exit};
+use clusterops::{Command, Session};
 
-use crate::connect;
 use crate::support::{Sshd, SshdOptions};
+use crate::{connect, options};
 
 #[tokio::test]
 async fn a_terminal_changes_nothing_of_what_goes_through() {
@@ -40,6 +41,44 @@ async fn a_terminal_changes_nothing_of_what_goes_through() {
         (output.stdout.to_string(), output.exit),
         ("in".into(), Exit::Status(0))
     );
+}
+
+#[tokio::test]
+async fn the_configuration_forces_terminals_on_commands_that_do_not_mind() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let target = sshd.target("web1", "127.0.0.1");
+    let is_terminal = || Command::shell("test -t 0 && test -t 1 && test -t 2");
+    for (value, is_forced) in [
+        ("force", true),
+        ("yes", false),
+        ("auto", false),
+        ("no", false),
+    ] {
+        let config = Config::parse(format!("RequestTTY {value}"), "test").expect(value);
+        let session = Session::connect(&target, &options().config(config)).await;
+        let session = session.expect("it connects");
+        for (command, expected) in [
+            (is_terminal(), is_forced),
+            (is_terminal().pty(), true),
+            (is_terminal().without_pty(), false),
+        ] {
+            let output = session.output(&command).await.expect("it runs");
+            assert_eq!(output.exit.is_success(), expected, "{value} {command:?}");
+        }
+        // What is sent arrives as it was, and digests of files are read from a standard output of their own.
+        let script = Command::script("cat; printf %s \"$SECRET\"", ["/bin/sh"], [""; 0])
+            .secret_env("SECRET", "\u{4}secret".into())
+            .stdin("in\u{4}\u{3}\r\n");
+        let output = session.output(&script).await.expect("it runs");
+        let expected = "in\u{4}\u{3}\r\n\u{4}secret";
+        assert_eq!(output.stdout.to_string(), expected, "{value}");
+        let files = session.files().await.expect("SFTP");
+        let copy = sshd.folder().join("copy");
+        let fetched = files.download("/etc/passwd", &copy).await;
+        fetched.expect("it is verified");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use clusterops_core::JumpHosts;
 
 use super::algorithms::{Algorithms, Family};
 use super::canonical::{self, AddressFamily};
-use super::keyword::{Keyword, Support};
+use super::keyword::Keyword;
 use super::known_hosts_command::KnownHostsCommand;
 use super::local::Local;
 use super::query::Query;
@@ -132,7 +132,7 @@ pub struct HostConfig {
     pub send_env: Vec<String>,
     /// Names and values of variables that are sent (`SetEnv`).
     pub set_env: Vec<(String, String)>,
-    /// Whether commands get a terminal (`RequestTTY`).
+    /// Whether commands get a terminal (`RequestTTY`); see [`Command::pty`](crate::Command::pty).
     pub request_tty: RequestTty,
 
     pub(super) settings: Settings,
@@ -432,13 +432,9 @@ impl HostConfig {
 
     /// The settings for this host that have no effect here.
     pub fn unsupported(&self) -> impl Iterator<Item = Unsupported> {
-        let unsupported = |keyword: Keyword| keyword.support() == Support::Unsupported;
-        let settings = self.settings.iter();
-        settings
-            .filter(move |setting| unsupported(setting.keyword))
-            .filter_map(|setting| {
-                Unsupported::new(setting.keyword, &setting.value, setting.origin.clone()?)
-            })
+        self.settings.iter().filter_map(|setting| {
+            Unsupported::new(setting.keyword, &setting.value, setting.origin.clone()?)
+        })
     }
 }
 

@@ -213,7 +213,7 @@ impl Config {
         let mut told = HashSet::new();
         let lines = files.iter().flat_map(|file| file.all_lines());
         let unsupported = lines.filter_map(|line| match &line.kind {
-            DirectiveKind::Set(keyword, value) if keyword.support() == Support::Unsupported => {
+            DirectiveKind::Set(keyword, value) => {
                 let unsupported = Unsupported::new(*keyword, value, (&line.place).into())?;
                 told.insert(*keyword).then_some(unsupported)
             }
@@ -268,7 +268,7 @@ pub struct Unsupported {
 }
 
 impl Unsupported {
-    /// `None` for a value that asks for nothing.
+    /// `None` for what takes effect, and for a value that asks for nothing.
     fn new(keyword: Keyword, value: &Value, origin: Origin) -> Option<Self> {
         let asks_nothing = match value {
             Value::Choice(word) => matches!(*word, "no" | "false" | "default"),
@@ -278,7 +278,12 @@ impl Unsupported {
             }
             _ => false,
         };
-        (!asks_nothing).then(|| Self {
+        let has_no_effect = match keyword.support() {
+            Support::Unsupported => !asks_nothing,
+            // `ssh` gives no terminal either when its standard input is none, unless it is forced to.
+            _ => keyword == Keyword::RequestTTY && *value == Value::Choice("true"),
+        };
+        has_no_effect.then(|| Self {
             keyword: keyword.spelling(),
             origin,
         })
@@ -287,6 +292,13 @@ impl Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} has no effect here", self.origin, self.keyword)
+        let Self { keyword, origin } = self;
+        match *keyword {
+            "RequestTTY" => write!(
+                f,
+                "{origin}: RequestTTY yes gives no terminal here, for there is none on this side; RequestTTY force does"
+            ),
+            keyword => write!(f, "{origin}: {keyword} has no effect here"),
+        }
     }
 }

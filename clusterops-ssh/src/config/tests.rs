@@ -99,6 +99,33 @@ fn what_the_query_knows_comes_first_and_is_matched() {
 }
 
 #[test]
+fn what_has_no_effect_is_told_with_its_place() {
+    let told = |line: &str| {
+        let config = config(line);
+        let of_host = config.resolve(&Query::new("web1")).unwrap();
+        let of_host: Vec<_> = of_host.unsupported().map(|told| told.to_string()).collect();
+        let told: Vec<_> = config
+            .unsupported()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(told, of_host, "{line}");
+        told.join("\n")
+    };
+    for (line, expected) in [
+        ("RequestTTY force", ""),
+        ("RequestTTY no", ""),
+        ("RequestTTY auto", ""),
+        (
+            "RequestTTY yes",
+            "test:1: RequestTTY yes gives no terminal here, for there is none on this side; RequestTTY force does",
+        ),
+    ] {
+        assert_eq!(told(line), expected, "{line}");
+    }
+}
+
+#[test]
 fn names_that_could_become_commands_are_refused() {
     let config = config("");
     for name in ["", "-oProxyCommand=x", "a;b", "a b", "$(x)", "a\nb"] {

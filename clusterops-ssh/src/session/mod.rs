@@ -133,6 +133,10 @@ impl Session {
 
     pub(crate) async fn launch(&self, command: &Command, launch: Launch) -> Result<Process> {
         let channel = self.channel().await?;
+        let command = match command.has_terminal {
+            None if self.link.settings.forces_terminal => &command.clone().pty(),
+            _ => command,
+        };
         let (host, lost) = (self.host().to_owned(), self.link.lost.clone());
         Process::start(
             channel,

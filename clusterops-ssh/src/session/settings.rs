@@ -11,7 +11,7 @@ use clusterops_core::Target;
 use super::auth::Method;
 use super::{HostKeyChecking, SessionOptions};
 use crate::config::{
-    self, AddressFamily, Algorithms, HostConfig, IdentityAgent, KnownHostsCommand,
+    self, AddressFamily, Algorithms, HostConfig, IdentityAgent, KnownHostsCommand, RequestTty,
     StrictHostKeyChecking,
 };
 use crate::{Error, ErrorKind, Result};
@@ -74,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) offer: Offer,
     /// The variables to send with every command (`SendEnv`, `SetEnv`).
     pub(crate) environment: Vec<(String, String)>,
+    /// Whether a command that says nothing about it gets a terminal (`RequestTTY force`).
+    pub(crate) forces_terminal: bool,
     pub(crate) route: Route,
 }
 
@@ -228,6 +230,7 @@ impl Settings {
                 rekey_interval: host.rekey_interval,
             },
             environment: local.environment(&host.send_env, &host.set_env),
+            forces_terminal: host.request_tty == RequestTty::Force,
             route: Route::Direct,
         })
     }

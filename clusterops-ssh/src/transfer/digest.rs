@@ -125,7 +125,8 @@ impl<'a> Digester<'a> {
             let command = match start {
                 None => whole(algorithm, paths),
                 Some(length) => first_bytes(algorithm, &paths[0], length),
-            };
+            }
+            .without_pty();
             let (exit, output, errors) = self.output(&mut state, &command).await?;
             if exit == Exit::Status(127) {
                 continue;
