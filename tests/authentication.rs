@@ -666,3 +666,48 @@ async fn the_configuration_says_how_to_log_in() {
         .await
         .expect("it is one");
 }
+
+#[tokio::test]
+async fn an_rsa_key_of_ours_that_is_too_short_is_not_offered() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let (folder, agent) = (sshd.folder(), Agent::start(sshd.folder()));
+    ssh_keygen(
+        folder,
+        &["-N", "", "-t", "rsa", "-b", "2048", "-f", "short"],
+    );
+    ssh_keygen(
+        folder,
+        &["-s", "authority", "-I", "me", "-n", "x", "short.pub"],
+    );
+    let short = folder.join("short");
+    agent.add(&short);
+    let file = Target {
+        identity_file: Some(short),
+        ..sshd.target("web1", "127.0.0.1")
+    };
+    let with = |size: u32, agent: &str| {
+        let config = format!("RequiredRSASize {size}\nIdentityAgent {agent}\n");
+        SessionOptions::default().config(Config::parse(config, "test").expect("a configuration"))
+    };
+    let in_agent = agent.socket().display().to_string();
+    for (target, agent) in [
+        (file.clone(), "none"),
+        (file.clone(), &in_agent),
+        (
+            Target {
+                identity_file: None,
+                ..file
+            },
+            &in_agent,
+        ),
+    ] {
+        for (size, told) in [(2048, 0), (2049, 2)] {
+            let error = connect(&target, &with(size, agent)).await;
+            let text = error.expect_err("the key is unknown").to_string();
+            let reason = "not offered, for it is an RSA key of 2048 bits, and 2049 are required";
+            assert_eq!(text.matches(reason).count(), told, "{agent}: {text}");
+        }
+    }
+}

@@ -29,7 +29,7 @@ fn known_by(sshd: &Sshd, lines: &str) -> Target {
     };
     let text = lines
         .replace("{authority}", &read("authority.pub"))
-        .replace("{rsa}", &read("host_rsa.pub"))
+        .replace("{host_rsa}", &read("host_rsa.pub"))
         .replace("{host}", &read("host_ed25519.pub"));
     let file = sshd.folder().join("known_by");
     fs::write(&file, text).expect("our own folder");
@@ -117,7 +117,7 @@ async fn an_authority_counts_for_its_hosts_until_it_is_revoked() {
             "is revoked (/",
         ),
         (
-            "@cert-authority * {rsa}\n",
+            "@cert-authority * {host_rsa}\n",
             "which is no authority for 127.0.0.1",
         ),
     ] {
@@ -241,4 +241,39 @@ async fn the_configuration_says_which_host_keys_are_known() {
         error.to_string().contains("is signed with ssh-ed25519"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn an_rsa_key_that_is_too_short_is_refused_whatever_is_known_of_it() {
+    // ssh-keygen makes 3072 bits.
+    let server = SshdOptions::default().host_keys(&["rsa"]);
+    for server in [
+        server.clone(),
+        server.host_certificate(&["-n", "127.0.0.1"]),
+    ] {
+        let Some(sshd) = Sshd::start(server) else {
+            return;
+        };
+        let target = known_by(&sshd, "@cert-authority * {authority}\n* {host_rsa}");
+        for (lines, is_taken) in [
+            ("RequiredRSASize 3072", true),
+            ("RequiredRSASize 3073", false),
+            ("RequiredRSASize 3073\nStrictHostKeyChecking off", false),
+            (
+                "RequiredRSASize 3073\nNoHostAuthenticationForLocalhost yes",
+                false,
+            ),
+        ] {
+            let config = Config::parse(format!("IdentityAgent none\n{lines}\n"), "test");
+            let options = SessionOptions::default().config(config.expect("a configuration"));
+            match connect(&target, &options).await {
+                Ok(()) => assert!(is_taken, "{lines}"),
+                Err(error) => {
+                    assert!(!is_taken && error.kind() == ErrorKind::HostKey, "{error}");
+                    let text = error.to_string();
+                    assert!(text.contains("of 3072 bits, and 3073 are"), "{text}");
+                }
+            }
+        }
+    }
 }

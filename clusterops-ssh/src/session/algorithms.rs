@@ -1,10 +1,12 @@
-//! What is offered to a server: the configuration's lists, as far as russh has what they name.
+//! What is offered to a server: the configuration's lists, as far as russh has what they name; and how
+//! long an RSA key must be.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use russh::client;
 use russh::keys::ssh_key::Algorithm;
+use russh::keys::ssh_key::public::KeyData;
 use russh::{Limits, Preferred, cipher, compression, kex, mac};
 
 use super::settings::Offer;
@@ -20,6 +22,16 @@ const EXTENSIONS: [kex::Name; 2] = [
     kex::EXTENSION_SUPPORT_AS_CLIENT,
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
+
+/// Refuses an RSA key that is too short (`RequiredRSASize`, ssh_config(5)), in words that follow its name.
+pub(super) fn check_rsa_size(key: &KeyData, required: u32) -> std::result::Result<(), String> {
+    match key.rsa().map(|key| key.key_size()) {
+        Some(bits) if bits < required => Err(format!(
+            "is an RSA key of {bits} bits, and {required} are required (RequiredRSASize)"
+        )),
+        _ => Ok(()),
+    }
+}
 
 impl Offer {
     /// Puts into a configuration of russh what the user's says.

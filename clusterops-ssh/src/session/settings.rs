@@ -19,6 +19,9 @@ use crate::{Error, ErrorKind, Result};
 /// How long a command without a deadline may run.
 pub(crate) const COMMAND_DEADLINE: Duration = Duration::from_secs(3600);
 
+/// The fewest bits that an RSA key may have by default (`RequiredRSASize`, ssh_config(5)).
+const MIN_RSA_SIZE: u32 = 1024;
+
 /// How one host is reached: what its target leaves open is filled in from the options, and then from the defaults.
 ///
 /// Two hosts with equal settings can share a connection.
@@ -57,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) revoked_host_keys: Vec<PathBuf>,
     /// What prints more known hosts (`KnownHostsCommand`).
     pub(crate) known_hosts_command: Option<KnownHostsCommand>,
+    /// The fewest bits that an RSA key may have, the host's and ours (`RequiredRSASize`).
+    pub(crate) required_rsa_size: u32,
     /// Whether this machine's own addresses need no known key (`NoHostAuthenticationForLocalhost`).
     pub(crate) trusts_localhost: bool,
     /// The signatures that a host's certificate may have (`CASignatureAlgorithms`), where somebody says so.
@@ -193,6 +198,8 @@ impl Settings {
                 paths => local.expand_all(paths)?,
             },
             known_hosts_command: host.known_hosts_command.clone(),
+            // Which may only be raised.
+            required_rsa_size: host.required_rsa_size.max(MIN_RSA_SIZE),
             trusts_localhost: host.no_host_authentication_for_localhost,
             ca_signatures: is_set("CASignatureAlgorithms")
                 .then(|| host.ca_signature_algorithms.clone()),

@@ -8,6 +8,7 @@ use russh::client::{self, DisconnectReason};
 use russh::keys::{Certificate, PublicKeyOrCertificate};
 use tokio::sync::oneshot;
 
+use super::algorithms::check_rsa_size;
 use super::host_key_update::HostKeyUpdate;
 use super::lost::Lost;
 use super::settings::{HostName, Settings};
@@ -93,6 +94,8 @@ pub(super) struct Verifier {
     new_keys: PathBuf,
     /// Whether they are added without showing the host's name.
     hashed: bool,
+    /// The fewest bits that an RSA key may have.
+    required_rsa_size: u32,
     /// The signatures that a certificate may have, where somebody says so.
     ca_signatures: Option<Algorithms>,
     /// Where to tell which keys the host has, if somebody wants to know.
@@ -108,6 +111,7 @@ impl Verifier {
             files,
             new_keys: settings.known_hosts.first().cloned().unwrap_or_default(),
             hashed: settings.hash_known_hosts,
+            required_rsa_size: settings.required_rsa_size,
             ca_signatures: settings.ca_signatures.clone(),
             announced: None,
             lost,
@@ -133,6 +137,10 @@ impl client::Handler for Verifier {
     type Error = Error;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool> {
+        // Whatever else is known of it, as in OpenSSH's `sshconnect2.c`.
+        check_rsa_size(key.public_key().key_data(), self.required_rsa_size).map_err(|wrong| {
+            Error::new(ErrorKind::HostKey, format!("the server's host key {wrong}"))
+        })?;
         let Some(files) = &self.files else {
             return Ok(true);
         };
@@ -171,10 +179,11 @@ impl client::Handler for Verifier {
 
     async fn openssh_ext_host_keys_announced(
         &mut self,
-        keys: Vec<russh::keys::PublicKey>,
+        mut keys: Vec<russh::keys::PublicKey>,
         _: &mut client::Session,
     ) -> Result<()> {
         if let Some(announced) = self.announced.take() {
+            keys.retain(|key| check_rsa_size(key.key_data(), self.required_rsa_size).is_ok());
             // Nobody may be waiting any more.
             let _ = announced.send(keys);
         }

@@ -7,6 +7,7 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg};
 use tokio::time::timeout;
 
+use super::super::algorithms::check_rsa_size;
 use super::candidates::{Candidate, Identities, Shown, Source};
 use super::signer::{Signer, Unsigned};
 use super::{Answer, Login};
@@ -97,15 +98,21 @@ impl Login<'_> {
             // What the agent has is known.
             (None, Source::Agent { .. }) => return Ok(Answer::Failure),
         };
-        let is_rsa = match &shown {
-            Shown::Key(key) => key.algorithm().is_rsa(),
+        let key = match &shown {
+            Shown::Key(key) => key.key_data(),
             Shown::Certificate(certificate) => {
                 if let Err(wrong) = check_time(certificate, jiff::Timestamp::now()) {
                     name.push_str(&format!(", which {wrong}"));
                 }
-                certificate.algorithm().is_rsa()
+                certificate.public_key()
             }
         };
+        let is_rsa = key.algorithm().is_rsa();
+        if let Err(wrong) = check_rsa_size(key, self.settings.required_rsa_size) {
+            self.tried
+                .push(format!("{name}, not offered, for it {wrong}"));
+            return Ok(Answer::Failure);
+        }
         let hash = if is_rsa {
             let best = self.connection.best_supported_rsa_hash().await?;
             match rsa_hash(best, &shown, self.settings.own_signatures.as_ref()) {
