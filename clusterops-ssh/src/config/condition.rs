@@ -107,6 +107,15 @@ impl Match {
         criteria.any(|criterion| matches!(criterion.attribute, Attribute::Exec(_)))
     }
 
+    /// Whether it takes some commands and not others.
+    pub(super) fn asks_for_command(&self) -> bool {
+        let mut criteria = self.criteria.iter();
+        criteria.any(|criterion| match &criterion.attribute {
+            Attribute::Command(patterns) => !matches!(patterns.as_str(), "" | "*"),
+            _ => false,
+        })
+    }
+
     /// Reads the arguments of a line: attributes, each followed by its patterns as a word of their own or behind a `=`.
     pub(super) fn read(arguments: &[String]) -> Result<Self, String> {
         let mut read = Self {

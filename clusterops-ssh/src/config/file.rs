@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clusterops_core::did_you_mean;
 use nix::unistd::{Gid, Group, Uid};
 
+use super::Unsupported;
 use super::condition::{HostPattern, Match};
 use super::glob::glob;
 use super::keyword::Keyword;
@@ -115,20 +116,6 @@ impl File {
         })
     }
 
-    /// All lines, of included files too.
-    pub(super) fn all_lines(&self) -> Box<dyn Iterator<Item = &Directive> + '_> {
-        let lines = self.sections.iter().flat_map(|section| &section.lines);
-        Box::new(lines.flat_map(|line| {
-            let included: Box<dyn Iterator<Item = &Directive>> = match &line.kind {
-                DirectiveKind::Include(files) => {
-                    Box::new(files.iter().flat_map(|file| file.all_lines()))
-                }
-                _ => Box::new(std::iter::empty()),
-            };
-            std::iter::once(line).chain(included)
-        }))
-    }
-
     /// Whether resolving a host by it can take longer than a look at what is in memory: by a command, a file or the DNS.
     pub(super) fn may_block(&self) -> bool {
         let line_may_block = |line: &Directive| match &line.kind {
@@ -179,7 +166,7 @@ impl Section {
     }
 }
 
-/// Reads files, and remembers what is wrong with them.
+/// Reads files, and remembers what is wrong with them and what has no effect.
 pub(super) struct Reader<'a> {
     local: &'a Local,
     files: usize,
@@ -187,6 +174,7 @@ pub(super) struct Reader<'a> {
     /// The patterns of `IgnoreUnknown` so far.
     ignored: Vec<String>,
     mistakes: Vec<String>,
+    unsupported: Vec<Unsupported>,
 }
 
 impl<'a> Reader<'a> {
@@ -197,6 +185,7 @@ impl<'a> Reader<'a> {
             bytes: 0,
             ignored: Vec::new(),
             mistakes: Vec::new(),
+            unsupported: Vec::new(),
         }
     }
 
@@ -246,11 +235,11 @@ impl<'a> Reader<'a> {
         self.parse(text, name, owner, 0)
     }
 
-    /// Ends the reading: the mistakes that were found, as one error.
-    pub(super) fn finish(self) -> Result<()> {
+    /// Ends the reading: what has no effect, each once, or the mistakes that were found, as one error.
+    pub(super) fn finish(self) -> Result<Vec<Unsupported>> {
         let mut mistakes = self.mistakes.into_iter();
         let Some(mut message) = mistakes.next() else {
-            return Ok(());
+            return Ok(self.unsupported);
         };
         match mistakes.count() {
             0 => {}
@@ -355,6 +344,9 @@ impl<'a> Reader<'a> {
                 "match" => {
                     let read = Match::read(&line.arguments);
                     Some(read.map(|read| {
+                        if read.asks_for_command() {
+                            self.tell(Unsupported::match_command((&place).into()));
+                        }
                         file.wants_second_pass |= read.wants_second_pass;
                         Condition::Match(read, place.clone())
                     }))
@@ -372,6 +364,11 @@ impl<'a> Reader<'a> {
                 None => match self.directive(&line) {
                     Ok(None) => {}
                     Ok(Some(kind)) => {
+                        if let DirectiveKind::Set(keyword, value) = &kind
+                            && let Some(told) = Unsupported::new(*keyword, value, (&place).into())
+                        {
+                            self.tell(told);
+                        }
                         section.has_unknown |= matches!(kind, DirectiveKind::Unknown(_));
                         section.lines.push(Directive {
                             place: place.clone(),
@@ -384,6 +381,16 @@ impl<'a> Reader<'a> {
         }
         file.add(section);
         Ok(file)
+    }
+
+    fn tell(&mut self, new: Unsupported) {
+        if !self
+            .unsupported
+            .iter()
+            .any(|told| told.keyword == new.keyword)
+        {
+            self.unsupported.push(new);
+        }
     }
 
     fn include_line(

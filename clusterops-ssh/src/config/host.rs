@@ -119,9 +119,9 @@ pub struct HostConfig {
     pub strict_host_key_checking: StrictHostKeyChecking,
     /// Whether other keys that the host proves to have are added to the known ones (`UpdateHostKeys`).
     pub update_host_keys: Ask,
-    /// Whether host keys are looked up in the DNS (`VerifyHostKeyDNS`).
+    /// Whether host keys are to be looked up in the DNS (`VerifyHostKeyDNS`); sessions do not.
     pub verify_host_key_dns: Ask,
-    /// Whether the host's address is looked up among known hosts too (`CheckHostIP`).
+    /// Whether the host's address is to be looked up among known hosts too (`CheckHostIP`); sessions do not.
     pub check_host_ip: bool,
     /// Whether the host key of this machine itself counts without a look (`NoHostAuthenticationForLocalhost`).
     pub no_host_authentication_for_localhost: bool,

@@ -86,7 +86,7 @@ keywords! {
     CanonicalizePermittedCNAMEs Kind::Cnames, Honoured;
     CertificateFile Kind::Lines, Honoured;
     ChannelTimeout Kind::Any, Unsupported;
-    CheckHostIP Kind::Choice(FLAG), Honoured;
+    CheckHostIP Kind::Choice(FLAG), Unsupported;
     Ciphers Kind::Algorithms(Family::Ciphers), Honoured;
     ClearAllForwardings Kind::Choice(FLAG), Quiet;
     Compression Kind::Choice(COMPRESSION), Honoured;
@@ -169,7 +169,7 @@ keywords! {
     UpdateHostKeys Kind::Choice(ASK), Honoured;
     User Kind::Text, Honoured;
     UserKnownHostsFile Kind::Paths(32), Honoured;
-    VerifyHostKeyDNS Kind::Choice(ASK), Honoured;
+    VerifyHostKeyDNS Kind::Choice(ASK), Unsupported;
     VersionAddendum Kind::Any, Unsupported;
     VisualHostKey Kind::Choice(FLAG), Quiet;
     WarnWeakCrypto Kind::Choice(WEAK_CRYPTO), Quiet;

@@ -56,13 +56,13 @@ mod tests;
 mod tokens;
 mod value;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
-use file::{DirectiveKind, File, Owner, Place, Reader, local_error};
+use file::{File, Owner, Place, Reader, local_error};
 use keyword::{Keyword, Support};
 use local::Local;
 use value::Value;
@@ -209,18 +209,8 @@ impl Config {
     fn read(local: Local, read: impl FnOnce(&mut Reader<'_>) -> Result<Vec<File>>) -> Result<Self> {
         let mut reader = Reader::new(&local);
         let files = read(&mut reader)?;
-        reader.finish()?;
-        let mut told = HashSet::new();
-        let lines = files.iter().flat_map(|file| file.all_lines());
-        let unsupported = lines.filter_map(|line| match &line.kind {
-            DirectiveKind::Set(keyword, value) => {
-                let unsupported = Unsupported::new(*keyword, value, (&line.place).into())?;
-                told.insert(*keyword).then_some(unsupported)
-            }
-            _ => None,
-        });
         Ok(Self {
-            unsupported: unsupported.collect(),
+            unsupported: reader.finish()?,
             local,
             files,
             included: Mutex::default(),
@@ -261,7 +251,7 @@ struct IncludedPath {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsupported {
-    /// The keyword as ssh_config(5) spells it.
+    /// The keyword as ssh_config(5) spells it, or `Match command`.
     pub keyword: &'static str,
     /// Where it is set.
     pub origin: Origin,
@@ -288,6 +278,14 @@ impl Unsupported {
             origin,
         })
     }
+
+    /// The commands of a [`Session`](crate::Session) come after the configuration was asked about its host.
+    fn match_command(origin: Origin) -> Self {
+        Self {
+            keyword: "Match command",
+            origin,
+        }
+    }
 }
 
 impl fmt::Display for Unsupported {
@@ -297,6 +295,10 @@ impl fmt::Display for Unsupported {
             "RequestTTY" => write!(
                 f,
                 "{origin}: RequestTTY yes gives no terminal here, for there is none on this side; RequestTTY force does"
+            ),
+            "Match command" => write!(
+                f,
+                "{origin}: Match command knows no command of a session here, for they come after it connects"
             ),
             keyword => write!(f, "{origin}: {keyword} has no effect here"),
         }

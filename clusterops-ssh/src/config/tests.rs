@@ -113,6 +113,17 @@ fn what_has_no_effect_is_told_with_its_place() {
         told.join("\n")
     };
     for (line, expected) in [
+        ("CheckHostIP no", ""),
+        ("CheckHostIP yes", "test:1: CheckHostIP has no effect here"),
+        ("VerifyHostKeyDNS no", ""),
+        (
+            "VerifyHostKeyDNS ask",
+            "test:1: VerifyHostKeyDNS has no effect here",
+        ),
+        (
+            "VerifyHostKeyDNS yes",
+            "test:1: VerifyHostKeyDNS has no effect here",
+        ),
         ("RequestTTY force", ""),
         ("RequestTTY no", ""),
         ("RequestTTY auto", ""),
@@ -122,6 +133,21 @@ fn what_has_no_effect_is_told_with_its_place() {
         ),
     ] {
         assert_eq!(told(line), expected, "{line}");
+    }
+    for (line, expected) in [
+        ("Match command \"\"", 0),
+        ("Match !command=*", 0),
+        ("Match command uptime\nMatch host a command df*", 1),
+    ] {
+        let config = config(line);
+        assert_eq!(config.unsupported().len(), expected, "{line}");
+        for told in config.unsupported() {
+            let text = told.to_string();
+            assert!(
+                text.starts_with("test:1: Match command knows no command"),
+                "{text}"
+            );
+        }
     }
 }
 

@@ -53,7 +53,8 @@ pub struct SessionOptions {
     pub update_host_keys: Option<bool>,
     /// Files with public keys, one a line, that no host and no authority may have (`RevokedHostKeys`).
     pub revoked_host_keys: Vec<PathBuf>,
-    /// OpenSSH's configuration, asked about the address of each target. Default: the user's and the system's files
+    /// OpenSSH's configuration, asked about the address of each target before any command is known: to `Match sessiontype`
+    /// a session is an `exec` and a jump host `none`. Default: the user's and the system's files
     /// ([`Config::load`]), read with the first connection; [`Config::none`] is none at all.
     pub config: Option<Arc<Config>>,
     /// What leads to targets that do not name jump hosts themselves: nothing, jump hosts, or a command with the tokens of

@@ -25,6 +25,10 @@ pub(super) struct Router {
 /// How many jump hosts may lie behind each other by what the configuration says of each.
 const DEPTH: usize = 16;
 
+/// Stands for the commands of a session, which are not known before it connects: of `Match sessiontype` it is an `exec`,
+/// of `Match command` it matches only what takes any.
+const SOME_COMMAND: &str = "\u{fffd}";
+
 impl Router {
     pub(super) fn new(options: SessionOptions, local: LocalUser) -> Self {
         Self {
@@ -50,7 +54,8 @@ impl Router {
             (Some(hosts), _) => Some(Proxy::Jump(hosts.clone())),
             (None, chosen) => chosen.clone(),
         };
-        let host = self.host(target, chosen.as_ref())?;
+        let query = Query::new(&target.address).command(SOME_COMMAND);
+        let host = self.host(query, target, chosen.as_ref())?;
         let mut settings = Settings::resolve(target, &self.options, &host, &self.local)?;
         settings.route = match (chosen, host.proxy) {
             (Some(Proxy::Jump(hosts)), _) | (None, Proxy::Jump(hosts)) => {
@@ -92,8 +97,12 @@ impl Router {
     }
 
     /// What the configuration says of a target.
-    fn host(&self, target: &Target, chosen: Option<&Proxy>) -> Result<HostConfig> {
-        let mut query = Query::new(&target.address);
+    fn host(
+        &self,
+        mut query: Query,
+        target: &Target,
+        chosen: Option<&Proxy>,
+    ) -> Result<HostConfig> {
         if let Some(user) = target.user.as_ref().or(self.options.user.as_ref()) {
             query = query.user(user);
         }
@@ -135,7 +144,9 @@ impl Router {
             ..Target::new(host.host(), host.host())
         };
         let nothing = Proxy::Direct;
-        let found = self.host(&target, before.as_ref().map(|_| &nothing))?;
+        // As by `ssh -W`, no command runs there.
+        let query = Query::new(&target.address).option("SessionType=none")?;
+        let found = self.host(query, &target, before.as_ref().map(|_| &nothing))?;
         let mut settings = Settings::resolve(&target, &self.options, &found, &self.local)?;
         // The same however it was written, so that its connection is shared; with the port where that tells hosts apart.
         settings.name = match settings.port {
@@ -309,6 +320,20 @@ mod tests {
             .settings(&Target::new("a", "a"))
             .expect_err("a circle");
         assert!(error.message().contains("without end"), "{error}");
+    }
+
+    #[test]
+    fn sessions_run_commands_that_nobody_knows_yet_and_jump_hosts_run_none() {
+        let config = "\
+            Match sessiontype exec\n User exec\nMatch sessiontype none\n User none\nMatch sessiontype *\n User other\n\
+            Match command \"\"\n Port 1\nMatch command up*,df*\n Port 2\nMatch !command up* host web*\n Port 3\n";
+        let router = configured(SessionOptions::default(), config);
+        let settings = router.settings(&through("gate")).expect("it resolves");
+        assert_eq!((settings.user.as_str(), settings.port), ("exec", 22));
+        let gate = hops(&settings)[0];
+        assert_eq!((gate.user.as_str(), gate.port), ("none", 1));
+        let web1 = router.settings(&Target::new("web1", "web1"));
+        assert_eq!(web1.expect("it resolves").port, 3);
     }
 
     #[test]
