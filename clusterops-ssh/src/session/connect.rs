@@ -98,8 +98,23 @@ impl Connector {
             .map(Arc::new)
     }
 
-    /// What the user should know about the configuration.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    /// What the user should know about the configuration: each keyword that has no effect, with the file and line where
+    /// it is first set. Nothing until the first connection, which reads the configuration; a run's are in its
+    /// [`Report`](crate::Report).
+    ///
+    /// ```
+    /// # use clusterops_core::Target;
+    /// # use clusterops_ssh::{Connector, SessionOptions, config::Config};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> clusterops_ssh::Result<()> {
+    /// let config = Config::parse("Port 1\nConnectTimeout 1\nForwardAgent yes\n", "example")?;
+    /// let connector = Connector::new(SessionOptions::default().config(config));
+    /// let _refused = connector.connect(&Target::new("web1", "127.0.0.1")).await;
+    /// assert_eq!(connector.warnings(), ["example:3: ForwardAgent has no effect here"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
         self.0.router.warnings()
     }
 

@@ -114,6 +114,11 @@ impl Session {
         &self.link.settings.name
     }
 
+    /// What the user should know about the configuration; see [`Connector::warnings`].
+    pub fn warnings(&self) -> Vec<String> {
+        self.connector.warnings()
+    }
+
     /// Whether the connection is gone.
     pub fn is_closed(&self) -> bool {
         self.link.is_closed()
