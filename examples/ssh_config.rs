@@ -8,10 +8,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clusterops::JumpHosts;
 use clusterops::config::{Config, Query};
 
 const USAGE: &str = "\
-Usage: ssh_config [OPTIONS] [USER@]HOST
+Usage: ssh_config [OPTIONS] [USER@]HOST | ssh://[USER@]HOST[:PORT]
 
   -F FILE            read this file only; `none` reads no file
   -l USER            the login name
@@ -67,8 +68,8 @@ fn run(text: &mut String) -> Result<(), String> {
     Ok(())
 }
 
-fn one_line(error: clusterops::ssh::Error) -> String {
-    match std::error::Error::source(&error) {
+fn one_line(error: impl std::error::Error) -> String {
+    match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
@@ -107,9 +108,19 @@ impl Arguments {
             }
         }
         let destination = destination.ok_or("a host is missing; see --help")?;
-        let (user, host) = match destination.rsplit_once('@') {
-            Some((user, host)) => (Some(user), host),
-            None => (None, destination.as_str()),
+        let uri = destination.starts_with("ssh://").then_some(&destination);
+        let uri: Option<JumpHosts> = uri.map(|uri| uri.parse()).transpose().map_err(one_line)?;
+        let (user, host) = match uri.as_ref().map(JumpHosts::hosts) {
+            Some([host]) => {
+                options.extend(host.port().map(|port| format!("Port {port}")));
+                (host.user(), host.host())
+            }
+            Some(_) => return Err("only one host can be asked about".into()),
+            None => match destination.rsplit_once('@') {
+                Some(("", _)) => return Err("the login name before the @ is missing".into()),
+                Some((user, host)) => (Some(user), host),
+                None => (None, destination.as_str()),
+            },
         };
         let mut query = Query::new(host);
         for option in options {
