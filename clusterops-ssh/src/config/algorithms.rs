@@ -56,14 +56,13 @@ pub(super) struct Specification {
 }
 
 impl Specification {
-    /// Reads the argument of a keyword; `None` when OpenSSH would refuse it.
-    pub(super) fn read(family: Family, text: &str) -> Option<Self> {
-        let is_valid = match text.strip_prefix(['+', '^']) {
-            Some(names) => family.accepts(names),
-            // What is taken away need not be known.
-            None => text.starts_with('-') || family.accepts(text),
-        };
-        is_valid.then(|| Self {
+    /// Reads the argument of a keyword; an error, the first name that no release knows, where OpenSSH would refuse it.
+    pub(super) fn read(family: Family, text: &str) -> Result<Self, String> {
+        // What is taken away need not be known.
+        if !text.starts_with('-') {
+            family.check(text.strip_prefix(['+', '^']).unwrap_or(text))?;
+        }
+        Ok(Self {
             family,
             text: text.to_owned(),
         })
@@ -131,11 +130,11 @@ impl Family {
         LISTS[self as usize].clone()
     }
 
-    /// Whether every name, up to the first empty one, is known; keys may be named by patterns and short names too.
-    fn accepts(self, names: &str) -> bool {
+    /// Fails with the first name that is not known, up to an empty one; keys may be named by patterns and short names too.
+    fn check(self, names: &str) -> Result<(), String> {
         if self == Self::CaSignatures {
             // Any key is accepted, and left out of the list if it makes no signatures.
-            return Self::Keys.accepts(names);
+            return Self::Keys.check(names);
         }
         let is_known = |name: &str| {
             self.local().contains(&name)
@@ -148,7 +147,11 @@ impl Family {
                             .all()
                             .any(|known| pattern::list(known, name) != Verdict::No))
         };
-        !names.is_empty() && listed(names).all(|name| is_known(&name))
+        match listed(names).find(|name| !is_known(name)) {
+            Some(unknown) => Err(unknown),
+            None if names.is_empty() => Err(String::new()),
+            None => Ok(()),
+        }
     }
 
     /// The names that a pattern stands for: what a wildcard matches in OpenSSH 9.2, and any name written out.
@@ -164,7 +167,7 @@ impl Family {
             .copied()
     }
 
-    fn all(self) -> impl Iterator<Item = &'static str> {
+    pub(super) fn all(self) -> impl Iterator<Item = &'static str> {
         self.local().iter().chain(self.elsewhere()).copied()
     }
 
@@ -399,7 +402,7 @@ mod tests {
     use super::*;
 
     fn assembled(family: Family, text: &str) -> Result<String, String> {
-        let specification = Specification::read(family, text).ok_or("not well-formed")?;
+        let specification = Specification::read(family, text)?;
         specification.assemble().map(|list| list.to_string())
     }
 
@@ -440,9 +443,9 @@ mod tests {
                 "rsa-sha2-256,rsa-sha2-256-cert-v01@openssh.com,rsa-sha2-512,rsa-sha2-512-cert-v01@openssh.com"
             )
         );
-        assert!(Specification::read(Family::Keys, "!ssh-rsa").is_some());
+        assert!(Specification::read(Family::Keys, "!ssh-rsa").is_ok());
         assert!(assembled(Family::Keys, "!ssh-rsa").is_err());
-        assert!(Specification::read(Family::Keys, "rsa").is_some());
+        assert!(Specification::read(Family::Keys, "rsa").is_ok());
         assert!(assembled(Family::Keys, "rsa").is_err());
     }
 }

@@ -42,12 +42,15 @@ pub(super) fn host(local: &Local, settings: &Settings, host: String) -> Result<S
         .unwrap_or("false");
     let is_direct = settings.proxy_command().is_none() && settings.jump().is_none();
     // A proxy looks names up for itself, unless all are to be canonical.
-    if asked == "false" || !is_direct && asked != "always" {
+    if !is_direct && asked != "always" {
         return Ok(host);
     }
-    if let Some(found) = complete(local, settings, family, &host)? {
+    if asked != "false"
+        && let Some(found) = complete(local, settings, family, &host)?
+    {
         return Ok(found);
     }
+    // These hold for a name that was not to be completed, too.
     let rules = rules(settings);
     if rules.is_empty() {
         return Ok(host);

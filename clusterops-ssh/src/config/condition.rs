@@ -123,6 +123,7 @@ impl Match {
             wants_second_pass: false,
         };
         let mut arguments = arguments.iter().map(String::as_str).peekable();
+        let mut is_unfinished = false;
         while let Some(argument) = arguments.next() {
             let (negated, attribute) = match argument.strip_prefix('!') {
                 Some(attribute) => (true, attribute),
@@ -133,8 +134,11 @@ impl Match {
                 None => (attribute.to_ascii_lowercase(), None),
             };
             if !ATTRIBUTES.contains(&name.as_str()) {
-                let hint = did_you_mean(&name, ATTRIBUTES);
-                return Err(format!("Unsupported Match attribute {name}{hint}"));
+                let hint = match is_unfinished {
+                    true => "; patterns stand in one list without white space".to_owned(),
+                    false => did_you_mean(&name, ATTRIBUTES),
+                };
+                return Err(format!("Unsupported Match attribute {argument}{hint}"));
             }
             // Only these two compare with a text that may be empty.
             let may_be_empty = matches!(name.as_str(), "tagged" | "command");
@@ -156,6 +160,7 @@ impl Match {
                 }
             }
             let patterns = patterns.unwrap_or_default().to_owned();
+            is_unfinished = patterns.ends_with(',');
             let attribute = match name.as_str() {
                 "all" if read.criteria.len() > 1 || arguments.peek().is_some() => {
                     return Err("'all' cannot be combined with other Match attributes".into());
@@ -290,6 +295,11 @@ mod tests {
                 "hots web",
                 "Unsupported Match attribute hots; did you mean `host`?",
             ),
+            (
+                "host web1, web2",
+                "Unsupported Match attribute web2; patterns stand in one list without white space",
+            ),
+            ("! host web1", "Unsupported Match attribute !"),
             ("host", "Missing Match criteria for host"),
             (
                 "all host a",

@@ -206,9 +206,9 @@ impl<'a> Reader<'a> {
         place: &Place,
         depth: usize,
     ) -> Result<Vec<Arc<File>>> {
-        let wrong = |message: String| local_error(place.says(&message));
         if path.starts_with('~') && place.owner == Owner::System {
-            return Err(wrong(format!("bad include path {path}")));
+            let message = format!("bad include path {path}");
+            return Err(local_error(place.says(&message)));
         }
         let path = match (path.starts_with(['/', '~']), place.owner) {
             (true, _) => path.to_owned(),
@@ -217,7 +217,11 @@ impl<'a> Reader<'a> {
         };
         let path = match (path.strip_prefix("~/"), self.local.variable("HOME")) {
             (Some(rest), Some(home)) => format!("{home}/{rest}"),
-            _ => tokens::expand_home(&path, self.local).map_err(wrong)?,
+            _ => match tokens::expand_home(&path, self.local) {
+                Ok(path) => path,
+                // There are no files of a user that is not there (glob(3)).
+                Err(_) => return Ok(Vec::new()),
+            },
         };
         let mut files = Vec::new();
         for path in glob(&path) {
@@ -327,6 +331,9 @@ impl<'a> Reader<'a> {
         for line in text.split(|byte| *byte == b'\n') {
             place.line += 1;
             let read = match std::str::from_utf8(line) {
+                Ok(line) if line.starts_with('\u{feff}') => {
+                    Err("here is a byte order mark; save the file as UTF-8 without one".into())
+                }
                 Ok(line) => Line::read(line),
                 Err(_) if line.trim_ascii_start().starts_with(b"#") => continue,
                 Err(_) => Err("this is not UTF-8 text; save the file as UTF-8".into()),
@@ -457,8 +464,11 @@ pub(super) fn is_ignored(keyword: &str, list: &str) -> bool {
 
 /// What is said of a keyword that no release of OpenSSH knows.
 pub(super) fn unknown(keyword: &str) -> String {
-    let hint = did_you_mean(keyword, Keyword::names());
-    format!("Bad configuration option: {keyword}{hint}")
+    let mut hint = did_you_mean(keyword, Keyword::names());
+    if hint.is_empty() {
+        hint = format!("; if another program knows it, write `IgnoreUnknown {keyword}` before it");
+    }
+    format!("Bad configuration option: {}{hint}", keyword.escape_debug())
 }
 
 /// An error about a file or a setting on this machine.

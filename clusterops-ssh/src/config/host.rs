@@ -240,11 +240,12 @@ impl HostConfig {
             && jump.port().unwrap_or(DEFAULT_PORT) == port
             && jump.user().is_none_or(|jump| jump == user)
         {
-            return Err(format!("jumphost loop via {hostname}"));
+            let message = format!("jumphost loop via {hostname}");
+            return Err(settings.says(Keyword::ProxyJump, &message));
         }
         let connection_attempts = settings.number(Keyword::ConnectionAttempts).unwrap_or(1);
         if connection_attempts == 0 {
-            return Err("Invalid number of ConnectionAttempts: it is at least 1".into());
+            return Err(settings.says(Keyword::ConnectionAttempts, "it is at least 1"));
         }
         let tokens = Tokens {
             local,
@@ -258,7 +259,8 @@ impl HostConfig {
         };
         let text = |keyword| settings.text(keyword);
         let not_none = |text: &&str| !text.eq_ignore_ascii_case("none");
-        let about = |keyword: Keyword| move |message| format!("{}: {message}", keyword.spelling());
+        let said = &settings;
+        let about = |keyword| move |message: String| said.says(keyword, &message);
         let paths = |keyword: Keyword, default: &[&str]| -> Result<Vec<PathBuf>, String> {
             let listed = settings.texts(keyword);
             let listed: Vec<&str> = match listed {
@@ -270,16 +272,16 @@ impl HostConfig {
             paths.collect()
         };
         let lines = |keyword: Keyword, default: &[&str]| -> Result<Vec<PathBuf>, String> {
-            let mut listed: Vec<&str> = settings
-                .all(keyword)
-                .filter_map(|setting| setting.text())
-                .collect();
-            if listed.is_empty() {
-                listed = default.to_vec();
+            if settings.get(keyword).is_none() {
+                let paths = default.iter().map(|path| tokens.expand_path(path));
+                return paths.collect();
             }
-            let paths = listed.iter().filter(|path| not_none(path));
-            let paths = paths.map(|path| tokens.expand_path(path).map_err(about(keyword)));
-            paths.collect()
+            let listed = settings.all(keyword).filter_map(|setting| {
+                let path = setting.text().filter(not_none)?;
+                let expanded = tokens.expand_path(path);
+                Some(expanded.map_err(|message| setting.says(&message)))
+            });
+            listed.collect()
         };
         let interval = |keyword| {
             let seconds = settings.number(keyword).filter(|seconds| *seconds > 0);
@@ -291,9 +293,9 @@ impl HostConfig {
                 let text = tokens
                     .expand_only(&jump.text, "hnpr")
                     .map_err(about(Keyword::ProxyJump))?;
-                let hosts = text
-                    .parse()
-                    .map_err(|error| format!("ProxyJump: {error}"))?;
+                let hosts = text.parse().map_err(|error: clusterops_core::Error| {
+                    about(Keyword::ProxyJump)(error.to_string())
+                })?;
                 Proxy::Jump(hosts)
             }
             (None, Some(command)) => {
@@ -469,9 +471,9 @@ fn user(
     // Not `%r`, which is the user, nor `%C`, of which it is a part.
     let token = |key| (key != 'r' && key != 'C').then(|| tokens.common(key))?;
     let expanded = tokens::expand(user, Some(&environment), Some(&token))
-        .map_err(|message| format!("User: {message}"))?;
+        .map_err(|message| setting.says(&message))?;
     if expanded != user {
-        check_user(&expanded)?;
+        check_user(&expanded).map_err(|message| setting.says(&message))?;
     }
     Ok(expanded)
 }
@@ -530,7 +532,7 @@ impl Reader<'_> {
         match self.settings.get(keyword).map(|setting| &*setting.value) {
             Some(Value::Algorithms(specification)) => specification
                 .assemble()
-                .map_err(|message| format!("{}: {message}", keyword.spelling())),
+                .map_err(|message| self.settings.says(keyword, &message)),
             _ => Ok(family.defaults()),
         }
     }

@@ -31,6 +31,7 @@ impl<'a> Line<'a> {
         keyword.make_ascii_lowercase();
         let rest = rest.unwrap_or_default().trim_start_matches(WHITESPACE);
         if rest.is_empty() {
+            let keyword = keyword.escape_debug();
             return Err(format!("no argument after keyword \"{keyword}\""));
         }
         let arguments = words(rest, true).ok_or("invalid quotes")?;

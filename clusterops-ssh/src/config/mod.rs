@@ -30,8 +30,9 @@
 //! - `ProxyJump none` leaves the choice to a later `ProxyCommand` (10.3, and Debian's 9.2).
 //! - `Match version` sees `OpenSSH_10.0p2`.
 //!
-//! Different on purpose: a line that is not UTF-8 is an error, unless it is a comment; `ProxyJump none # text` is
-//! `none`; and a file may be writable for a group that has no member but the user, as on Debian.
+//! Different on purpose: a line that is not UTF-8 is an error, unless it is a comment, and so is an `Include` with a
+//! variable that is not set; `ProxyJump none # text` is `none`, and an IPv6 address there may stand without brackets; a
+//! file may be writable for a group that has no member but the user, as on Debian.
 //!
 //! What has no effect here (forwardings, shared connections, GSSAPI, ...) is told by [`Config::unsupported`].
 

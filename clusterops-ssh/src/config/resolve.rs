@@ -204,7 +204,8 @@ impl Pass<'_> {
             Some(name) => {
                 let host = |key| (key == 'h').then_some(Cow::Borrowed(self.host.as_str()));
                 let expanded = tokens::expand(name, None, Some(&host));
-                let wrong = |message| local_error(format!("Hostname {name}: {message}"));
+                let wrong =
+                    |message: String| local_error(self.settings.says(Keyword::Hostname, &message));
                 expanded.map(Cow::Owned).map_err(wrong)
             }
             None => Ok(Cow::Borrowed(&self.host)),

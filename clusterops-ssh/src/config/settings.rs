@@ -214,6 +214,14 @@ impl Settings {
         (!command.eq_ignore_ascii_case("none")).then_some(command)
     }
 
+    /// A message about the (first) value of a keyword, with its place.
+    pub(super) fn says(&self, keyword: Keyword, message: &str) -> String {
+        match self.get(keyword) {
+            Some(setting) => setting.says(message),
+            None => format!("{}: {message}", keyword.spelling()),
+        }
+    }
+
     fn push_first(&mut self, setting: Setting) {
         if self.index[setting.keyword as usize] == 0 {
             self.push(setting);
@@ -247,6 +255,17 @@ impl Settings {
 }
 
 impl Setting {
+    /// A message about this value, with its place.
+    pub(super) fn says(&self, message: &str) -> String {
+        let keyword = self.keyword.spelling();
+        match &self.origin {
+            Some(Origin::Line { file, line }) => {
+                format!("{} line {line}: {keyword}: {message}", file.display())
+            }
+            _ => format!("{keyword}: {message}"),
+        }
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         match &*self.value {
             Value::Text(text) => Some(text),

@@ -236,7 +236,47 @@ fn mistakes_say_what_to_do() {
         ),
         (
             "UserKnownHostsFile ${NOT_SET}/x",
-            "web1: UserKnownHostsFile: environment variable ${NOT_SET} has no value",
+            "web1: test line 1: UserKnownHostsFile: environment variable ${NOT_SET} has no value",
+        ),
+        (
+            "IdentityFile ~/a\nIdentityFile ~/%z",
+            "web1: test line 2: IdentityFile: the token %z has no meaning here",
+        ),
+        (
+            "Port 1\nHostname %n.example.org",
+            "web1: test line 2: Hostname: the token %n has no meaning here",
+        ),
+        (
+            "ConnectionAttempts 0",
+            "web1: test line 1: ConnectionAttempts: it is at least 1",
+        ),
+        (
+            "ProxyJump web1",
+            "web1: test line 1: ProxyJump: jumphost loop via web1",
+        ),
+        (
+            "MACs hmac-sha2-256,hmac-sha-512",
+            "test line 1: Bad MACs 'hmac-sha2-256,hmac-sha-512': no release knows `hmac-sha-512`; did you mean `hmac-sha2-512`?",
+        ),
+        (
+            "ConnectTimeout 5x",
+            "test line 1: invalid time value `5x`; it is a number with s, m, h, d or w behind it, as in 1m30s",
+        ),
+        (
+            "\u{feff}Host web1",
+            "test line 1: here is a byte order mark; save the file as UTF-8 without one",
+        ),
+        (
+            "Host web1\n\u{a0}Port 22",
+            "test line 2: Bad configuration option: \\u{a0}port; did you mean `Port`?",
+        ),
+        (
+            "Port\u{b}22",
+            "test line 1: no argument after keyword \"port\\u{b}22\"",
+        ),
+        (
+            "UseKeychain yes",
+            "test line 1: Bad configuration option: usekeychain; if another program knows it, write `IgnoreUnknown usekeychain` before it",
         ),
         (
             "Match host web*\n RefuseConnection \"ask ops first\"",
@@ -244,7 +284,7 @@ fn mistakes_say_what_to_do() {
         ),
         (
             "IgnoreUnknown a*\nHost db*\nIgnoreUnknown b*\nHost *\nBeta yes",
-            "web1: test line 5: Bad configuration option: beta",
+            "web1: test line 5: Bad configuration option: beta; if another program knows it, write `IgnoreUnknown beta` before it",
         ),
         ("User \u{e9}\nUser \\", ""),
     ] {
@@ -299,6 +339,9 @@ Match canonical host *.pool.example
         ask(common, "other"),
         Err("other: Could not resolve hostname other".into())
     );
+    // What is not completed follows where the resolver leads, too.
+    let rule = "CanonicalizePermittedCNAMEs alias:*.pool.example";
+    assert_eq!(ask(rule, "alias"), Ok(("real.pool.example".into(), 22)));
     let no_rules = common.replace("CanonicalizePermittedCNAMEs", "#");
     assert_eq!(ask(&no_rules, "other"), Ok(("other".into(), 22)));
     assert_eq!(ask(&no_rules, "web1.x.y"), Ok(("web1.x.y".into(), 22)));
@@ -344,7 +387,7 @@ fn included_files_keep_to_their_section_and_their_number() {
     write(
         "config",
         format!(
-            "Host db*\nInclude {root}/[ab]\nHost *\nInclude {root}/%h {root}/missing\nUser last\n"
+            "Host db*\nInclude {root}/[ab]\nHost *\nInclude {root}/%h {root}/missing ~no-such-user/x\nUser last\n"
         ),
     );
     write("a", "Host *\nPort 1\n".into());

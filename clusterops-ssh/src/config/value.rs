@@ -1,6 +1,6 @@
 //! What stands behind a keyword, read and checked as OpenSSH's `readconf.c` does it.
 
-use clusterops_core::JumpHosts;
+use clusterops_core::{JumpHosts, did_you_mean};
 
 use super::algorithms::Specification;
 use super::keyword::{Keyword, Kind};
@@ -49,7 +49,7 @@ impl Value {
             Kind::Choice(choices) => Some(choice(arguments.one()?, choices)?),
             Kind::Time => match arguments.one()? {
                 "none" => None,
-                text => Some(Self::Number(seconds(text).ok_or("invalid time value")?)),
+                text => Some(Self::Number(time(text)?)),
             },
             Kind::Integer => {
                 let text = arguments.one()?;
@@ -81,8 +81,14 @@ impl Value {
             Kind::Algorithms(family) => {
                 let text = arguments.one()?;
                 let read = Specification::read(family, text);
-                let message = || format!("Bad {} '{text}'", keyword.spelling());
-                Some(Self::Algorithms(read.ok_or_else(message)?))
+                let message = |unknown: String| {
+                    let hint = did_you_mean(&unknown, family.all());
+                    format!(
+                        "Bad {} '{text}': no release knows `{unknown}`{hint}",
+                        keyword.spelling()
+                    )
+                };
+                Some(Self::Algorithms(read.map_err(message)?))
             }
             Kind::Jump => {
                 arguments.left = &[];
@@ -98,7 +104,7 @@ impl Value {
                 }
                 let interval = match arguments.next() {
                     None | Some("none") => None,
-                    Some(text) => Some(seconds(text).ok_or("invalid time value")?),
+                    Some(text) => Some(time(text)?),
                 };
                 Some(Self::Rekey(bytes, interval))
             }
@@ -262,6 +268,12 @@ fn service(name: &str) -> Option<u16> {
         let port = port.strip_suffix("/tcp")?;
         let is_meant = service == name || words.any(|alias| alias == name);
         is_meant.then(|| port.parse().ok())?
+    })
+}
+
+fn time(text: &str) -> Result<u32, String> {
+    seconds(text).ok_or_else(|| {
+        format!("invalid time value `{text}`; it is a number with s, m, h, d or w behind it, as in 1m30s")
     })
 }
 
