@@ -5,24 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use clusterops::config::Config;
 use clusterops::secrecy::SecretString;
 use clusterops::ssh::{Error, ErrorKind};
-use clusterops::{Credentials, Fleet, Plan, Purpose, Session, SessionOptions, Stage, Target};
+use clusterops::{Credentials, Fleet, Plan, Purpose, SessionOptions, Stage, Target};
 
 mod support;
-use support::{Agent, Sshd, SshdOptions, ssh_keygen};
-
-fn options() -> SessionOptions {
-    SessionOptions::default()
-        .config(clusterops::config::Config::none().expect("there is a user"))
-        .agent(false)
-}
-
-async fn connect(target: &Target, options: &SessionOptions) -> Result<(), Error> {
-    Session::connect(target, options).await?.close().await;
-    Ok(())
-}
+use support::{Agent, Sshd, SshdOptions, configured, log_in, options, ssh_keygen};
 
 /// Credentials that give these answers in turn, and remember what they were asked.
 #[derive(Debug, Default)]
@@ -94,16 +82,16 @@ async fn a_certificate_beside_the_key_or_named_logs_in() {
             identity_file: Some(folder.join(kind)),
             ..sshd.target("web1", "127.0.0.1")
         };
-        if let Err(error) = connect(&target, &options()).await {
+        if let Err(error) = log_in(&target, &options()).await {
             panic!("{kind}: {error:?}\n{}", sshd.log());
         }
         let certificate = folder.join("elsewhere");
         fs::rename(folder.join(format!("{kind}-cert.pub")), &certificate).expect("our folder");
-        connect(&target, &options())
+        log_in(&target, &options())
             .await
             .expect_err("the key alone is not taken");
         let named = options().certificate_file(&certificate);
-        connect(&target, &named)
+        log_in(&target, &named)
             .await
             .expect("its certificate is named");
     }
@@ -135,7 +123,7 @@ async fn a_certificate_that_is_refused_is_told_with_what_is_wrong() {
         sign.extend(arguments);
         sign.push("identity.pub");
         ssh_keygen(folder, &sign);
-        let error = connect(&target, &options()).await.expect_err(told);
+        let error = log_in(&target, &options()).await.expect_err(told);
         assert_eq!(error.kind(), ErrorKind::Authentication);
         let text = error.to_string();
         assert!(
@@ -158,7 +146,7 @@ async fn a_certificate_that_is_refused_is_told_with_what_is_wrong() {
     );
     let certificate = folder.join("identity-cert.pub");
     let named = options().certificate_file(&certificate);
-    let error = connect(&target, &named).await.expect_err("it is a host's");
+    let error = log_in(&target, &named).await.expect_err("it is a host's");
     assert!(
         error
             .to_string()
@@ -201,7 +189,7 @@ async fn a_passphrase_that_is_wrong_or_unknown_is_told() {
     };
     encrypt(&sshd.identity_file(), "open sesame");
     let target = sshd.target("web1", "127.0.0.1");
-    let error = connect(&target, &options())
+    let error = log_in(&target, &options())
         .await
         .expect_err("nobody is there to ask");
     assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -215,7 +203,7 @@ async fn a_passphrase_that_is_wrong_or_unknown_is_told() {
     // The same answer is not tried twice.
     let answers = Answers::new(&["a", "a", "open sesame"]);
     let asking = options().credentials(answers.clone());
-    let error = connect(&target, &asking).await.expect_err("it is wrong");
+    let error = log_in(&target, &asking).await.expect_err("it is wrong");
     let text = format!("{error:?}");
     assert!(
         text.contains("the passphrase is wrong") && !text.contains("sesame"),
@@ -226,7 +214,7 @@ async fn a_passphrase_that_is_wrong_or_unknown_is_told() {
     let mut target = target;
     let name = "ansible_ssh_private_key_passphrase";
     target.secrets.insert(name.into(), "open sesame".into());
-    connect(&target, &options())
+    log_in(&target, &options())
         .await
         .expect("the inventory has it");
 
@@ -240,7 +228,7 @@ async fn a_passphrase_that_is_wrong_or_unknown_is_told() {
     };
     let answers = Answers::new(&["open sesame"]);
     let asking = options().credentials(answers.clone());
-    connect(&target, &asking)
+    log_in(&target, &asking)
         .await
         .expect_err("the key is unknown");
     assert_eq!(answers.asked(), []);
@@ -254,16 +242,14 @@ async fn a_key_that_others_may_read_is_not_used() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs::set_permissions(sshd.identity_file(), mode).expect("our own file");
     let target = sshd.target("web1", "127.0.0.1");
-    let error = connect(&target, &options()).await.expect_err("as for ssh");
+    let error = log_in(&target, &options()).await.expect_err("as for ssh");
     assert!(error.to_string().contains("(mode 644)"), "{error}");
 }
 
 // --- Agents ----------------------------------------------------------------------------------------------------------
 
 fn with_agent(agent: &Agent) -> SessionOptions {
-    SessionOptions::default()
-        .config(clusterops::config::Config::none().expect("there is a user"))
-        .agent_socket(agent.socket())
+    options().agent_socket(agent.socket())
 }
 
 #[tokio::test]
@@ -277,7 +263,7 @@ async fn a_full_agent_does_not_use_up_the_tries() {
         agent.add(&folder.join(name));
     }
     let named = sshd.target("web1", "127.0.0.1");
-    connect(&named, &with_agent(&agent))
+    log_in(&named, &with_agent(&agent))
         .await
         .expect("the named file comes first");
 
@@ -289,7 +275,7 @@ async fn a_full_agent_does_not_use_up_the_tries() {
         identity_file: Some(folder.join("identity.pub")),
         ..named.clone()
     };
-    connect(&public, &with_agent(&agent))
+    log_in(&public, &with_agent(&agent))
         .await
         .expect("what is named comes first");
     encrypt(&elsewhere, "unknown");
@@ -297,13 +283,13 @@ async fn a_full_agent_does_not_use_up_the_tries() {
         identity_file: Some(elsewhere),
         ..named.clone()
     };
-    connect(&sealed, &with_agent(&agent))
+    log_in(&sealed, &with_agent(&agent))
         .await
         .expect("the agent has it open");
 
     let mut unnamed = named;
     unnamed.identity_file = None;
-    let error = connect(&unnamed, &with_agent(&agent))
+    let error = log_in(&unnamed, &with_agent(&agent))
         .await
         .expect_err("too many keys");
     assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -313,7 +299,7 @@ async fn a_full_agent_does_not_use_up_the_tries() {
         ..unnamed
     };
     let only = with_agent(&agent).identities_only(true);
-    let error = connect(&stranger, &only)
+    let error = log_in(&stranger, &only)
         .await
         .expect_err("the right one is left out");
     assert_eq!(
@@ -349,7 +335,7 @@ async fn the_agent_signs_for_certificates() {
     target.identity_file = Some(folder.join("identity.pub"));
     let certificate = folder.join("identity-cert.pub");
     let named = with_agent(&agent).certificate_file(&certificate);
-    connect(&target, &named)
+    log_in(&target, &named)
         .await
         .expect("the agent signs with the plain key");
     // The agent has both.
@@ -360,7 +346,7 @@ async fn the_agent_signs_for_certificates() {
     agent.add(&sshd.identity_file());
     fs::remove_file(&certificate).expect("our folder");
     target.identity_file = None;
-    connect(&target, &with_agent(&agent))
+    log_in(&target, &with_agent(&agent))
         .await
         .expect("the agent has the certificate");
 }
@@ -374,14 +360,14 @@ async fn an_agent_that_is_locked_or_gone_is_told_and_not_needed() {
     agent.add(&sshd.identity_file());
     agent.lock();
     let target = sshd.target("web1", "127.0.0.1");
-    connect(&target, &with_agent(&agent))
+    log_in(&target, &with_agent(&agent))
         .await
         .expect("the file will do");
     let public = Target {
         identity_file: Some(sshd.folder().join("identity.pub")),
         ..target.clone()
     };
-    let error = connect(&public, &with_agent(&agent))
+    let error = log_in(&public, &with_agent(&agent))
         .await
         .expect_err("it signs nothing");
     assert!(
@@ -389,10 +375,10 @@ async fn an_agent_that_is_locked_or_gone_is_told_and_not_needed() {
         "{error}"
     );
     agent.kill();
-    connect(&target, &with_agent(&agent))
+    log_in(&target, &with_agent(&agent))
         .await
         .expect("the file will do");
-    let error = connect(&public, &with_agent(&agent))
+    let error = log_in(&public, &with_agent(&agent))
         .await
         .expect_err("it is gone");
     assert!(
@@ -513,10 +499,7 @@ async fn a_fido_key_in_the_agent_logs_in() {
     tokio::spawn(authenticator.serve(listener));
     let mut target = sshd.target("web1", "127.0.0.1");
     target.identity_file = None;
-    let options = SessionOptions::default()
-        .config(clusterops::config::Config::none().expect("there is a user"))
-        .agent_socket(socket);
-    if let Err(error) = connect(&target, &options).await {
+    if let Err(error) = log_in(&target, &options().agent_socket(socket)).await {
         panic!("{error:?}\n{}", sshd.log());
     }
 }
@@ -529,7 +512,7 @@ async fn a_password_logs_in_from_credentials_or_the_inventory() {
         return;
     };
     let mut target = sshd.target("web1", "127.0.0.1");
-    let error = connect(&target, &options())
+    let error = log_in(&target, &options())
         .await
         .expect_err("there is none");
     assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -540,10 +523,10 @@ async fn a_password_logs_in_from_credentials_or_the_inventory() {
     );
 
     let password = options().credentials(Arc::new(ThePassword(sshd.password())));
-    connect(&target, &password).await.expect("it is right");
+    log_in(&target, &password).await.expect("it is right");
 
     let wrong = Answers::new(&["wrong", "wrong", "x"]);
-    let error = connect(&target, &options().credentials(wrong.clone())).await;
+    let error = log_in(&target, &options().credentials(wrong.clone())).await;
     let error = error.expect_err("it is wrong");
     assert_eq!(error.kind(), ErrorKind::Authentication);
     assert!(!format!("{error:?}").contains("wrong"), "{error:?}");
@@ -552,7 +535,7 @@ async fn a_password_logs_in_from_credentials_or_the_inventory() {
     target
         .secrets
         .insert("ansible_password".into(), sshd.password().into());
-    connect(&target, &options())
+    log_in(&target, &options())
         .await
         .expect("the inventory has it");
 }
@@ -568,11 +551,11 @@ async fn questions_are_answered() {
     };
     let target = sshd.target("web1", "127.0.0.1");
     let password = options().credentials(Arc::new(ThePassword(sshd.password())));
-    if let Err(error) = connect(&target, &password).await {
+    if let Err(error) = log_in(&target, &password).await {
         panic!("{error:?}\n{}", sshd.log());
     }
     let nobody = Answers::new(&[]);
-    let error = connect(&target, &options().credentials(nobody.clone())).await;
+    let error = log_in(&target, &options().credentials(nobody.clone())).await;
     let error = error.expect_err("nobody answers");
     assert!(
         error.to_string().contains("where nobody answers"),
@@ -593,10 +576,10 @@ async fn several_methods_in_a_row_log_in() {
         };
         let target = sshd.target("web1", "127.0.0.1");
         let password = options().credentials(Arc::new(ThePassword(sshd.password())));
-        if let Err(error) = connect(&target, &password).await {
+        if let Err(error) = log_in(&target, &password).await {
             panic!("{methods}: {error:?}\n{}", sshd.log());
         }
-        let error = connect(&target, &options())
+        let error = log_in(&target, &options())
             .await
             .expect_err("a half is missing");
         assert!(
@@ -610,7 +593,7 @@ async fn several_methods_in_a_row_log_in() {
         return;
     };
     let (folder, target) = (sshd.folder(), sshd.target("web1", "127.0.0.1"));
-    let error = connect(&target, &options())
+    let error = log_in(&target, &options())
         .await
         .expect_err("one key is not enough");
     assert!(
@@ -628,7 +611,7 @@ async fn several_methods_in_a_row_log_in() {
         .identity_file(folder.join("second"));
     let mut target = target;
     target.identity_file = None;
-    connect(&target, &both).await.expect("both keys are known");
+    log_in(&target, &both).await.expect("both keys are known");
 }
 
 // --- OpenSSH's configuration -----------------------------------------------------------------------------------------
@@ -640,29 +623,29 @@ async fn the_configuration_says_how_to_log_in() {
         return;
     };
     let target = sshd.target("web1", "127.0.0.1");
-    let with = |lines: &str| {
-        let config = Config::parse(format!("IdentityAgent none\n{lines}\n"), "test");
-        SessionOptions::default().config(config.expect("a configuration"))
-    };
     let answers = Answers::new(&["wrong", "wrong too", "wrong again"]);
     let password = "PreferredAuthentications password\nNumberOfPasswordPrompts 2";
-    let asking = with(password).credentials(answers.clone());
-    let error = connect(&target, &asking)
+    let asking = configured(password).credentials(answers.clone());
+    let error = log_in(&target, &asking)
         .await
         .expect_err("the key is not tried");
     assert!(!error.to_string().contains("ssh-ed25519"), "{error}");
     assert_eq!(answers.asked(), [Purpose::Password, Purpose::Password]);
-    let batch = with("PubkeyAuthentication no\nBatchMode yes").credentials(answers.clone());
-    connect(&target, &batch).await.expect_err("nobody is asked");
+    let batch = configured("PubkeyAuthentication no\nBatchMode yes").credentials(answers.clone());
+    log_in(&target, &batch).await.expect_err("nobody is asked");
     assert_eq!(answers.asked().len(), 2);
 
-    let error = connect(&target, &with("PubkeyAcceptedAlgorithms rsa-sha2-512")).await;
+    let error = log_in(
+        &target,
+        &configured("PubkeyAcceptedAlgorithms rsa-sha2-512"),
+    )
+    .await;
     let error = error.expect_err("the key is of another type");
     assert!(
         error.to_string().contains("(PubkeyAcceptedAlgorithms)"),
         "{error}"
     );
-    connect(&target, &with("PubkeyAcceptedAlgorithms ssh-ed25519"))
+    log_in(&target, &configured("PubkeyAcceptedAlgorithms ssh-ed25519"))
         .await
         .expect("it is one");
 }
@@ -688,8 +671,7 @@ async fn an_rsa_key_of_ours_that_is_too_short_is_not_offered() {
         ..sshd.target("web1", "127.0.0.1")
     };
     let with = |size: u32, agent: &str| {
-        let config = format!("RequiredRSASize {size}\nIdentityAgent {agent}\n");
-        SessionOptions::default().config(Config::parse(config, "test").expect("a configuration"))
+        configured(&format!("RequiredRSASize {size}\nIdentityAgent {agent}"))
     };
     let in_agent = agent.socket().display().to_string();
     for (target, agent) in [
@@ -704,7 +686,7 @@ async fn an_rsa_key_of_ours_that_is_too_short_is_not_offered() {
         ),
     ] {
         for (size, told) in [(2048, 0), (2049, 2)] {
-            let error = connect(&target, &with(size, agent)).await;
+            let error = log_in(&target, &with(size, agent)).await;
             let text = error.expect_err("the key is unknown").to_string();
             let reason = "not offered, for it is an RSA key of 2048 bits, and 2049 are required";
             assert_eq!(text.matches(reason).count(), told, "{agent}: {text}");

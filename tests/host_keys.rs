@@ -3,23 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use clusterops::config::Config;
-use clusterops::ssh::{Error, ErrorKind};
-use clusterops::{Session, SessionOptions, Target};
+use clusterops::Target;
+use clusterops::ssh::ErrorKind;
 
 mod support;
-use support::{Sshd, SshdOptions, ssh_keygen};
-
-fn options() -> SessionOptions {
-    SessionOptions::default()
-        .config(clusterops::config::Config::none().expect("there is a user"))
-        .agent(false)
-}
-
-async fn connect(target: &Target, options: &SessionOptions) -> Result<(), Error> {
-    Session::connect(target, options).await?.close().await;
-    Ok(())
-}
+use support::{Sshd, SshdOptions, configured, log_in, options, ssh_keygen};
 
 /// A target that is known by these lines only, in which `{authority}` and `{host}` are public keys.
 fn known_by(sshd: &Sshd, lines: &str) -> Target {
@@ -49,7 +37,7 @@ async fn a_certificate_of_a_known_authority_is_enough() {
             return;
         };
         let target = known_by(&sshd, "@cert-authority [127.0.0.*]:* {authority}\n");
-        if let Err(error) = connect(&target, &options()).await {
+        if let Err(error) = log_in(&target, &options()).await {
             panic!("{kind}: {error:?}\n{}", sshd.log());
         }
     }
@@ -77,7 +65,7 @@ async fn a_certificate_that_does_not_fit_is_refused_with_the_reason() {
         };
         let target = known_by(&sshd, "@cert-authority * {authority}\n");
         for options in [options(), options().accept_new_host_keys()] {
-            let error = connect(&target, &options).await.expect_err(reason);
+            let error = log_in(&target, &options).await.expect_err(reason);
             assert_eq!(error.kind(), ErrorKind::HostKey);
             let text = error.to_string();
             assert!(
@@ -87,9 +75,7 @@ async fn a_certificate_that_does_not_fit_is_refused_with_the_reason() {
         }
         // As for ssh, the key may be known without a certificate.
         let target = known_by(&sshd, "@cert-authority * {authority}\n* {host}\n");
-        connect(&target, &options())
-            .await
-            .expect("the key is known");
+        log_in(&target, &options()).await.expect("the key is known");
     }
 }
 
@@ -121,7 +107,7 @@ async fn an_authority_counts_for_its_hosts_until_it_is_revoked() {
             "which is no authority for 127.0.0.1",
         ),
     ] {
-        let error = connect(&known_by(&sshd, lines), &options()).await;
+        let error = log_in(&known_by(&sshd, lines), &options()).await;
         let error = error.expect_err(lines);
         assert_eq!(error.kind(), ErrorKind::HostKey, "{lines}");
         assert!(error.to_string().contains(reason), "{lines}{error}");
@@ -139,12 +125,12 @@ async fn a_new_key_is_stored_under_a_hash_where_that_is_asked_for() {
         ..sshd.target("web1", "127.0.0.1")
     };
     let accepting = options().accept_new_host_keys().hash_known_hosts(true);
-    connect(&target, &accepting)
+    log_in(&target, &accepting)
         .await
         .expect("a new key is accepted");
     let text = fs::read_to_string(file).expect("it was stored");
     assert!(text.starts_with("|1|") && !text.contains("127"), "{text}");
-    connect(&target, &options()).await.expect("now it is known");
+    log_in(&target, &options()).await.expect("now it is known");
 }
 
 #[tokio::test]
@@ -154,12 +140,10 @@ async fn a_key_in_a_file_of_revoked_keys_is_refused() {
         return;
     };
     let known = known_by(&sshd, "* {host}\n@cert-authority * {authority}\n");
-    connect(&known, &options())
-        .await
-        .expect("it is known twice");
+    log_in(&known, &options()).await.expect("it is known twice");
     for key in ["host_ed25519.pub", "authority.pub"] {
         let revoking = options().revoked_host_keys(sshd.folder().join(key));
-        let error = connect(&known, &revoking).await.expect_err(key);
+        let error = log_in(&known, &revoking).await.expect_err(key);
         assert_eq!(error.kind(), ErrorKind::HostKey);
         assert!(
             error
@@ -169,7 +153,7 @@ async fn a_key_in_a_file_of_revoked_keys_is_refused() {
         );
     }
     let missing = options().revoked_host_keys("/nonexistent/revoked");
-    let error = connect(&known, &missing)
+    let error = log_in(&known, &missing)
         .await
         .expect_err("nobody knows what is revoked");
     assert_eq!(error.kind(), ErrorKind::Local, "{error}");
@@ -186,10 +170,10 @@ async fn the_other_keys_of_a_known_host_are_learnt_where_that_is_asked_for() {
     for (lines, known_then) in [(by_name.as_str(), 3), ("[127.*]:* {host}", 1)] {
         let target = known_by(&sshd, lines);
         let known = || fs::read_to_string(sshd.folder().join("known_by")).expect("it is there");
-        connect(&target, &options()).await.expect("it is known");
+        log_in(&target, &options()).await.expect("it is known");
         assert_eq!(known().lines().count(), 1, "nobody asked for more");
         for _ in 0..2 {
-            connect(&target, &learning).await.expect("it is known");
+            log_in(&target, &learning).await.expect("it is known");
             assert_eq!(known().lines().count(), known_then, "{}", known());
         }
     }
@@ -202,17 +186,13 @@ async fn the_configuration_says_which_host_keys_are_known() {
         return;
     };
     ssh_keygen(sshd.folder(), &["-N", "", "-t", "rsa", "-f", "host_rsa"]);
-    let with = |lines: &str| {
-        let config = format!("IdentityAgent none\nGlobalKnownHostsFile none\n{lines}\n");
-        SessionOptions::default().config(Config::parse(config, "test").expect("a configuration"))
-    };
     let unknown = known_by(&sshd, "");
     let (folder, public) = (sshd.folder().display(), "host_ed25519.pub");
     let told = sshd.folder().join("told");
     let key = fs::read_to_string(sshd.folder().join(public)).expect("the fixture's key");
     fs::write(&told, format!("@cert-authority x {key}* {key}")).expect("our own folder");
     let cat = format!("KnownHostsCommand /bin/cat {}", told.display());
-    connect(&unknown, &with(&cat))
+    log_in(&unknown, &configured(&cat))
         .await
         .expect("the command knows it");
     let revoked = format!("{cat}\nRevokedHostKeys {folder}/{public}");
@@ -222,19 +202,21 @@ async fn the_configuration_says_which_host_keys_are_known() {
         (broken, ErrorKind::Local),
         (String::new(), ErrorKind::HostKey),
     ] {
-        let error = connect(&unknown, &with(&lines)).await.expect_err(&lines);
+        let error = log_in(&unknown, &configured(&lines))
+            .await
+            .expect_err(&lines);
         assert_eq!(error.kind(), kind, "{lines}: {error}");
     }
-    let here = with("NoHostAuthenticationForLocalhost yes");
-    connect(&unknown, &here).await.expect("it is this machine");
+    let here = configured("NoHostAuthenticationForLocalhost yes");
+    log_in(&unknown, &here).await.expect("it is this machine");
 
     let target = known_by(&sshd, "@cert-authority the-alias {authority}\n");
     let alias = "HostKeyAlias the-alias";
-    connect(&target, &with(alias))
+    log_in(&target, &configured(alias))
         .await
         .expect("the alias is known");
     let rsa_only = format!("{alias}\nCASignatureAlgorithms rsa-sha2-512");
-    let error = connect(&target, &with(&rsa_only))
+    let error = log_in(&target, &configured(&rsa_only))
         .await
         .expect_err("it is ssh-ed25519");
     assert!(
@@ -264,9 +246,7 @@ async fn an_rsa_key_that_is_too_short_is_refused_whatever_is_known_of_it() {
                 false,
             ),
         ] {
-            let config = Config::parse(format!("IdentityAgent none\n{lines}\n"), "test");
-            let options = SessionOptions::default().config(config.expect("a configuration"));
-            match connect(&target, &options).await {
+            match log_in(&target, &configured(lines)).await {
                 Ok(()) => assert!(is_taken, "{lines}"),
                 Err(error) => {
                     assert!(!is_taken && error.kind() == ErrorKind::HostKey, "{error}");

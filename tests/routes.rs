@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use clusterops::config::Config;
 use clusterops::ssh::ErrorKind;
 use clusterops::{
     Command, ConnectRetries, Connector, Event, Fleet, HostState, Plan, Session, SessionOptions,
@@ -12,19 +11,36 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 
 mod support;
-use support::{Sshd, SshdOptions};
+use support::{Sshd, SshdOptions, configured};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Options that let us in on all of these servers.
 fn options(servers: &[&Sshd]) -> SessionOptions {
     servers.iter().fold(
-        SessionOptions::default()
-            .config(clusterops::config::Config::none().expect("there is a user"))
-            .agent(false)
-            .known_hosts(servers.iter().map(|sshd| sshd.known_hosts())),
+        support::options().known_hosts(servers.iter().map(|sshd| sshd.known_hosts())),
         |options, sshd| options.identity_file(sshd.identity_file()),
     )
+}
+
+/// A jump host, and the server behind it.
+#[track_caller]
+fn jump_and_sshd() -> Option<(Sshd, Sshd)> {
+    Sshd::start(SshdOptions::default()).zip(Sshd::start(SshdOptions::default()))
+}
+
+/// A session without any jump host.
+async fn direct(sshd: &Sshd) -> Session {
+    let target = sshd.target("web1", "127.0.0.1");
+    let session = Session::connect(&target, &options(&[sshd])).await;
+    session.expect("it connects")
+}
+
+/// A listening socket and its port.
+async fn listen() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    (listener, port)
 }
 
 /// A server as a jump host.
@@ -59,10 +75,7 @@ async fn kernel(session: &Session) -> String {
 
 #[tokio::test]
 async fn one_two_and_three_jump_hosts_and_none() {
-    let (Some(outer), Some(inner)) = (
-        Sshd::start(SshdOptions::default()),
-        Sshd::start(SshdOptions::default()),
-    ) else {
+    let Some((outer, inner)) = jump_and_sshd() else {
         return;
     };
     let options = options(&[&outer, &inner]);
@@ -96,10 +109,7 @@ async fn one_two_and_three_jump_hosts_and_none() {
 
 #[tokio::test]
 async fn two_hundred_targets_share_one_connection_to_their_jump_host() {
-    let (Some(jump), Some(sshd)) = (
-        Sshd::start(SshdOptions::default()),
-        Sshd::start(SshdOptions::default()),
-    ) else {
+    let Some((jump, sshd)) = jump_and_sshd() else {
         return;
     };
     let gate = gate(&jump, "127.0.0.1");
@@ -130,95 +140,62 @@ async fn what_is_wrong_with_a_jump_host_is_told_as_that() {
         return;
     };
     let way = gate(&jump, "127.0.0.1");
-    let at = format!("127.0.0.1:{}", jump.port());
+    let name = format!("127.0.0.1:{}", jump.port());
+    let at = Some(name.as_str());
     let target = behind(&sshd, "web1", "127.0.0.9", &way);
-    let connect =
-        async |target: &Target, options: SessionOptions| match Session::connect(target, &options)
-            .await
-        {
-            Ok(_) => panic!("it connects"),
-            Err(error) => {
-                assert_eq!(error.host(), Some("web1"), "{error}");
-                error
-            }
-        };
+    let both = || options(&[&jump, &sshd]);
+    let fails = async |target: &Target, options: SessionOptions, kind, jump_host| {
+        let error = Session::connect(target, &options).await;
+        let error = error.expect_err("it does not connect");
+        assert_eq!(error.host(), Some("web1"), "{error}");
+        assert_eq!((error.kind(), error.jump_host()), (kind, jump_host));
+        error
+    };
 
     // The jump host is not in the known hosts, the target is.
-    let error = connect(&target, options(&[&jump]).known_hosts([sshd.known_hosts()])).await;
-    assert_eq!(
-        (error.kind(), error.jump_host()),
-        (ErrorKind::HostKey, Some(at.as_str()))
-    );
+    let unknown = options(&[&jump]).known_hosts([sshd.known_hosts()]);
+    let error = fails(&target, unknown, ErrorKind::HostKey, at).await;
     assert!(!error.is_retryable(), "{error}");
+    let text = error.to_string();
     assert!(
-        error
-            .to_string()
-            .starts_with(&format!("web1: jump host {at}: ")),
-        "{error}"
+        text.starts_with(&format!("web1: jump host {name}: ")),
+        "{text}"
     );
 
     // It knows no key of ours.
-    let error = connect(&target, options(&[&sshd]).known_hosts([jump.known_hosts()])).await;
-    assert_eq!(
-        (error.kind(), error.jump_host()),
-        (ErrorKind::Authentication, Some(at.as_str()))
-    );
+    let stranger = options(&[&sshd]).known_hosts([jump.known_hosts()]);
+    fails(&target, stranger, ErrorKind::Authentication, at).await;
 
     // It does not let connections through to every address.
     let forbidden = behind(&sshd, "web1", "127.0.0.10", &way);
-    let error = connect(&forbidden, options(&[&jump, &sshd])).await;
-    assert_eq!(
-        (error.kind(), error.jump_host()),
-        (ErrorKind::Protocol, Some(at.as_str()))
-    );
+    let error = fails(&forbidden, both(), ErrorKind::Protocol, at).await;
     assert!(error.to_string().contains("AllowTcpForwarding"), "{error}");
 
     // Nobody listens there: that is the target's matter, seen from the jump host.
     let silent = Target {
         port: Some(1),
-        ..behind(&sshd, "web1", "127.0.0.9", &way)
+        ..target.clone()
     };
-    let error = connect(&silent, options(&[&jump, &sshd])).await;
-    assert_eq!(
-        (error.kind(), error.jump_host()),
-        (ErrorKind::Unreachable, None)
-    );
-    assert!(
-        error.is_retryable() && error.to_string().contains(&at),
-        "{error}"
-    );
+    let error = fails(&silent, both(), ErrorKind::Unreachable, None).await;
+    let text = error.to_string();
+    assert!(error.is_retryable() && text.contains(&name), "{text}");
 
     // It is not there.
     let gone = behind(&sshd, "web1", "127.0.0.9", "127.0.0.1:1");
-    let error = connect(&gone, options(&[&jump, &sshd])).await;
-    assert_eq!(
-        (error.kind(), error.jump_host()),
-        (ErrorKind::Refused, Some("127.0.0.1:1"))
-    );
+    let error = fails(&gone, both(), ErrorKind::Refused, Some("127.0.0.1:1")).await;
     assert!(error.is_retryable(), "{error}");
 
     // The target's own failures stay its own.
-    let known = options(&[&jump, &sshd]);
-    let error = connect(
-        &Target {
-            known_hosts: Some(jump.known_hosts()),
-            ..target
-        },
-        known,
-    )
-    .await;
-    assert_eq!(
-        (error.kind(), error.jump_host()),
-        (ErrorKind::HostKey, None)
-    );
+    let known_otherwise = Target {
+        known_hosts: Some(jump.known_hosts()),
+        ..target
+    };
+    fails(&known_otherwise, both(), ErrorKind::HostKey, None).await;
 }
 
 #[tokio::test]
 async fn a_jump_host_that_dies_is_what_the_report_names() {
-    let (Some(jump), Some(sshd)) = (
-        Sshd::start(SshdOptions::default()),
-        Sshd::start(SshdOptions::default()),
-    ) else {
+    let Some((jump, sshd)) = jump_and_sshd() else {
         return;
     };
     let at = format!("jump host 127.0.0.1:{}: ", jump.port());
@@ -284,10 +261,7 @@ async fn a_jump_host_that_dies_is_what_the_report_names() {
 
 #[tokio::test]
 async fn a_target_that_nobody_reads_does_not_hold_up_the_others() {
-    let (Some(jump), Some(sshd)) = (
-        Sshd::start(SshdOptions::default()),
-        Sshd::start(SshdOptions::default()),
-    ) else {
+    let Some((jump, sshd)) = jump_and_sshd() else {
         return;
     };
     let way = gate(&jump, "127.0.0.1");
@@ -316,10 +290,7 @@ async fn a_target_that_nobody_reads_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn a_stream_through_a_jump_host_is_whole() {
-    let (Some(jump), Some(sshd)) = (
-        Sshd::start(SshdOptions::default()),
-        Sshd::start(SshdOptions::default()),
-    ) else {
+    let Some((jump, sshd)) = jump_and_sshd() else {
         return;
     };
     let target = behind(&sshd, "web1", "127.0.0.2", &gate(&jump, "127.0.0.1"));
@@ -404,10 +375,8 @@ async fn streams_lead_on_to_tcp_ports() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;
     };
-    let session = Session::connect(&sshd.target("web1", "127.0.0.1"), &options(&[&sshd])).await;
-    let session = session.expect("it connects");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("it is bound").port();
+    let session = direct(&sshd).await;
+    let (listener, port) = listen().await;
     // Echoes until it is told that no more comes, and then says goodbye.
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -437,8 +406,7 @@ async fn streams_lead_on_to_tcp_ports() {
     drop((reader, writer));
 
     // What was written arrives although the stream is dropped at once.
-    let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = receiver.local_addr().expect("it is bound").port();
+    let (receiver, port) = listen().await;
     let mut stream = session.open_tcp("localhost", port).await.expect("it opens");
     stream
         .write_all(&input[..100_000])
@@ -451,11 +419,7 @@ async fn streams_lead_on_to_tcp_ports() {
     assert!(arrived == input[..100_000], "{} bytes", arrived.len());
 
     // Who does not read stalls neither the session nor other streams.
-    let (flood, idle) = (
-        TcpListener::bind("127.0.0.1:0").await.expect("a port"),
-        port,
-    );
-    let port = flood.local_addr().expect("it is bound").port();
+    let (flood, port) = listen().await;
     tokio::spawn(async move {
         let (mut stream, _) = flood.accept().await?;
         let bytes = vec![7; 1 << 20];
@@ -467,7 +431,7 @@ async fn streams_lead_on_to_tcp_ports() {
     });
     let unread = session.open_tcp("127.0.0.1", port).await.expect("it opens");
     assert_eq!(kernel(&session).await, "Linux\n");
-    drop((unread, idle));
+    drop(unread);
 
     let error = session
         .open_tcp("127.0.0.1", 1)
@@ -485,8 +449,7 @@ async fn streams_lead_on_to_unix_sockets() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;
     };
-    let session = Session::connect(&sshd.target("web1", "127.0.0.1"), &options(&[&sshd])).await;
-    let session = session.expect("it connects");
+    let session = direct(&sshd).await;
     let path = sshd.folder().join("socket");
     let listener = UnixListener::bind(&path).expect("our folder");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777))
@@ -515,10 +478,8 @@ async fn a_stream_whose_connection_is_lost_does_not_look_ended() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;
     };
-    let session = Session::connect(&sshd.target("web1", "127.0.0.1"), &options(&[&sshd])).await;
-    let session = session.expect("it connects");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("it is bound").port();
+    let session = direct(&sshd).await;
+    let (listener, port) = listen().await;
     let mut stream = session.open_tcp("127.0.0.1", port).await.expect("it opens");
     let (mut accepted, _) = listener.accept().await.expect("it connected");
     accepted.write_all(b"half").await.expect("it is taken");
@@ -552,10 +513,7 @@ async fn the_users_configuration_decides_how_a_host_is_reached() {
         sshd.known_hosts().display(),
         jump.known_hosts().display(),
     );
-    let with = |more: &str| {
-        let config = format!("{more}\n{config}");
-        SessionOptions::default().config(Config::parse(config, "test").expect("a configuration"))
-    };
+    let with = |more: &str| configured(&format!("{more}\n{config}"));
     let web1 = Target::new("web1", "web1");
     let session = Session::connect(&web1, &with(""))
         .await

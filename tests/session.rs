@@ -6,13 +6,7 @@ use clusterops::ssh::{ErrorKind, Exit, OutputStream, Termination};
 use clusterops::{Command, Session, SessionOptions, Target};
 
 mod support;
-use support::{Sshd, SshdOptions};
-
-fn options() -> SessionOptions {
-    SessionOptions::default()
-        .config(clusterops::config::Config::none().expect("there is a user"))
-        .agent(false)
-}
+use support::{Sshd, SshdOptions, options};
 
 async fn connect(sshd: &Sshd) -> Session {
     match Session::connect(&sshd.target("web1", "127.0.0.1"), &options()).await {
