@@ -1,5 +1,6 @@
 //! OpenSSH's ssh-agent, started for one test.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ impl Agent {
             .spawn()
             .expect("the OpenSSH client is installed");
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
+        // The socket is there a moment before it listens.
+        while UnixStream::connect(&socket).is_err() {
             assert!(Instant::now() < deadline, "the agent did not start");
             std::thread::sleep(Duration::from_millis(5));
         }
