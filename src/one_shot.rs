@@ -1,7 +1,7 @@
 //! A line on many hosts, in one call.
 
-use clusterops_core::Target;
 use clusterops_core::hostset::HostSet;
+use clusterops_core::{Printable, Target};
 use clusterops_ssh::{Fleet, Plan, Report, Stage};
 
 use crate::Result;
@@ -28,6 +28,7 @@ pub async fn run(hosts: &str, line: &str) -> Result<Report> {
         .iter()
         .map(|name| name.parse())
         .collect::<Result<Vec<Target>, _>>()?;
-    let plan = Plan::new(line).stage(Stage::shell("run", line));
+    // The name of a plan stands on one line.
+    let plan = Plan::new(Printable(line).to_string()).stage(Stage::shell("run", line));
     Ok(Fleet::new(targets).run(&plan)?.await?)
 }

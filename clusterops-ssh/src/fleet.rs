@@ -251,8 +251,8 @@ impl Fleet {
     ///
     /// # Errors
     /// Before the first connection: a plan that does not [validate](Plan::validate), a variable that a target does not
-    /// have, a local file that cannot be read, two targets of one name, no targets at all, no tokio runtime; a journal
-    /// that is there already.
+    /// have, a local file that cannot be read, two targets of one name, a target whose name is empty or holds control
+    /// characters, no targets at all, a parallelism of 0, no tokio runtime; a journal that is there already.
     pub fn run(&self, plan: &Plan) -> Result<Run> {
         self.start(plan, Beginning::New)
     }
@@ -311,7 +311,8 @@ impl Fleet {
     }
 
     fn start(&self, plan: &Plan, beginning: Beginning) -> Result<Run> {
-        Run::start(plan, Arc::clone(&self.targets), self.options()?, beginning)
+        self.check()?;
+        Run::start(plan, Arc::clone(&self.targets), self.options(), beginning)
     }
 
     /// What each host would get, with variables filled in. Nothing is connected to.
@@ -319,6 +320,7 @@ impl Fleet {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn dry_run(&self, plan: &Plan) -> Result<DryRun> {
+        self.check()?;
         run::check(plan, &self.targets)?;
         let hosts = self
             .targets
@@ -329,18 +331,28 @@ impl Fleet {
         })
     }
 
-    pub(crate) fn options(&self) -> Result<FleetOptions> {
+    /// Whether this is a fleet that something can be run on.
+    fn check(&self) -> Result<()> {
+        let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
         if self.options.parallelism == 0 {
-            return Err(Error::new(
-                ErrorKind::Plan,
-                "a parallelism of 0 works on no host",
-            ));
+            return wrong("a parallelism of 0 works on no host: set 1 or more".into());
         }
+        let is_wrong = |name: &str| name.trim().is_empty() || name.chars().any(char::is_control);
+        match self.targets.iter().find(|target| is_wrong(&target.name)) {
+            Some(target) => wrong(format!(
+                "the target name {:?} (address {:?}) is empty or holds control characters",
+                target.name, target.address
+            )),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn options(&self) -> FleetOptions {
         let mut options = self.options.clone();
         if options.session.credentials.is_none() {
             options.session.credentials.clone_from(&options.credentials);
         }
-        Ok(options)
+        options
     }
 }
 

@@ -215,10 +215,17 @@ impl Plan {
     /// Checks what can be checked without hosts and files.
     ///
     /// # Errors
-    /// [`ErrorKind::Plan`], naming the stage: no stages, a name twice or empty, a step without words, a name that no
-    /// environment variable can have, a setting that does not go with the step.
+    /// [`ErrorKind::Plan`], naming the stage: no stages, a name twice, empty or with control characters, a step without
+    /// words, a name that no environment variable can have, an exit status over 255, a setting that does not go with the
+    /// step.
     pub fn validate(&self) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
+        if self.name.chars().any(char::is_control) {
+            return wrong(format!(
+                "the plan's name {:?} holds control characters",
+                self.name
+            ));
+        }
         if self.stages.is_empty() {
             return wrong(format!("the plan `{}` has no stages", self.name));
         }
@@ -491,6 +498,11 @@ impl Stage {
         if self.success.is_empty() {
             return wrong("no exit status counts as success".into());
         }
+        if let Some(status) = self.success.iter().find(|status| **status > 255) {
+            return wrong(format!(
+                "`success` holds {status}, and an exit status is a number from 0 to 255"
+            ));
+        }
         if self.deadline.is_some_and(|deadline| deadline.is_zero()) {
             return wrong("the deadline is zero".into());
         }
@@ -678,7 +690,13 @@ mod seconds {
     ) -> Result<Option<Duration>, D::Error> {
         let seconds = Option::<f64>::deserialize(deserializer)?;
         seconds
-            .map(|s| Duration::try_from_secs_f64(s).map_err(serde::de::Error::custom))
+            .map(|seconds| {
+                let deadline = Duration::try_from_secs_f64(seconds);
+                deadline.map_err(|error| {
+                    let message = format_args!("`deadline` is {seconds} seconds: {error}");
+                    serde::de::Error::custom(message)
+                })
+            })
             .transpose()
     }
 }

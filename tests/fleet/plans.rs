@@ -224,6 +224,16 @@ async fn what_cannot_run_is_said_before_the_first_connection() {
             ErrorKind::Plan,
             "two stages",
         ),
+        (
+            Plan::new("p\u{1b}[2J").stage(Stage::command("s", ["true"])),
+            ErrorKind::Plan,
+            r#"the plan's name "p\u{1b}[2J" holds control characters"#,
+        ),
+        (
+            one(Stage::command("s", ["true"]).success([0, 300])),
+            ErrorKind::Plan,
+            "stage `s`: `success` holds 300, and an exit status is a number from 0 to 255",
+        ),
     ] {
         let error = fleet.run(&plan).expect_err(words);
         assert_eq!(error.kind(), kind, "{error}");
@@ -237,11 +247,34 @@ async fn what_cannot_run_is_said_before_the_first_connection() {
             .to_string()
             .contains("web1")
     );
-    assert!(
-        Fleet::new([])
-            .run(&one(Stage::command("s", ["true"])))
-            .is_err()
-    );
+    let plan = one(Stage::command("s", ["true"]));
+    for (fleet, words) in [
+        (Fleet::new([]), "no targets"),
+        (fleet.parallelism(0), "a parallelism of 0"),
+        (Fleet::new([Target::new("", "a")]), r#"the target name """#),
+        (
+            Fleet::new([Target::new("a\nb", "a")]),
+            r#"the target name "a\nb""#,
+        ),
+    ] {
+        for error in [
+            fleet.run(&plan).expect_err(words),
+            fleet.dry_run(&plan).expect_err(words),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Plan, "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_deadline_that_cannot_be_is_named() {
+    let plan = Plan::new("p").stage(Stage::command("s", ["true"]).deadline(Duration::from_secs(5)));
+    let json = serde_json::to_string(&plan).expect("plain data");
+    let wrong = json.replace("5.0", "-5.0");
+    let error = serde_json::from_str::<Plan>(&wrong).expect_err("negative");
+    let error = error.to_string();
+    assert!(error.starts_with("`deadline` is -5 seconds: "), "{error}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn begun() -> (TempDir, PathBuf, Store) {
     let report = Report::new("run-1".into(), &plan(), Default::default());
     let targets = ["web1", "web2"].map(|name| Target::new(name, "127.0.0.1"));
     let fleet = Fleet::new(targets.clone());
-    let head = Head::new(&report, &plan(), &fleet.options().expect("valid"), &targets);
+    let head = Head::new(&report, &plan(), &fleet.options(), &targets);
     let hosts = [
         (host("web1", 0), State::Open),
         (host("web2", 2), State::Adopted),
