@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clusterops_core::Target;
+use clusterops_core::{Printable, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Leftover, Store};
@@ -388,7 +388,7 @@ impl fmt::Display for DryRun {
         for (index, (text, hosts)) in by_text.into_iter().enumerate() {
             let hosts: clusterops_core::hostset::HostSet = hosts.into_iter().collect();
             let line = if index == 0 { "" } else { "\n" };
-            write!(f, "{line}{hosts}:{text}")?;
+            write!(f, "{line}{}:{text}", Printable(&hosts.to_string()))?;
         }
         Ok(())
     }

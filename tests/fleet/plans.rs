@@ -268,6 +268,25 @@ async fn what_cannot_run_is_said_before_the_first_connection() {
 }
 
 #[test]
+fn what_people_read_of_a_plan_cannot_act_on_a_terminal() {
+    let stage = Stage::command("s\u{202e}", ["true"])
+        .current_dir("/\u{1b}c")
+        .creates("\u{9b}2J");
+    let plan = Plan::new("p").stage(stage);
+    let shown = Fleet::new([Target::new("web\u{200b}1", "a")])
+        .dry_run(&plan)
+        .expect("it is valid")
+        .to_string();
+    let lines: Vec<_> = shown.lines().collect();
+    let [hosts, stage] = lines[..] else {
+        panic!("{shown}");
+    };
+    assert!(hosts.contains(r"\u{200b}"), "{hosts}");
+    let expected = r"  s\u{202e}: run true in /\u{1b}c unless \u{9b}2J exists";
+    assert_eq!(stage, expected);
+}
+
+#[test]
 fn a_deadline_that_cannot_be_is_named() {
     let plan = Plan::new("p").stage(Stage::command("s", ["true"]).deadline(Duration::from_secs(5)));
     let json = serde_json::to_string(&plan).expect("plain data");
@@ -275,6 +294,26 @@ fn a_deadline_that_cannot_be_is_named() {
     let error = serde_json::from_str::<Plan>(&wrong).expect_err("negative");
     let error = error.to_string();
     assert!(error.starts_with("`deadline` is -5 seconds: "), "{error}");
+}
+
+#[test]
+fn what_people_read_of_a_report_cannot_act_on_a_terminal() {
+    let report = r#"{
+        "format": 1, "run_id": "r", "plan_name": "p\u001b[2J", "plan_digest": "",
+        "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:01Z", "ending": "completed",
+        "stages": ["s\u001b"],
+        "hosts": [{
+            "name": "web\n1",
+            "failure": {"kind": "command", "stage": "s\u001b", "message": "exit status 1"},
+            "stages": [{"status": "failed", "attempt": 1, "rollback": {"failure": "no"}}],
+            "termination": {"unconfirmed": "no"}
+        }]
+    }"#;
+    let report: Report = serde_json::from_str(report).expect("a report");
+    let failure = report.hosts[0].failure.as_ref().expect("a failure");
+    let shown = format!("{report}\n{failure}\n{}", report.gather("s\u{1b}"));
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    assert_eq!(shown.lines().count(), 6, "{shown}");
 }
 
 #[test]

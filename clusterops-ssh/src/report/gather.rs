@@ -143,13 +143,13 @@ fn said(stage: &StageReport) -> String {
 impl fmt::Display for Gathered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.answers.is_empty() {
-            return write!(f, "no host has a stage `{}`", self.stage);
+            return write!(f, "no host has a stage `{}`", Printable(&self.stage));
         }
         for (index, answer) in self.answers.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}:", answer.hosts)?;
+            write!(f, "{}:", Printable(&answer.hosts.to_string()))?;
             let mut lines = answer.text.lines();
             match (lines.next(), lines.next()) {
                 (None, _) => f.write_str(" (no output)")?,

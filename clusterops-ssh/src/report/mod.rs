@@ -258,31 +258,33 @@ impl fmt::Display for Report {
         write!(
             f,
             "{}: {} of {} hosts succeeded{ending}",
-            self.plan_name,
+            Printable(&self.plan_name),
             self.succeeded().len(),
             self.hosts.len()
         )?;
         for (kind, hosts) in self.outcomes() {
             let name = kind.map_or("succeeded".to_owned(), |kind| kind.to_string());
-            write!(f, "\n  {name:<16} {:>6}  {hosts}", hosts.len())?;
+            let names = hosts.to_string();
+            let names = Printable(&names);
+            write!(f, "\n  {name:<16} {:>6}  {names}", hosts.len())?;
         }
         for host in &self.hosts {
+            let name = Printable(&host.name);
             for (stage, report) in self.stages.iter().zip(&host.stages) {
                 if let Some(why) = report
                     .rollback
                     .as_ref()
                     .and_then(|rollback| rollback.failure.as_ref())
                 {
-                    let why = Printable(why);
+                    let (stage, why) = (Printable(stage), Printable(why));
                     write!(
                         f,
-                        "\n  {}: the rollback of stage `{stage}` failed: {why}",
-                        host.name
+                        "\n  {name}: the rollback of stage `{stage}` failed: {why}"
                     )?;
                 }
             }
             if let Some(end @ Termination::Unconfirmed(_)) = &host.termination {
-                write!(f, "\n  {}: {}", host.name, Printable(&end.to_string()))?;
+                write!(f, "\n  {name}: {}", Printable(&end.to_string()))?;
             }
         }
         for warning in &self.warnings {
@@ -392,7 +394,12 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.stage {
-            Some(stage) => write!(f, "stage `{stage}`: {}", Printable(&self.message)),
+            Some(stage) => write!(
+                f,
+                "stage `{}`: {}",
+                Printable(stage),
+                Printable(&self.message)
+            ),
             None => Printable(&self.message).fmt(f),
         }
     }
@@ -434,7 +441,9 @@ mod seconds {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Duration, D::Error> {
-        Duration::try_from_secs_f64(f64::deserialize(deserializer)?)
-            .map_err(serde::de::Error::custom)
+        let seconds = f64::deserialize(deserializer)?;
+        Duration::try_from_secs_f64(seconds).map_err(|error| {
+            serde::de::Error::custom(format_args!("`duration` is {seconds} seconds: {error}"))
+        })
     }
 }

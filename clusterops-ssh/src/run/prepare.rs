@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use clusterops_core::Target;
+use clusterops_core::{Printable, Target};
 
 use crate::plan::{Stage, Step};
 use crate::template::fill;
@@ -147,6 +147,12 @@ fn file_test(path: &str) -> Program {
 /// One line for people.
 impl fmt::Display for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Printable(&fmt::from_fn(|f| self.line(f)).to_string()).fmt(f)
+    }
+}
+
+impl Prepared {
+    fn line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.stage, Shown(&self.step))?;
         for (name, value) in &self.env {
             write!(f, " {name}={value:?}")?;
