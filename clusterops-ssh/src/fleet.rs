@@ -286,9 +286,9 @@ impl Fleet {
         let (store, known) = Store::open(journal.as_ref())?;
         if known.head.plan.digest() != plan.digest() {
             let message = format!(
-                "the journal `{}` is about another plan (`{}`, digest {:.12})",
+                "the journal `{}` is about another plan (`{}`, digest {:.12}): give that one, or use `Run::resume`, which takes it from the journal",
                 store.path().display(),
-                known.head.plan.name,
+                Printable(&known.head.plan.name),
                 known.head.plan.digest()
             );
             return Err(Error::new(ErrorKind::Plan, message));
@@ -301,7 +301,10 @@ impl Fleet {
     pub(crate) fn resume_alone(journal: &Path) -> Result<Run> {
         let (store, known) = Store::open(journal)?;
         if known.head.terms.needs_passwords {
-            let message = "the targets came with passwords, which no journal holds: use `Fleet::resume`, with a fleet that has them";
+            let message = format!(
+                "the targets of the journal `{}` came with passwords, which no journal holds: use `Fleet::resume`, with a fleet that has them",
+                store.path().display()
+            );
             return Err(Error::new(ErrorKind::Secret, message));
         }
         let mut fleet = Self::new(known.targets.iter().cloned());
@@ -417,7 +420,7 @@ impl Limits {
         Self {
             parallelism,
             warning: (parallelism < options.parallelism.min(hosts)).then(|| {
-                format!("the limit of open files (ulimit -n) lets no more than {parallelism} hosts be worked on at once")
+                format!("the limit of open files (ulimit -n) lets no more than {parallelism} hosts be worked on at once; raise it, or set a parallelism that it allows")
             }),
             keep_connections: hosts.saturating_add(2 * parallelism) <= descriptors,
         }

@@ -1,6 +1,6 @@
 //! `{{name}}` in the words, paths and environment of a plan.
 
-use clusterops_core::Target;
+use clusterops_core::{Printable, Target, did_you_mean};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -54,6 +54,9 @@ pub(crate) fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// How many of a host's variables an error lists.
+const MOST_NAMED: usize = 12;
+
 fn value<'a>(name: &str, target: &'a Target) -> Result<&'a str> {
     match (target.variables.get(name), name) {
         (Some(value), _) => Ok(value),
@@ -62,7 +65,16 @@ fn value<'a>(name: &str, target: &'a Target) -> Result<&'a str> {
         (None, _) => {
             let names = target.variables.iter().map(|(name, _)| name);
             let known: Vec<_> = names.chain(["host", "address"]).collect();
-            let message = format!("no variable `{name}` (this host has: {})", known.join(", "));
+            let mut hint = did_you_mean(name, known.iter().copied());
+            if hint.is_empty() {
+                let more = match known.len().saturating_sub(MOST_NAMED) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let named = &known[..known.len().min(MOST_NAMED)];
+                hint = format!(" (this host has: {}{more})", named.join(", "));
+            }
+            let message = format!("no variable `{name}`{}", Printable(&hint));
             Err(Error::new(ErrorKind::Plan, message).on(&target.name))
         }
     }
@@ -103,6 +115,20 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "web1: no variable `zone` (this host has: host, address)"
+        );
+        let mut target = Target::new("web1", "a");
+        for number in 10..40 {
+            target.variables.insert(format!("v{number}"), "");
+        }
+        target.variables.insert("a\u{1b}", "");
+        let message = |text| fill(text, &target).expect_err(text).to_string();
+        assert_eq!(
+            message("{{hots}}"),
+            "web1: no variable `hots`; did you mean `host`?"
+        );
+        assert_eq!(
+            message("{{zone}}"),
+            r"web1: no variable `zone` (this host has: a\u{1b}, v10, v11, v12, v13, v14, v15, v16, v17, v18, v19, v20 and 21 more)"
         );
     }
 

@@ -156,6 +156,11 @@ async fn guards_run_once_and_exit_codes() {
             Some(ErrorKind::Blocked)
         ]
     );
+
+    let codes = Plan::new("p").stage(Stage::shell("codes", "exit 3").success([0, 2]));
+    let report = run(&fleet(targets(&sshd, 1)), &codes).await;
+    let failure = report.hosts[0].failure.as_ref().expect("3 is no success");
+    assert_eq!(failure.message, "exit status 3; success is 0 or 2");
 }
 
 #[tokio::test]

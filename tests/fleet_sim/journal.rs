@@ -466,7 +466,7 @@ async fn what_cannot_be_gone_on_with_is_refused() {
     let (_, text) = refused(&Fleet::new(targets.clone()), &plan, &file);
     assert_eq!(
         text,
-        "the fleet's targets are not those of the run; not there now: web2"
+        "the fleet's targets are not those of the run; not there now: web2; give those, or retry the journal's report instead"
     );
     targets.push(Target {
         port: Some(1),

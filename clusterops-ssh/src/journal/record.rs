@@ -176,7 +176,7 @@ impl Known {
                 false => format!("; {what}: {hosts}"),
             };
             return wrong(format!(
-                "the fleet's targets are not those of the run{}{}",
+                "the fleet's targets are not those of the run{}{}; give those, or retry the journal's report instead",
                 list("not there now", gone),
                 list("not there then", new)
             ));
@@ -184,7 +184,7 @@ impl Known {
         for (then, now) in self.targets.iter().zip(targets) {
             if then.name != now.name {
                 return wrong(format!(
-                    "the fleet's targets stand in another order than those of the run: {} in the place of {}",
+                    "the fleet's targets stand in another order than those of the run, {} in the place of {}: give them in that order",
                     now.name, then.name
                 ));
             }

@@ -230,7 +230,7 @@ pub(crate) fn check(plan: &Plan, targets: &[Target]) -> Result<Vec<Step>> {
     if targets.is_empty() {
         return Err(Error::new(
             ErrorKind::Plan,
-            "the fleet has no targets: the selection is empty",
+            "the fleet has no targets: look at what selects them",
         ));
     }
     let mut names = HashSet::new();
@@ -239,7 +239,10 @@ pub(crate) fn check(plan: &Plan, targets: &[Target]) -> Result<Vec<Step>> {
         if !names.insert(target.name.as_str()) {
             return Err(Error::new(
                 ErrorKind::Plan,
-                format!("two targets are called `{}`", target.name),
+                format!(
+                    "two targets are called `{}`: leave one out, or rename it",
+                    target.name
+                ),
             ));
         }
         for prepared in prepare(plan, target)? {

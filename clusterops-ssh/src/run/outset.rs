@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use clusterops_core::Target;
+use clusterops_core::{Printable, Target};
 
 use super::gates::Progress;
 use crate::journal::{InFlight, Known, RecordedHost, RecordedMode, State, Store};
@@ -273,8 +273,9 @@ pub(super) fn same_plan(earlier: &Report, plan: &Plan) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "the report is about another plan (`{}`, digest {:.12})",
-        earlier.plan_name, earlier.plan_digest
+        "the report is about another plan (`{}`, digest {:.12}): retry it with that one, or start a new run",
+        Printable(&earlier.plan_name),
+        earlier.plan_digest
     );
     Err(Error::new(ErrorKind::Plan, message))
 }

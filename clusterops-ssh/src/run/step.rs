@@ -223,7 +223,13 @@ impl StepRun<'_> {
         match exit {
             Exit::Status(status) if self.is_success(status) => Ok(()),
             exit => {
-                let error = Error::new(ErrorKind::Command, exit.to_string());
+                let mut message = exit.to_string();
+                let success = &self.plan_stage().success;
+                if matches!(exit, Exit::Status(_)) && !self.stop.is_rollback && *success != [0] {
+                    let success: Vec<_> = success.iter().map(ToString::to_string).collect();
+                    message.push_str(&format!("; success is {}", success.join(" or ")));
+                }
+                let error = Error::new(ErrorKind::Command, message);
                 Err(match last_words(&report.stderr) {
                     Some(words) => error.caused_by(words).into(),
                     None => error.into(),
