@@ -147,6 +147,19 @@ async fn what_cannot_be_written_or_read_says_why() {
     let pipe = folder.join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.expect("coreutils are installed").success());
+    let socket = folder.join("socket");
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).expect("ours");
+    let tree = tempfile::tempdir().expect("a folder");
+    symlink("pipe", tree.path().join("pipe")).expect("ours");
+    for error in [
+        files.upload(&source, text(&pipe)).await,
+        files.upload(&source, text(&socket)).await,
+        files.upload_tree(tree.path(), text(&folder)).await,
+    ] {
+        let message = message(error.expect_err("nothing to replace"));
+        assert!(message.contains("a device, pipe or socket"), "{message}");
+    }
+    assert_eq!(names(&folder), ["folder", "pipe", "socket"]);
     for (remote, expected) in [
         ("/nonexistent", "no such file or folder"),
         (text(&folder), "not a regular file"),
@@ -184,7 +197,7 @@ async fn what_cannot_be_written_or_read_says_why() {
     set_mode(&closed, 0o755);
     let error = files.upload(&source, text(&closed.join("there"))).await;
     assert!(message(error.expect_err("not writable")).contains("permission denied"));
-    assert_eq!(names(&folder), ["folder", "pipe", "secret"]);
+    assert_eq!(names(&folder), ["folder", "pipe", "secret", "socket"]);
 }
 
 /// A file system of a mebibyte, when root can have one.

@@ -5,9 +5,9 @@
 //!
 //! - **A file appears under its name when it is whole**, and not before. It is written beside it, as
 //!   `.NAME.TAG.part`, readable for its owner only; its digest is compared with that of the original (`b2sum` on the
-//!   host, else `sha256sum`); it is written to the disk; then it gets its mode and is renamed, which replaces a file of
-//!   that name at once. A folder is never replaced. The folder entry itself is not synced: after a power failure the old
-//!   file can be there, never half of a new one.
+//!   host, else `sha256sum`); it is written to the disk; then it gets its mode and is renamed, which replaces a file
+//!   or link of that name at once. A folder, device, pipe or socket is never replaced. The folder entry itself is not
+//!   synced: after a power failure the old file can be there, never half of a new one.
 //! - **A transfer that fails removes what it has written**, where the connection allows. After a lost connection the
 //!   part stays, and the next transfer of the same content to the same name goes on with it: when it belongs to us,
 //!   nobody else can write to it, and its digest is that of the content's start.

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::paths::shown;
 use super::protocol::{
     Assembler, Attributes, FileType, Incoming, Name, Reply, Request, VERSION, kind, open, status,
 };
@@ -397,6 +398,26 @@ impl Sftp {
     pub(super) async fn is_folder(&self, path: &[u8]) -> bool {
         let found = self.attributes(path).await;
         found.is_ok_and(|attributes| attributes.file_type() == FileType::Folder)
+    }
+
+    /// Checks that a rename onto this name would replace no device, pipe or socket.
+    pub(super) async fn replaceable(&self, path: &[u8]) -> Result<(), Trouble> {
+        // Some servers leave the kind out of the mode.
+        let is_special = |found: Attributes| {
+            let has_kind = found.permissions.is_some_and(|mode| mode & 0o170_000 != 0);
+            has_kind && found.file_type() == FileType::Other
+        };
+        match self.attributes_of_name(path).await {
+            Ok(found) if is_special(found) => {
+                let message = format!("`{}` cannot be written", shown(path));
+                let why = "it is a device, pipe or socket on the host, which no file replaces: name another path";
+                Err(Error::new(ErrorKind::Transfer, message)
+                    .caused_by(why)
+                    .into())
+            }
+            Err(trouble) if !trouble.is_refusal() => Err(trouble),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn make_folder(&self, path: &[u8], mode: u32) -> Result<(), Trouble> {

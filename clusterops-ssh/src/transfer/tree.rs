@@ -255,6 +255,7 @@ impl Files<'_> {
         let temporary = join(folder, &unfinished(name, &tag));
         self.sftp.begin(&temporary);
         let made = async {
+            self.sftp.replaceable(path).await?;
             self.sftp.link(target, &temporary).await?;
             self.sftp.rename(&temporary, path).await
         };

@@ -53,10 +53,17 @@ impl Terms<'_> {
         let failed = |trouble: Trouble| {
             trouble.when(|| format!("`{}` cannot be written", shown(destination)))
         };
-        let opened = self
-            .open(source, destination, digester)
-            .await
-            .map_err(failed)?;
+        let (replaceable, opened) = tokio::join!(
+            self.sftp.replaceable(destination),
+            self.open(source, destination, digester)
+        );
+        if let Err(trouble) = replaceable {
+            if let Ok(opened) = opened {
+                self.remove(opened).await;
+            }
+            return Err(failed(trouble));
+        }
+        let opened = opened.map_err(failed)?;
         let hasher = match hasher {
             Some(mut hasher) if opened.length > 0 => {
                 let (source, length) = (source.clone(), opened.length);
