@@ -13,11 +13,14 @@ mod tour {
 }
 
 use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clusterops::config::Config;
+use clusterops::core::Printable;
 use clusterops::plan::RollbackWhen;
 use clusterops::prelude::*;
 use clusterops::report::{Ending, HostReport};
@@ -29,17 +32,14 @@ use tour::progress::Progress;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let words = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned());
-    let arguments = match Arguments::parse(words) {
+    let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
-            println!("{HELP}");
+            say(HELP);
             return ExitCode::SUCCESS;
         }
         Err(message) => {
-            eprintln!("tour: {message}");
+            warn(&message);
             return ExitCode::from(2);
         }
     };
@@ -47,10 +47,20 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("tour: {}", with_causes(&*error));
+            warn(&with_causes(&*error));
             ExitCode::from(2)
         }
     }
+}
+
+/// A line on standard output. That nobody reads it, as behind `| head`, is no reason to leave hosts half done.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// A line on standard error, with nothing in it that acts on a terminal.
+fn warn(line: &str) {
+    let _ = writeln!(io::stderr(), "tour: {}", Printable(line));
 }
 
 /// Says whether every host ended well.
@@ -60,35 +70,34 @@ async fn run_tour(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         .inventory
         .clone()
         .unwrap_or_else(|| example_file("fleet.yaml"));
-    let inventory = Inventory::load(file)?;
+    let inventory = Inventory::load(&file)?;
     for unread in inventory.unread() {
-        eprintln!("tour: {unread}");
+        warn(&unread.to_string());
     }
     let mut targets = inventory
         .select(&arguments.hosts)
         .map_err(|error| format!("--hosts '{}': {error}", arguments.hosts))?;
+    if targets.is_empty() {
+        let (hosts, file) = (&arguments.hosts, file.display());
+        let message = match inventory.hosts().is_empty() {
+            true => format!("{file} has no hosts: name some under `hosts:`"),
+            false => format!("--hosts '{hosts}' selects no host of {file}; '@*' selects them all"),
+        };
+        return Err(message.into());
+    }
+    if let Some(path) = &arguments.report {
+        // Before anything is done on any host.
+        check_writable(path).map_err(|error| unwritable(path, error))?;
+    }
     let simulated = match arguments.inventory {
         Some(_) => None,
         None => {
             let simulated = BoxOfHosts::start(inventory.hosts()).await?;
-            println!("{simulated}\n");
+            say(format_args!("{simulated}\n"));
             targets = simulated.reach(targets);
             Some(simulated)
         }
     };
-    if let Some(path) = &arguments.report {
-        // Before anything is done on any host.
-        std::fs::File::options()
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(|error| {
-                format!(
-                    "the report cannot be written to {}: {error}",
-                    path.display()
-                )
-            })?;
-    }
     let folder = format!("/tmp/clusterops-tour-{:08x}", fastrand::u32(..));
     for target in &mut targets {
         // Several names may stand for one machine, so that each has a folder of its own.
@@ -128,26 +137,45 @@ async fn run_tour(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         && report.ending == Ending::Completed
         && !report.is_success()
     {
-        println!(
+        say(format_args!(
             "\nThe operator repairs {}; only these hosts are run again.\n",
             report.failed()
-        );
+        ));
         simulated.repair(&report.failed());
         report = watch(fleet.retry(&plan, &report)?, &plan, hosts).await?;
         tell(&report);
     }
     if let Some(path) = &arguments.report {
         let json = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, json).map_err(|error| {
-            format!(
-                "the report cannot be written to {}: {error}",
-                path.display()
-            )
-        })?;
-        println!("\nThe report is in {}.", path.display());
+        std::fs::write(path, json).map_err(|error| unwritable(path, error))?;
+        let path = path.display().to_string();
+        say(format_args!("\nThe report is in {}.", Printable(&path)));
     }
-    println!("\n{:.1} s in all.", started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    say(format_args!("\n{seconds:.1} s in all."));
     Ok(report.is_success())
+}
+
+/// Whether a file can be written, as far as can be seen without making or changing it.
+fn check_writable(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if found.is_file() => std::fs::File::options().append(true).open(path).map(drop),
+        // A pipe or a terminal.
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(drop)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn unwritable(path: &Path, error: io::Error) -> String {
+    let path = path.display();
+    format!(
+        "the report cannot be written to {path}: {error}; give --report a file in a folder that you can write to"
+    )
 }
 
 /// Shows a run until its end. Ctrl-C aborts it, so that what was begun is rolled back; a second one ends the tour.
@@ -155,7 +183,7 @@ async fn watch(mut run: Run, plan: &Plan, hosts: usize) -> Result<Report, Box<dy
     let control = run.control();
     let interrupted = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("tour: aborted; hosts are left as they were (Ctrl-C again to stop at once)");
+            warn("aborted; hosts are left as they were (Ctrl-C again to stop at once)");
             control.abort();
         }
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -204,13 +232,13 @@ fn plan(is_simulated: bool) -> Plan {
 
 /// The outcomes, and for every kind of failure what to do.
 fn tell(report: &Report) {
-    println!("\n{report}");
+    say(format_args!("\n{report}"));
     for host in report.hosts.iter().filter(|host| !host.is_success()) {
-        println!("    {}", line(host));
+        say(format_args!("    {}", line(host)));
     }
     let said = folded(report);
     if !said.is_empty() {
-        println!("\nWhat the hosts said in `deploy`:\n{said}");
+        say(format_args!("\nWhat the hosts said in `deploy`:\n{said}"));
     }
 }
 
@@ -230,9 +258,13 @@ fn line(host: &HostReport) -> String {
         ErrorKind::Authentication => {
             "give the right key: identity_file in the inventory, or ssh-add"
         }
-        ErrorKind::Timeout | ErrorKind::Disconnected => {
-            "look whether the host is overloaded, then run it again"
+        ErrorKind::Timeout => "look whether the host is overloaded, then run it again",
+        ErrorKind::Disconnected | ErrorKind::Protocol => {
+            "check that sshd answers on this port and that the host is not overloaded, then run it again"
         }
+        ErrorKind::Overloaded => "run it again, with a smaller --parallelism",
+        ErrorKind::Cancelled => "run it again when you want to go on",
+        ErrorKind::Blocked => "see to the hosts that failed, then run it again",
         ErrorKind::Command | ErrorKind::Transfer => {
             "log in and mend what it says, then run it again"
         }

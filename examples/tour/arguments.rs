@@ -1,5 +1,7 @@
 //! The command line of the tour.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
@@ -21,7 +23,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// Reads the command line; `None` when help is asked for.
-    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+    pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Option<Self>, String> {
         let mut arguments = Self {
             report: None,
             inventory: None,
@@ -29,30 +31,51 @@ impl Arguments {
             parallelism: 20,
         };
         while let Some(word) = words.next() {
-            let (option, mut given) = match word.split_once('=') {
-                Some((option, value)) => (option.to_owned(), Some(value.to_owned())),
-                None => (word, None),
+            let bytes = word.as_bytes();
+            let (option, mut given) = match bytes.iter().position(|byte| *byte == b'=') {
+                Some(at) => (
+                    &bytes[..at],
+                    Some(OsStr::from_bytes(&bytes[at + 1..]).into()),
+                ),
+                None => (bytes, None),
             };
+            let option = String::from_utf8_lossy(option);
             let mut value = || {
-                given
-                    .take()
-                    .or_else(|| words.next())
+                let next = || {
+                    words
+                        .next()
+                        .filter(|word| !word.as_bytes().starts_with(b"--"))
+                };
+                let value = given.take().or_else(next);
+                value
+                    .filter(|value: &OsString| !value.is_empty())
                     .ok_or(format!("{option} needs a value; see --help"))
             };
-            match option.as_str() {
+            let text = |value: OsString| {
+                let text = value.into_string();
+                text.map_err(|value| format!("{option} {value:?} is not UTF-8"))
+            };
+            match &*option {
                 "--report" => arguments.report = Some(value()?.into()),
                 "--inventory" => arguments.inventory = Some(value()?.into()),
-                "--hosts" => arguments.hosts = value()?,
+                "--hosts" => arguments.hosts = text(value()?)?,
                 "--parallelism" => {
-                    let number = value()?;
+                    let number = text(value()?)?;
                     arguments.parallelism = number
                         .parse()
                         .ok()
                         .filter(|&n| n > 0)
-                        .ok_or(format!("--parallelism {number}: a number from 1 on"))?;
+                        .ok_or(format!("--parallelism '{number}': give a number from 1 on"))?;
                 }
                 "--help" | "-h" => return Ok(None),
-                other => return Err(format!("unknown option `{other}`; see --help")),
+                other if other.starts_with('-') => {
+                    return Err(format!("unknown option `{other}`; see --help"));
+                }
+                other => {
+                    return Err(format!(
+                        "`{other}` belongs to no option: hosts follow --hosts; see --help"
+                    ));
+                }
             }
         }
         Ok(Some(arguments))

@@ -45,13 +45,13 @@ impl Progress {
         for bar in &self.bars {
             bar.abandon();
             if self.all.is_hidden() {
-                println!(
+                crate::say(format_args!(
                     "  {:<11} {:>4}/{} {}",
                     bar.prefix(),
                     bar.position(),
                     bar.length().unwrap_or(0),
                     bar.message()
-                );
+                ));
             }
         }
     }
