@@ -6,11 +6,14 @@
 //! cargo run --example hosts -- --groups groups.d count @racks:r1
 //! ```
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clusterops::Inventory;
+use clusterops::core::{ErrorKind, Printable};
 use clusterops::hostset::{Context, FileGroups, GroupSource, GroupsConf, HostSet};
 
 const USAGE: &str = "\
@@ -22,7 +25,8 @@ expand prints names, fold the shortest text, count a number, split one folded se
 list prints the groups that are known, or those that hosts of the expressions are in.
 
   EXPRESSION         web[01-50],db[1-4/2]  a!b  a&b  a^b  @group  @source:group  @*  web*
-                     several are joined; - reads names and expressions from standard input
+                     several are joined; - reads names and expressions from standard input,
+                     where # at the start of a word begins a comment
   -i, --inventory F  an inventory of clusterops or Ansible: its hosts, groups, tags and variables
   -g, --groups PATH  groups of ClusterShell: a groups.conf, a YAML file of groups.d, or a folder of them
   -S, --separator S  between names or sets (a newline unless set; \\n and \\t are understood)
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("hosts: {failure}");
+            warn(&failure.to_string());
             ExitCode::from(if matches!(failure, Failure::Usage(_)) {
                 2
             } else {
@@ -48,10 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let words = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned());
-    let Some(arguments) = Arguments::read(words)? else {
+    let Some(arguments) = Arguments::read(std::env::args_os().skip(1))? else {
         return write(USAGE);
     };
     let groups = Groups::load(arguments.groups.as_deref())?;
@@ -59,7 +60,7 @@ fn run() -> Result<(), Failure> {
         Some(file) => {
             let inventory = Inventory::load(file)?;
             for unread in inventory.unread() {
-                eprintln!("hosts: {unread}");
+                warn(&unread.to_string());
             }
             Known::Inventory(groups.added_to(inventory))
         }
@@ -70,7 +71,15 @@ fn run() -> Result<(), Failure> {
         if expression == "-" {
             hosts = hosts | from_input(&known)?;
         } else {
-            hosts = hosts | known.parse(expression, None)?;
+            let found = known
+                .parse(expression)
+                .map_err(|error| Failure::Expression {
+                    text: expression.clone(),
+                    before: 0,
+                    line: None,
+                    error,
+                })?;
+            hosts = hosts | found;
         }
     }
     let lines: Vec<String> = match arguments.action {
@@ -90,24 +99,36 @@ fn run() -> Result<(), Failure> {
 
 /// The hosts of all words on standard input.
 fn from_input(known: &Known) -> Result<HostSet, Failure> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     io::stdin()
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(Failure::Input)?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        Failure::NotText(1 + before.iter().filter(|byte| **byte == b'\n').count())
+    })?;
     // Some editors put a byte order mark at the start.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut names = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        for word in words(line) {
-            names.extend(known.parse(word, Some(number + 1))?);
+        for (before, word) in words(line) {
+            let found = known.parse(word).map_err(|error| Failure::Expression {
+                text: line.to_owned(),
+                before,
+                line: Some(number + 1),
+                error,
+            })?;
+            names.extend(found);
         }
     }
     Ok(names.into_iter().collect())
 }
 
-/// The words of a line: white space in quotes and brackets does not end one.
-fn words(line: &str) -> impl Iterator<Item = &str> {
+/// The words of a line up to a comment, each with the number of characters before it: white space in quotes and brackets
+/// does not end one.
+fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
     let (mut quoted, mut escaped, mut bracketed) = (false, false, false);
+    let mut before = 0;
     line.split(move |c: char| {
         let ends = c.is_whitespace() && !quoted && !bracketed;
         match c {
@@ -119,7 +140,14 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
         }
         ends
     })
-    .filter(|word| !word.is_empty())
+    .map(move |word| {
+        let start = before;
+        // What separates words is one character.
+        before += word.chars().count() + 1;
+        (start, word)
+    })
+    .take_while(|(_, word)| !word.starts_with('#'))
+    .filter(|(_, word)| !word.is_empty())
 }
 
 /// A name, in quotes where the syntax would read it as something else.
@@ -133,6 +161,11 @@ fn as_expression(name: String) -> String {
     }
 }
 
+/// A line on standard error; that nobody reads it is no failure.
+fn warn(line: &str) {
+    let _ = writeln!(io::stderr(), "hosts: {line}");
+}
+
 fn write(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     output
@@ -144,8 +177,8 @@ fn write(text: &str) -> Result<(), Failure> {
 struct Arguments {
     action: Action,
     expressions: Vec<String>,
-    inventory: Option<String>,
-    groups: Option<String>,
+    inventory: Option<PathBuf>,
+    groups: Option<PathBuf>,
     separator: String,
 }
 
@@ -159,34 +192,40 @@ enum Action {
 
 impl Arguments {
     /// `None` when help is asked for.
-    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, Failure> {
+    fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Failure> {
         let mut words = Vec::new();
         let (mut inventory, mut groups, mut separator) = (None, None, "\n".to_owned());
         while let Some(argument) = arguments.next() {
-            let (name, mut value) = match argument.split_once('=') {
-                Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
-                _ => (argument.as_str(), None),
+            let bytes = argument.as_bytes();
+            let (name, mut value) = match bytes.iter().position(|byte| *byte == b'=') {
+                Some(at) if bytes.starts_with(b"--") => (
+                    &bytes[..at],
+                    Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned()),
+                ),
+                _ => (bytes, None),
             };
+            let name = String::from_utf8_lossy(name);
             let mut value = || {
                 let value = value.take().or_else(|| arguments.next());
-                value.ok_or_else(|| Failure::Usage(format!("{name} needs a value")))
+                value.ok_or_else(|| Failure::Usage(format!("{name} needs a value; see --help")))
             };
-            match name {
+            match &*name {
                 "-h" | "--help" => return Ok(None),
-                "-i" | "--inventory" => inventory = Some(value()?),
-                "-g" | "--groups" => groups = Some(value()?),
+                "-i" | "--inventory" => inventory = Some(path(value()?)?),
+                "-g" | "--groups" => groups = Some(path(value()?)?),
                 "-S" | "--separator" => {
-                    separator = value()?.replace("\\n", "\n").replace("\\t", "\t")
+                    separator = text(value()?)?.replace("\\n", "\n").replace("\\t", "\t")
                 }
                 "--" => words.extend(arguments.by_ref()),
-                _ if argument.len() > 1 && argument.starts_with('-') => {
+                _ if argument.len() > 1 && name.starts_with('-') => {
                     return Err(Failure::Usage(format!(
-                        "there is no option {argument}; see --help"
+                        "there is no option `{name}`; see --help"
                     )));
                 }
                 _ => words.push(argument),
             }
         }
+        let words: Vec<String> = words.into_iter().map(text).collect::<Result<_, _>>()?;
         let mut words = words.into_iter();
         let action = match words.next().as_deref() {
             Some("expand") => Action::Expand,
@@ -211,7 +250,12 @@ impl Arguments {
         let expressions: Vec<String> = words.collect();
         if expressions.is_empty() && !matches!(action, Action::List) {
             return Err(Failure::Usage(
-                "an expression is missing, or - for standard input".into(),
+                "an expression is missing, or - for standard input; see --help".into(),
+            ));
+        }
+        if matches!(action, Action::List) && inventory.is_none() && groups.is_none() {
+            return Err(Failure::Usage(
+                "list needs --inventory or --groups; see --help".into(),
             ));
         }
         Ok(Some(Self {
@@ -224,6 +268,18 @@ impl Arguments {
     }
 }
 
+fn path(word: OsString) -> Result<PathBuf, Failure> {
+    match word.is_empty() {
+        true => Err(Failure::Usage("the name of a file is empty".into())),
+        false => Ok(word.into()),
+    }
+}
+
+fn text(word: OsString) -> Result<String, Failure> {
+    word.into_string()
+        .map_err(|word| Failure::Usage(format!("{word:?} is not UTF-8")))
+}
+
 /// The sources of groups that were asked for.
 enum Groups {
     Files(Vec<FileGroups>),
@@ -231,8 +287,8 @@ enum Groups {
 }
 
 impl Groups {
-    fn load(path: Option<&str>) -> Result<Self, Failure> {
-        let Some(path) = path.map(Path::new) else {
+    fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
             return Ok(Self::Files(Vec::new()));
         };
         let conf = path.join("groups.conf");
@@ -296,16 +352,21 @@ enum Known {
 }
 
 impl Known {
-    fn parse(&self, expression: &str, line: Option<usize>) -> Result<HostSet, Failure> {
-        let hosts = match self {
+    fn parse(&self, expression: &str) -> Result<HostSet, clusterops::core::Error> {
+        match self {
             Self::Inventory(inventory) => inventory.resolve(expression),
-            Self::Groups(groups) => groups.context().parse(expression),
-        };
-        hosts.map_err(|error| Failure::Expression {
-            expression: expression.to_owned(),
-            line,
-            error,
-        })
+            Self::Groups(groups) => groups.context().parse(expression).map_err(|error| {
+                if error.kind() != ErrorKind::UnknownGroup || !groups.sources().is_empty() {
+                    return error;
+                }
+                let message = format!("{}; give --inventory or --groups", error.message());
+                let advised = clusterops::core::Error::new(error.kind(), message);
+                match error.place() {
+                    Some(place) => advised.at(place.clone()),
+                    None => advised,
+                }
+            }),
+        }
     }
 
     /// All groups, or those with some of these hosts, then followed by these.
@@ -345,11 +406,15 @@ impl Known {
 enum Failure {
     Usage(String),
     Input(io::Error),
+    /// The number of the line.
+    NotText(usize),
     Output(io::Error),
     Groups(clusterops::core::Error),
     NoGroups(String),
     Expression {
-        expression: String,
+        /// What it stands in, and how many characters before it.
+        text: String,
+        before: usize,
         line: Option<usize>,
         error: clusterops::core::Error,
     },
@@ -364,7 +429,10 @@ impl From<clusterops::core::Error> for Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Usage(message) => f.write_str(message),
+            Self::Usage(message) => Printable(message).fmt(f),
+            Self::NotText(line) => {
+                write!(f, "standard input, line {line}: this is not UTF-8 text")
+            }
             Self::Input(error) => write!(f, "standard input cannot be read: {error}"),
             Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
             Self::Groups(error) => match std::error::Error::source(error) {
@@ -372,13 +440,15 @@ impl std::fmt::Display for Failure {
                 None => write!(f, "{error}"),
             },
             Self::NoGroups(path) => {
+                let path = Printable(path);
                 write!(
                     f,
                     "{path}: there are no groups, neither a groups.conf nor a *.yaml with some"
                 )
             }
             Self::Expression {
-                expression,
+                text,
+                before,
                 line,
                 error,
             } => {
@@ -389,12 +459,11 @@ impl std::fmt::Display for Failure {
                 // A caret under the place, unless the expression would fill the screen or change it.
                 match error.place().and_then(|place| place.column) {
                     Some(column)
-                        if expression.chars().count() <= 200
-                            && !expression.contains(char::is_control) =>
+                        if text.chars().count() <= 200 && !text.contains(char::is_control) =>
                     {
-                        write!(f, "\n  {expression}\n  {:>column$}", '^')
+                        write!(f, "\n  {text}\n  {:>1$}", '^', before + column)
                     }
-                    Some(column) => write!(f, " (column {column})"),
+                    Some(column) => write!(f, " (column {})", before + column),
                     None => Ok(()),
                 }
             }
