@@ -5,11 +5,13 @@
 //! cargo run --example ssh_config -- deploy@web1 -F fleet.conf --origins
 //! ```
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clusterops::JumpHosts;
 use clusterops::config::{Config, Query};
+use clusterops::core::Printable;
 
 const USAGE: &str = "\
 Usage: ssh_config [OPTIONS] [USER@]HOST | ssh://[USER@]HOST[:PORT]
@@ -29,12 +31,12 @@ fn main() -> ExitCode {
     let written = io::stdout().lock().write_all(text.as_bytes());
     match (outcome, written) {
         (Err(failure), _) => {
-            eprintln!("ssh_config: {failure}");
+            warn(&failure);
             ExitCode::FAILURE
         }
         // The reader has seen enough, as with `| head`.
         (Ok(()), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("ssh_config: standard output cannot be written: {error}");
+            warn(&format!("standard output cannot be written: {error}"));
             ExitCode::FAILURE
         }
         (Ok(()), _) => ExitCode::SUCCESS,
@@ -42,15 +44,13 @@ fn main() -> ExitCode {
 }
 
 fn run(text: &mut String) -> Result<(), String> {
-    let words = std::env::args_os().skip(1);
-    let words = words.map(|word| word.to_string_lossy().into_owned());
-    let Some(arguments) = Arguments::read(words)? else {
+    let Some(arguments) = Arguments::read(std::env::args_os().skip(1))? else {
         text.push_str(USAGE);
         return Ok(());
     };
-    let config = match arguments.file.as_deref() {
+    let config = match &arguments.file {
         None => Config::load(),
-        Some("none") => Config::none(),
+        Some(file) if file == "none" => Config::none(),
         Some(file) => Config::from_file(file),
     };
     let config = config.map_err(one_line)?;
@@ -63,9 +63,14 @@ fn run(text: &mut String) -> Result<(), String> {
         text.push('\n');
     }
     for unsupported in host.unsupported() {
-        eprintln!("ssh_config: {unsupported}");
+        warn(&unsupported.to_string());
     }
     Ok(())
+}
+
+/// A line on standard error, with nothing in it that acts on a terminal; that nobody reads it is no failure.
+fn warn(line: &str) {
+    let _ = writeln!(io::stderr(), "ssh_config: {}", Printable(line));
 }
 
 fn one_line(error: impl std::error::Error) -> String {
@@ -77,37 +82,44 @@ fn one_line(error: impl std::error::Error) -> String {
 
 struct Arguments {
     query: Query,
-    file: Option<String>,
+    file: Option<OsString>,
     origins: bool,
 }
 
 impl Arguments {
     /// `None` when help is asked for.
-    fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+    fn read(mut words: impl Iterator<Item = OsString>) -> Result<Option<Self>, String> {
         let (mut file, mut origins, mut destination) = (None, false, None);
         let mut options = Vec::new();
         while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .ok_or(format!("{word} needs a value; see --help"))
+            let word = text(word)?;
+            let mut path = || {
+                let value = words.next().filter(|value| !value.is_empty());
+                value.ok_or(format!("{word} needs a value; see --help"))
             };
+            let mut value = || path().and_then(text);
             match word.as_str() {
                 "-h" | "--help" => return Ok(None),
                 "--origins" => origins = true,
-                "-F" => file = Some(value()?),
+                "-F" => file = Some(path()?),
                 "-l" => options.push(format!("User \"{}\"", value()?)),
                 "-p" => options.push(format!("Port {}", value()?)),
                 "-P" => options.push(format!("Tag \"{}\"", value()?)),
                 "-o" => options.push(value()?),
                 _ if word.starts_with('-') => {
-                    return Err(format!("there is no option {word}; see --help"));
+                    return Err(format!("there is no option `{word}`; see --help"));
                 }
-                _ if destination.is_some() => return Err("only one host can be asked about".into()),
+                _ if destination.is_some() => {
+                    return Err(format!(
+                        "only one host can be asked about, and `{word}` is another; see --help"
+                    ));
+                }
                 _ => destination = Some(word),
             }
         }
-        let destination = destination.ok_or("a host is missing; see --help")?;
+        let destination = destination
+            .filter(|destination| !destination.is_empty())
+            .ok_or("a host is missing; see --help")?;
         let uri = destination.starts_with("ssh://").then_some(&destination);
         let uri: Option<JumpHosts> = uri.map(|uri| uri.parse()).transpose().map_err(one_line)?;
         let (user, host) = match uri.as_ref().map(JumpHosts::hosts) {
@@ -117,11 +129,15 @@ impl Arguments {
             }
             Some(_) => return Err("only one host can be asked about".into()),
             None => match destination.rsplit_once('@') {
-                Some(("", _)) => return Err("the login name before the @ is missing".into()),
                 Some((user, host)) => (Some(user), host),
                 None => (None, destination.as_str()),
             },
         };
+        if user == Some("") || host.is_empty() {
+            return Err(format!(
+                "`{destination}` is not [USER@]HOST; the port follows -p; see --help"
+            ));
+        }
         let mut query = Query::new(host);
         for option in options {
             query = query.option(&option).map_err(one_line)?;
@@ -135,4 +151,9 @@ impl Arguments {
             origins,
         }))
     }
+}
+
+fn text(word: OsString) -> Result<String, String> {
+    word.into_string()
+        .map_err(|word| format!("{word:?} is not UTF-8"))
 }
