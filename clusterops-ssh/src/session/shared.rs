@@ -20,7 +20,7 @@ pub(super) struct Shared {
     known_hosts: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
     revoked_keys: Mutex<HashMap<Vec<PathBuf>, Arc<RevokedKeys>>>,
     key_files: Mutex<HashMap<PathBuf, Arc<KeyFile>>>,
-    certificates: Mutex<HashMap<PathBuf, Certificate>>,
+    certificates: Mutex<HashMap<PathBuf, Arc<Certificate>>>,
     pub(super) passwords: Passwords,
     configurations: Mutex<HashMap<Configured, Arc<client::Config>>>,
 }
@@ -84,12 +84,12 @@ impl Shared {
     ///
     /// # Errors
     /// Why it cannot be used, in words that follow its name.
-    pub(super) fn certificate(&self, path: &Path) -> Result<Certificate, String> {
+    pub(super) fn certificate(&self, path: &Path) -> Result<Arc<Certificate>, String> {
         let mut certificates = lock(&self.certificates);
         if let Some(certificate) = certificates.get(path) {
-            return Ok(certificate.clone());
+            return Ok(Arc::clone(certificate));
         }
-        let certificate = load_certificate(path)?;
+        let certificate = Arc::new(load_certificate(path)?);
         certificates.insert(path.to_owned(), certificate.clone());
         Ok(certificate)
     }

@@ -1,5 +1,6 @@
 //! Asking a person or a vault, on a clock that stops the server's.
 
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,19 +82,20 @@ impl<'a> Asking<'a> {
     }
 
     /// Gives the server this long, not counting the time in which we made it wait. None when that passed.
+    ///
+    /// The work is pinned by the caller: taken by value, it would stand in this future twice.
     pub(super) async fn bounded<T>(
         &self,
         limit: Duration,
-        work: impl Future<Output = T>,
+        mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
         let start = Instant::now();
-        tokio::pin!(work);
         loop {
             let left = limit.saturating_sub(start.elapsed().saturating_sub(self.passed()));
             if left.is_zero() {
                 return None;
             }
-            if let Ok(done) = timeout(left.max(LOOK), &mut work).await {
+            if let Ok(done) = timeout(left.max(LOOK), work.as_mut()).await {
                 return Some(done);
             }
         }
@@ -154,6 +156,8 @@ fn lock(clock: &Mutex<Clock>) -> MutexGuard<'_, Clock> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use tokio::time::sleep;
 
     use super::*;
@@ -170,7 +174,9 @@ mod tests {
         };
         for (server, in_time) in [(8, true), (10, false)] {
             let asking = Asking::new(None, &target);
-            let done = asking.bounded(seconds(10), work(&asking, server)).await;
+            let done = asking
+                .bounded(seconds(10), pin!(work(&asking, server)))
+                .await;
             assert_eq!(done.is_some(), in_time, "{server}");
         }
         let asking = Asking::new(None, &target);

@@ -13,7 +13,7 @@ use crate::certificate;
 /// What there is to log in with.
 pub(super) struct Identities {
     /// Certificates that somebody named (`CertificateFile`, ssh_config(5)).
-    pub(super) certificates: Vec<(PathBuf, Certificate)>,
+    pub(super) certificates: Vec<(PathBuf, Arc<Certificate>)>,
     /// Key files that somebody named, or else the default ones.
     pub(super) files: Vec<Arc<KeyFile>>,
     /// Whether somebody named them.
@@ -34,13 +34,9 @@ pub(super) struct Candidate {
 }
 
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are a few of them for the time of a login"
-)]
 pub(super) enum Shown {
-    Key(PublicKey),
-    Certificate(Certificate),
+    Key(Arc<PublicKey>),
+    Certificate(Arc<Certificate>),
 }
 
 #[derive(Debug, Clone)]
@@ -48,7 +44,7 @@ pub(super) enum Source {
     File(Arc<KeyFile>),
     /// The agent; with the plain key where it does not have the certificate that is shown.
     Agent {
-        plain: Option<PublicKey>,
+        plain: Option<Arc<PublicKey>>,
     },
 }
 
@@ -82,7 +78,7 @@ impl Identities {
             .into_iter()
             .partition(|candidate| matching.iter().any(|identity| candidate.is(identity)));
         let (ready, later): (Vec<_>, Vec<_>) = in_files.into_iter().partition(|candidate| {
-            self.named && !matches!(&candidate.signer, Source::File(file) if !file.is_open())
+            self.named && !matches!(&candidate.signer, Source::File(file) if file.ready().is_none())
         });
         // The agent's order counts, and the file's name says more than the agent's comment.
         let as_named = matching.into_iter().filter_map(|identity| {
@@ -107,7 +103,7 @@ impl Identities {
     fn named_certificate(
         &self,
         path: &Path,
-        certificate: &Certificate,
+        certificate: &Arc<Certificate>,
     ) -> Result<Candidate, String> {
         let name = format!(
             "{} ({})",
@@ -117,7 +113,7 @@ impl Identities {
         if certificate.cert_type() != CertType::User {
             return Err(format!("{name}, which is no certificate for users"));
         }
-        let shown = Shown::Certificate(certificate.clone());
+        let shown = Shown::Certificate(Arc::clone(certificate));
         let in_agent = self.agent.iter().any(|identity| shown.is(identity));
         let signer = match self.plain_in_agent(certificate) {
             _ if in_agent => Source::Agent { plain: None },
@@ -146,7 +142,7 @@ impl Identities {
         let signer = Source::File(Arc::clone(file));
         let (shown, name) = match file.public() {
             Some(key) => (
-                Some(Shown::Key(key.clone())),
+                Some(Shown::Key(Arc::clone(key))),
                 format!("{path} ({})", key.algorithm()),
             ),
             None => (None, path.to_string()),
@@ -161,7 +157,7 @@ impl Identities {
         });
         if let Some(certificate) = beside {
             candidates.push(Candidate {
-                shown: Some(Shown::Certificate(certificate.clone())),
+                shown: Some(Shown::Certificate(Arc::clone(certificate))),
                 signer: match self.plain_in_agent(certificate) {
                     Some(key) => Source::Agent { plain: Some(key) },
                     None => signer,
@@ -172,10 +168,10 @@ impl Identities {
         candidates
     }
 
-    fn plain_in_agent(&self, certificate: &Certificate) -> Option<PublicKey> {
+    fn plain_in_agent(&self, certificate: &Certificate) -> Option<Arc<PublicKey>> {
         self.agent.iter().find_map(|identity| match identity {
             AgentIdentity::PublicKey { key, .. } if key.key_data() == certificate.public_key() => {
-                Some(key.clone())
+                Some(Arc::new(key.clone()))
             }
             _ => None,
         })
@@ -205,11 +201,11 @@ impl Shown {
 fn of_agent(identity: &AgentIdentity) -> Candidate {
     let (shown, name) = match identity {
         AgentIdentity::PublicKey { key, comment } => (
-            Shown::Key(key.clone()),
+            Shown::Key(Arc::new(key.clone())),
             format!("agent key {comment:?} ({})", key.algorithm()),
         ),
         AgentIdentity::Certificate { certificate, .. } => (
-            Shown::Certificate(certificate.clone()),
+            Shown::Certificate(Arc::new(certificate.clone())),
             format!("agent's {}", certificate::describe(certificate)),
         ),
     };

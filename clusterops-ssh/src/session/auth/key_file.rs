@@ -23,9 +23,9 @@ const LARGEST: u64 = 1 << 20;
 pub(crate) struct KeyFile {
     path: PathBuf,
     /// The public half; none for an encrypted file in an old format without a `.pub` beside it.
-    public: Option<PublicKey>,
+    public: Option<Arc<PublicKey>>,
     /// From the file of this name with `-cert.pub` at its end.
-    certificate: Option<Certificate>,
+    certificate: Option<Arc<Certificate>>,
     private: Mutex<Private>,
 }
 
@@ -67,7 +67,8 @@ impl KeyFile {
             }
             Err(error) => match public_key(&text) {
                 Some(key) => {
-                    let reason = "it is a public key, whose private half the agent does not have";
+                    let reason = "it is a public key, whose private half the agent does not have; name the \
+                        private key's file, mostly the one without `.pub`";
                     (Some(key), Private::Missing(reason.to_owned()))
                 }
                 None => return Err(format!("is no private key that can be used: {error}")),
@@ -75,8 +76,8 @@ impl KeyFile {
         };
         Ok(Self {
             path: path.to_owned(),
-            public,
-            certificate,
+            public: public.map(Arc::new),
+            certificate: certificate.map(Arc::new),
             private: Mutex::new(private),
         })
     }
@@ -85,19 +86,21 @@ impl KeyFile {
         &self.path
     }
 
-    pub(super) fn public(&self) -> Option<&PublicKey> {
+    pub(super) fn public(&self) -> Option<&Arc<PublicKey>> {
         self.public.as_ref()
     }
 
-    pub(super) fn certificate(&self) -> Option<&Certificate> {
+    pub(super) fn certificate(&self) -> Option<&Arc<Certificate>> {
         self.certificate.as_ref()
     }
 
-    /// Whether it can sign without anybody being asked.
-    pub(super) fn is_open(&self) -> bool {
+    /// The private key, if it can sign without anybody being asked.
+    pub(super) fn ready(&self) -> Option<Arc<PrivateKey>> {
         // While it is locked, somebody is being asked.
-        let private = self.private.try_lock();
-        private.is_ok_and(|private| matches!(*private, Private::Open(_)))
+        match &*self.private.try_lock().ok()? {
+            Private::Open(key) => Some(Arc::clone(key)),
+            _ => None,
+        }
     }
 
     /// The private key. For an encrypted one the passphrase is asked for, up to `prompts` times, by whoever comes first.

@@ -9,6 +9,7 @@ mod public_key;
 mod signer;
 
 use std::fmt;
+use std::pin::pin;
 
 use clusterops_core::Target;
 use russh::client::AuthResult;
@@ -99,10 +100,13 @@ pub(super) async fn authenticate(
         accepted: None,
         tried: Vec::new(),
     };
-    asking.bounded(limit, login.run()).await.unwrap_or_else(|| {
-        let message = format!("the server did not answer the authentication within {limit:?}");
-        Err(Error::new(ErrorKind::Timeout, message))
-    })
+    asking
+        .bounded(limit, pin!(login.run()))
+        .await
+        .unwrap_or_else(|| {
+            let message = format!("the server did not answer the authentication within {limit:?}");
+            Err(Error::new(ErrorKind::Timeout, message))
+        })
 }
 
 /// One authentication on its way.

@@ -1,5 +1,7 @@
 //! Proving that we have a private key.
 
+use std::sync::Arc;
+
 use russh::SendError;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
@@ -26,7 +28,7 @@ pub(super) enum Signer<'a> {
     Agent {
         client: &'a mut AgentClient<UnixStream>,
         /// The plain key, where the agent has that and not the certificate that is shown.
-        plain: Option<PublicKey>,
+        plain: Option<Arc<PublicKey>>,
         asking: &'a Asking<'a>,
     },
 }
@@ -87,7 +89,7 @@ impl russh::Signer for Signer<'_> {
                 asking,
             } => {
                 let identity = match plain {
-                    Some(key) => &AgentIdentity::from(key.clone()),
+                    Some(key) => &AgentIdentity::from(PublicKey::clone(key)),
                     None => shown,
                 };
                 // It may ask for a confirmation, or for a touch.
