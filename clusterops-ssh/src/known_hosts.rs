@@ -398,7 +398,9 @@ fn qualified(host: &str, port: u16) -> String {
     if port == DEFAULT_PORT {
         unqualified(host)
     } else {
-        format!("[{}]:{port}", unqualified(host))
+        let mut name = format!("[{host}]:{port}");
+        name.make_ascii_lowercase();
+        name
     }
 }
 

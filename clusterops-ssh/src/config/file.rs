@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
         let path = match (path.strip_prefix("~/"), self.local.variable("HOME")) {
             (Some(rest), Some(home)) => format!("{home}/{rest}"),
             _ => match tokens::expand_home(&path, self.local) {
-                Ok(path) => path,
+                Ok(path) => path.into_owned(),
                 // There are no files of a user that is not there (glob(3)).
                 Err(_) => return Ok(Vec::new()),
             },

@@ -487,7 +487,7 @@ fn global_known_hosts(local: &Local, settings: &Settings) -> Result<Vec<PathBuf>
         .iter()
         .filter(|path| !path.eq_ignore_ascii_case("none"));
     paths
-        .map(|path| tokens::expand_home(path, local).map(PathBuf::from))
+        .map(|path| tokens::expand_home(path, local).map(|path| path.into_owned().into()))
         .collect()
 }
 

@@ -120,7 +120,11 @@ impl Tokens<'_> {
 
     /// Fills in a path: `~`, then tokens and the environment.
     pub(super) fn expand_path(&self, text: &str) -> Result<PathBuf, String> {
-        Ok(self.expand(&expand_home(text, self.local)?)?.into())
+        let path = expand_home(text, self.local)?;
+        if path.contains(['$', '%']) {
+            return Ok(self.expand(&path)?.into());
+        }
+        Ok(path.into_owned().into())
     }
 
     /// SHA-1 over what identifies a connection.
@@ -135,9 +139,9 @@ impl Tokens<'_> {
 }
 
 /// Replaces a `~` or `~user` at the start by the home folder.
-pub(super) fn expand_home(text: &str, local: &Local) -> Result<String, String> {
+pub(super) fn expand_home<'a>(text: &'a str, local: &Local) -> Result<Cow<'a, str>, String> {
     let Some(rest) = text.strip_prefix('~') else {
-        return Ok(text.to_owned());
+        return Ok(Cow::Borrowed(text));
     };
     let (user, path) = rest.split_once('/').unwrap_or((rest, ""));
     let home = if user.is_empty() {
@@ -150,5 +154,6 @@ pub(super) fn expand_home(text: &str, local: &Local) -> Result<String, String> {
         Cow::Owned(account.dir.to_string_lossy().into_owned())
     };
     let separator = if home.ends_with('/') { "" } else { "/" };
-    Ok(format!("{home}{separator}{}", path.trim_start_matches('/')))
+    let path = path.trim_start_matches('/');
+    Ok(Cow::Owned([&home, separator, path].concat()))
 }

@@ -7,7 +7,7 @@ use clusterops_core::Target;
 use russh::ChannelOpenFailure;
 use russh::client;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::greeting::Greeting;
@@ -50,6 +50,8 @@ struct Inner {
     router: Router,
     shared: Shared,
     jump_hosts: JumpHosts,
+    /// Held by whoever reads the configuration.
+    reading: Mutex<()>,
     /// Keeps the number of threads down that decide about hosts.
     deciding: Semaphore,
 }
@@ -64,6 +66,7 @@ impl Connector {
             router: Router::new(options, LocalUser::find()),
             shared: Shared::default(),
             jump_hosts: JumpHosts::default(),
+            reading: Mutex::default(),
             deciding: Semaphore::new(DECIDING),
         }))
     }
@@ -83,19 +86,36 @@ impl Connector {
 
     /// What is in force for a target. The configuration may run commands and ask the DNS for it.
     async fn settings(&self, target: &Target) -> Result<Arc<Settings>> {
+        if !self.0.router.is_read() {
+            // One thread reads the files, and whoever comes meanwhile needs no other.
+            let _reading = self.0.reading.lock().await;
+            if !self.0.router.is_read() {
+                self.blocking(|router| router.read()).await?;
+            }
+        }
         if !self.0.router.may_block() {
             return self.0.router.settings(target).map(Arc::new);
         }
         // A semaphore that is never closed.
         let _permit = self.0.deciding.acquire().await;
-        let (inner, target) = (Arc::clone(&self.0), target.clone());
-        tokio::task::spawn_blocking(move || inner.router.settings(&target))
+        let target = target.clone();
+        self.blocking(move |router| router.settings(&target))
+            .await
+            .map(Arc::new)
+    }
+
+    /// Does what can block on a thread of its own.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Router) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&inner.router))
             .await
             .unwrap_or_else(|error| {
                 let message = "what is in force for the host cannot be decided";
                 Err(Error::new(ErrorKind::Local, message).caused_by(error))
             })
-            .map(Arc::new)
     }
 
     /// What the user should know about the configuration: each keyword that has no effect, with the file and line where

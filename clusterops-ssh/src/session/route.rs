@@ -68,11 +68,25 @@ impl Router {
         Ok(settings)
     }
 
+    /// Reads the configuration, unless that was done. This can block.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(super) fn read(&self) -> Result<()> {
+        self.config().map(|_| ())
+    }
+
+    /// Whether the configuration was read.
+    pub(super) fn is_read(&self) -> bool {
+        self.config.get().is_some()
+    }
+
     /// Whether [`settings`](Self::settings) can block: what it needs is not read yet, or asks others than the memory.
     pub(super) fn may_block(&self) -> bool {
         match self.config.get() {
             Some(Ok(config)) => *self.may_block.get_or_init(|| config.may_block()),
-            _ => true,
+            Some(Err(_)) => false,
+            None => true,
         }
     }
 
