@@ -455,6 +455,10 @@ impl std::fmt::Display for Failure {
                 if let Some(line) = line {
                     write!(f, "standard input, line {line}: ")?;
                 }
+                // What is wrong in a file of groups stands there.
+                if error.place().is_some_and(|place| place.file.is_some()) {
+                    return write!(f, "{error}");
+                }
                 f.write_str(error.message())?;
                 // A caret under the place, unless the expression would fill the screen or change it.
                 match error.place().and_then(|place| place.column) {

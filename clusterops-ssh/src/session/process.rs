@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use clusterops_core::Printable;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
@@ -61,6 +62,8 @@ pub struct Process {
     raised: Option<Raised>,
     /// Whether the server has not said yet whether there is a terminal.
     awaits_terminal: bool,
+    /// The working directory that was asked for.
+    directory: Option<String>,
     host: String,
     lost: Lost,
     tag: String,
@@ -201,6 +204,7 @@ impl Process {
             stdin: None,
             raised,
             awaits_terminal: has_terminal,
+            directory: request.directory,
             host,
             lost,
             tag,
@@ -567,7 +571,13 @@ impl Process {
         match self.refusal {
             Some(Ready::NoDirectory) => self.error(
                 ErrorKind::Command,
-                with_words("the working directory cannot be entered", said),
+                with_words(
+                    &format!(
+                        "the working directory `{}` cannot be entered",
+                        Printable(self.directory.as_deref().unwrap_or_default())
+                    ),
+                    said,
+                ),
             ),
             Some(Ready::NoTerminal) => self.error(
                 ErrorKind::Command,
