@@ -246,6 +246,7 @@ async fn control(arguments: &[String]) -> Result<()> {
     let targets = work.targets()?;
     let hosts = targets.len();
     let fleet = Fleet::new(targets)
+        .session(work.options())
         .parallelism(work.parallelism)
         .journal(journal);
     let report = fleet.run(&plan)?.await?;
@@ -264,7 +265,7 @@ async fn control(arguments: &[String]) -> Result<()> {
 async fn our_sessions(arguments: &[String]) -> Result<()> {
     bench::raise_descriptor_limit()?;
     let work = Work::from_arguments(arguments)?;
-    let connector = Connector::new(SessionOptions::default());
+    let connector = Connector::new(work.options());
     let connect = |target: Target| {
         let connector = connector.clone();
         async move { Ok(connector.connect(&target).await?) }

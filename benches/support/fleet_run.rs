@@ -12,7 +12,9 @@ pub(crate) const MODE: &str = "fleet";
 pub(crate) async fn all_hosts(work: &Work) -> Result<()> {
     let targets = work.targets()?;
     let hosts = targets.len();
-    let fleet = Fleet::new(targets).parallelism(work.parallelism);
+    let fleet = Fleet::new(targets)
+        .session(work.options())
+        .parallelism(work.parallelism);
     let plan = Plan::new("bench").stage(Stage::shell("uname", COMMAND));
     let report = fleet.run(&plan)?.await?;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clusterops::Target;
+use clusterops::ssh::SessionOptions;
 
 use super::Result;
 
@@ -67,13 +68,18 @@ impl Work {
     pub(crate) fn targets(&self) -> Result<Vec<Target>> {
         let target = |(index, address): (usize, String)| Target {
             port: Some(self.port),
-            user: Some(self.user.clone()),
-            identity_file: Some(self.identity_file.clone()),
-            known_hosts: Some(self.known_hosts.clone()),
             ..Target::new(format!("host{index}"), address)
         };
         let addresses = self.addresses()?;
         Ok(addresses.into_iter().enumerate().map(target).collect())
+    }
+
+    /// What holds for all of them.
+    pub(crate) fn options(&self) -> SessionOptions {
+        SessionOptions::default()
+            .user(&self.user)
+            .identity_file(&self.identity_file)
+            .known_hosts([&self.known_hosts])
     }
 
     /// The addresses of the hosts.
