@@ -76,6 +76,12 @@ impl Default for Output {
 }
 
 impl Output {
+    /// Counts what the reader does not get.
+    fn miss(&mut self, stage: usize, stream: OutputStream, length: usize) {
+        self.skipped += length as u64;
+        self.skipped_from = (stage, stream);
+    }
+
     /// Adds a piece; small ones join the piece before, so that many of them take no more memory than their bytes.
     fn push(&mut self, stage: usize, stream: OutputStream, bytes: Bytes) {
         self.kept += bytes.len();
@@ -167,24 +173,24 @@ impl Board {
         if inner.reader_state == ReaderState::Gone {
             return;
         }
-        let room = match inner.reader_state {
-            ReaderState::Reading => HOST_OUTPUT,
-            _ => 0,
-        };
-        let others = inner.kept;
+        let (state, others) = (inner.reader_state, inner.kept);
         let output = inner.slots[index].output.get_or_insert_default();
-        let before = output.kept;
-        output.push(stage, stream, bytes);
-        while output.kept > room || others - before + output.kept > ALL_OUTPUT {
-            let Some(oldest) = output.chunks.pop_front() else {
-                break;
-            };
-            output.kept -= oldest.bytes.len();
-            output.skipped += oldest.bytes.len() as u64;
-            output.skipped_from = (oldest.stage, oldest.stream);
+        if state == ReaderState::NotYet {
+            // Not even room for it: a run that nobody reads has an output of every host to miss.
+            output.miss(stage, stream, bytes.len());
+        } else {
+            let before = output.kept;
+            output.push(stage, stream, bytes);
+            while output.kept > HOST_OUTPUT || others - before + output.kept > ALL_OUTPUT {
+                let Some(oldest) = output.chunks.pop_front() else {
+                    break;
+                };
+                output.kept -= oldest.bytes.len();
+                output.miss(oldest.stage, oldest.stream, oldest.bytes.len());
+            }
+            let after = output.kept;
+            inner.kept = others - before + after;
         }
-        let after = output.kept;
-        inner.kept = others - before + after;
         inner.enqueue(index);
     }
 

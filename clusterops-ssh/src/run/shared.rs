@@ -91,6 +91,7 @@ impl Shared {
                 |(index, _): &&(usize, usize)| matches!(found[*index], Found::Starts(_));
             let starting: Vec<_> = batch.hosts.iter().filter(is_starting).copied().collect();
             gates = Arc::new(gates.next(&self.plan, &starting));
+            drop(starting);
             for (index, start) in batch.hosts {
                 let (known, has_failed) = match &mut found[index] {
                     Found::Starts(known) => (known.take(), false),
