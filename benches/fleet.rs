@@ -1,8 +1,9 @@
 //! `cargo bench --bench fleet`: `uname -n` on 250 hosts at parallelism 100, with one real sshd behind all addresses.
 //!
 //! The candidates are parallel-ssh and asyncssh (from a virtual environment below the target folder, with the programs
-//! in `benches/peers`), a bare russh loop, and `Fleet`. Each runs as a process of its own, in turn, with the same key
-//! and the same known hosts file, and checks the output and exit status of every host. Only the client's costs count.
+//! in `benches/peers`), a bare russh loop, and `Fleet`, once as it is and once with a journal and its report in a file.
+//! Each runs as a process of its own, in turn, with the same key and the same known hosts file, and checks the output and
+//! exit status of every host. Only the client's costs count.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -52,8 +53,9 @@ fn rounds() -> Result<()> {
     );
     measure::in_turn(&mut candidates, ROUNDS)?;
 
-    let [fleet, russh, parallel_ssh, asyncssh] = &candidates;
-    print!("{}", table(fleet, &[russh, parallel_ssh, asyncssh], HOSTS));
+    let [fleet, recorded, russh, parallel_ssh, asyncssh] = &candidates;
+    let others = [recorded, russh, parallel_ssh, asyncssh];
+    print!("{}", table(fleet, &others, HOSTS));
     let figures = serde_json::json!({
         "cpu_vs_parallel_ssh": rounded(fleet.ratio(parallel_ssh, cpu)),
         "memory_vs_parallel_ssh": rounded(fleet.ratio(parallel_ssh, peak)),
@@ -61,12 +63,15 @@ fn rounds() -> Result<()> {
         "cpu_vs_asyncssh": rounded(fleet.ratio(asyncssh, cpu)),
         "cpu_vs_russh": rounded(fleet.ratio(russh, cpu)),
         "wall_vs_russh": rounded(fleet.ratio(russh, wall)),
+        "recorded_cpu_vs_parallel_ssh": rounded(recorded.ratio(parallel_ssh, cpu)),
+        "recorded_memory_vs_parallel_ssh": rounded(recorded.ratio(parallel_ssh, peak)),
+        "recorded_wall_vs_parallel_ssh": rounded(recorded.ratio(parallel_ssh, wall)),
     });
     println!("{figures}");
     Ok(())
 }
 
-fn candidates(work: &Work, python: &Path) -> Result<[Candidate; 4]> {
+fn candidates(work: &Work, python: &Path) -> Result<[Candidate; 5]> {
     let own = std::env::current_exe()?.display().to_string();
     let python = python.display().to_string();
     let peer = |file: &str| project("benches/peers").join(file).display().to_string();
@@ -75,6 +80,10 @@ fn candidates(work: &Work, python: &Path) -> Result<[Candidate; 4]> {
     };
     Ok([
         candidate("Fleet", [own.clone(), fleet_run::MODE.into()]),
+        candidate(
+            "Fleet, recorded",
+            [own.clone(), fleet_run::RECORDED_MODE.into()],
+        ),
         candidate("russh loop", [own, russh_loop::MODE.into()]),
         candidate(
             "parallel-ssh",

@@ -8,15 +8,25 @@ use super::work::{COMMAND, Work};
 /// The first argument with which a benchmark calls itself to do this.
 pub(crate) const MODE: &str = "fleet";
 
-/// Does the work with the defaults of everything but the parallelism.
-pub(crate) async fn all_hosts(work: &Work) -> Result<()> {
+/// As [`MODE`], with a journal, and the report in a file.
+pub(crate) const RECORDED_MODE: &str = "fleet-recorded";
+
+/// Does the work with the defaults of everything but the parallelism; where it is recorded, on a disk.
+pub(crate) async fn all_hosts(work: &Work, is_recorded: bool) -> Result<()> {
     let targets = work.targets()?;
     let hosts = targets.len();
-    let fleet = Fleet::new(targets)
+    let mut fleet = Fleet::new(targets)
         .session(work.options())
         .parallelism(work.parallelism);
+    let folder = tempfile::tempdir()?;
+    if is_recorded {
+        fleet = fleet.journal(folder.path().join("journal"));
+    }
     let plan = Plan::new("bench").stage(Stage::shell("uname", COMMAND));
     let report = fleet.run(&plan)?.await?;
+    if is_recorded {
+        std::fs::write(folder.path().join("report"), serde_json::to_vec(&report)?)?;
+    }
 
     let expected = work.expected.as_bytes();
     let succeeded = report.hosts.iter().filter(|host| {

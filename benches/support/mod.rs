@@ -24,9 +24,10 @@ pub(crate) fn dispatch(own: impl FnOnce(Option<&str>, &[String]) -> Result<()>) 
             let work = work::Work::from_arguments(rest)?;
             on_two_threads()?.block_on(russh_loop::all_hosts(&work))
         }
-        fleet_run::MODE => {
+        mode @ (fleet_run::MODE | fleet_run::RECORDED_MODE) => {
             let work = work::Work::from_arguments(rest)?;
-            on_two_threads()?.block_on(fleet_run::all_hosts(&work))
+            let is_recorded = mode == fleet_run::RECORDED_MODE;
+            on_two_threads()?.block_on(fleet_run::all_hosts(&work, is_recorded))
         }
         other => own(Some(other), rest),
     }
