@@ -199,7 +199,8 @@ impl Session {
 
     /// Says goodbye and waits a moment for the connection to close.
     pub async fn close(self) {
-        self.link.close().await;
+        // Boxed, so that a host that waits for others is small: whatever may close a session has room for this.
+        Box::pin(self.link.close()).await;
     }
 
     /// A new session channel.
