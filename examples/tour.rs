@@ -79,10 +79,7 @@ async fn run_tour(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         .map_err(|error| format!("--hosts '{}': {error}", arguments.hosts))?;
     if targets.is_empty() {
         let (hosts, file) = (&arguments.hosts, file.display());
-        let message = match inventory.hosts().is_empty() {
-            true => format!("{file} has no hosts: name some under `hosts:`"),
-            false => format!("--hosts '{hosts}' selects no host of {file}; '@*' selects them all"),
-        };
+        let message = format!("--hosts '{hosts}' selects no host of {file}; '@*' selects them all");
         return Err(message.into());
     }
     if let Some(path) = &arguments.report {

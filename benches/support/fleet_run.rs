@@ -18,13 +18,13 @@ pub(crate) async fn all_hosts(work: &Work, is_recorded: bool) -> Result<()> {
     let mut fleet = Fleet::new(targets)
         .session(work.options())
         .parallelism(work.parallelism);
-    let folder = tempfile::tempdir()?;
-    if is_recorded {
+    let folder = is_recorded.then(tempfile::tempdir).transpose()?;
+    if let Some(folder) = &folder {
         fleet = fleet.journal(folder.path().join("journal"));
     }
     let plan = Plan::new("bench").stage(Stage::shell("uname", COMMAND));
     let report = fleet.run(&plan)?.await?;
-    if is_recorded {
+    if let Some(folder) = &folder {
         std::fs::write(folder.path().join("report"), serde_json::to_vec(&report)?)?;
     }
 

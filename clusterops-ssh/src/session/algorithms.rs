@@ -59,7 +59,7 @@ impl Offer {
             // OpenSSH offers it too, and russh has it; there are servers that take no other.
             ciphers.push(cipher::AES_128_GCM);
             if computes_aes() {
-                // Where the processor does the work, they take a third of ChaCha20's time.
+                // Where the processor does the work, they come before ChaCha20, which it does not know.
                 let gcm = [cipher::AES_128_GCM, cipher::AES_256_GCM];
                 ciphers.retain(|name| !gcm.contains(name));
                 ciphers.splice(..0, gcm);
