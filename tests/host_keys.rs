@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use clusterops::Target;
 use clusterops::ssh::ErrorKind;
@@ -41,6 +42,24 @@ async fn a_certificate_of_a_known_authority_is_enough() {
             panic!("{kind}: {error:?}\n{}", sshd.log());
         }
     }
+}
+
+#[tokio::test]
+async fn what_to_do_about_another_key_helps() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let other = format!("[127.0.0.1]:{} {{authority}}\n", sshd.port());
+    let target = known_by(&sshd, &other);
+    let error = log_in(&target, &options()).await.expect_err("another key");
+    let text = error.to_string();
+    let at = text.find("ssh-keygen -f").expect(&text);
+    let removed = Command::new("sh").args(["-c", &text[at..]]).output();
+    let removed = removed.expect("a shell");
+    assert!(removed.status.success(), "{text}: {removed:?}");
+    log_in(&target, &options().accept_new_host_keys())
+        .await
+        .expect("the old key is removed");
 }
 
 #[tokio::test]

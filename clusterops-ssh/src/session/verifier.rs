@@ -271,10 +271,13 @@ impl Verifier {
                 format!("the host key {key:?} is revoked ({entry}): the server must not be trusted")
             }
             Verdict::Changed { expected } | Verdict::OtherTypes { expected } => {
+                // As ssh(1) says it; without a file, ssh-keygen would look into the user's own.
+                let file = expected.first().map(|entry| entry.file.display());
+                let file = file.map_or_else(String::new, |file| format!("-f '{file}' "));
                 let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
                 format!(
                     "the server shows the host key {key:?}, but known is {}. Somebody may be in between, or the host was \
-                     set up anew; when you are sure of that, remove the old key: ssh-keygen -R '{name}'",
+                     set up anew; when you are sure of that, remove the old key: ssh-keygen {file}-R '{name}'",
                     expected.join(", ")
                 )
             }
