@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clusterops_core::Target;
 use russh::ChannelOpenFailure;
 use russh::client;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
@@ -58,6 +58,10 @@ struct Inner {
 
 /// How many threads decide about hosts.
 const DECIDING: usize = 8;
+
+/// How many bytes are read at once: russh asks for the length of a packet and then for the packet, each a system call. A
+/// connection keeps that much memory; what is larger is read past it.
+const READ_AHEAD: usize = 2048;
 
 impl Connector {
     /// Nothing is read or connected to yet.
@@ -148,7 +152,8 @@ impl Inner {
     /// A new connection to a host.
     async fn link(&self, settings: &Arc<Settings>, target: &Target) -> Result<Link> {
         let lost = Lost::default();
-        let (stream, greeting) = Greeting::of(self.stream(settings, &lost).await?);
+        let stream = BufReader::with_capacity(READ_AHEAD, self.stream(settings, &lost).await?);
+        let (stream, greeting) = Greeting::of(stream);
         let (stream, line) = Tethered::new(stream);
         let (mut verifier, configuration) = self.verifier(settings, &lost).await?;
         let update = verifier.update(settings);
