@@ -34,7 +34,7 @@ pub(super) struct ProxyCommand {
     _held: oneshot::Sender<Infallible>,
 }
 
-/// How far the end of the command's output is dealt with.
+/// How far the end of the command is dealt with.
 #[derive(Debug)]
 enum End {
     NotSeen,
@@ -79,6 +79,22 @@ impl ProxyCommand {
             end: End::NotSeen,
             _held: held,
         })
+    }
+
+    /// Whoever finds that the command has ended, by reading or by writing, goes on when it is known why.
+    fn poll_told(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.end {
+                End::NotSeen => self.end = End::Seen(Box::pin(sleep(ENDING))),
+                End::Seen(patience) => {
+                    if Pin::new(&mut self.ended).poll(context).is_pending() {
+                        ready!(patience.as_mut().poll(context));
+                    }
+                    self.end = End::Told;
+                }
+                End::Told => return Poll::Ready(()),
+            }
+        }
     }
 }
 
@@ -160,25 +176,14 @@ impl AsyncRead for ProxyCommand {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        loop {
-            match &mut this.end {
-                End::NotSeen => {
-                    let before = buffer.filled().len();
-                    ready!(Pin::new(&mut this.output).poll_read(context, buffer))?;
-                    if buffer.filled().len() > before || buffer.remaining() == 0 {
-                        return Poll::Ready(Ok(()));
-                    }
-                    this.end = End::Seen(Box::pin(sleep(ENDING)));
-                }
-                End::Seen(patience) => {
-                    if Pin::new(&mut this.ended).poll(context).is_pending() {
-                        ready!(patience.as_mut().poll(context));
-                    }
-                    this.end = End::Told;
-                }
-                End::Told => return Poll::Ready(Ok(())),
+        if matches!(this.end, End::NotSeen) {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.output).poll_read(context, buffer))?;
+            if buffer.filled().len() > before || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
             }
         }
+        this.poll_told(context).map(Ok)
     }
 }
 
@@ -188,10 +193,15 @@ impl AsyncWrite for ProxyCommand {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.input {
-            Some(input) => Pin::new(input).poll_write(context, bytes),
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        let this = &mut *self;
+        let written = match &mut this.input {
+            Some(input) => ready!(Pin::new(input).poll_write(context, bytes)),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        if written.is_err() {
+            ready!(this.poll_told(context));
         }
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -210,6 +220,8 @@ impl AsyncWrite for ProxyCommand {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[test]
@@ -218,5 +230,21 @@ mod tests {
         assert_eq!(words("one\ntwo\r\n\n"), Some("two".into()));
         assert_eq!(words("\x1b[31mred\x07"), Some("[31mred".into()));
         assert_eq!(words("\n \n"), None);
+    }
+
+    #[tokio::test]
+    async fn who_writes_to_a_command_that_has_ended_learns_why() {
+        let lost = Lost::default();
+        let command = "sh -c 'exec <&-; echo ready; sleep 0.2; echo no way >&2; exit 3'";
+        let mut proxy = ProxyCommand::start(command, lost.clone()).expect("it starts");
+        let mut ready = [0; 6];
+        proxy.read_exact(&mut ready).await.expect("it is ready");
+        let error = proxy.write_all(b"SSH-2.0-x\r\n").await;
+        assert_eq!(
+            error.expect_err("it reads nothing").kind(),
+            io::ErrorKind::BrokenPipe
+        );
+        let why = lost.error().expect("it is known").to_string();
+        assert!(why.contains("no way"), "{why}");
     }
 }
