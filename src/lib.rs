@@ -13,6 +13,7 @@
 //! | know what happened | [`Report`] |
 //! | go on after the controller was killed | [`Journal`], [`Run::resume`] |
 //! | talk to one host | [`Session`] |
+//! | change an app of Marathon | the module `marathon`, with the feature of that name |
 //! | test your automation without hosts | the module `sim`, with the feature of that name |
 //!
 //! The parts are there whole as [`core`] and [`ssh`], each with its own error type;
@@ -28,6 +29,9 @@ pub use clusterops_core::{
     self as core, JumpHost, JumpHosts, Target, Variables, hostset, hostset::HostSet, inventory,
     inventory::Inventory, secrecy,
 };
+#[cfg(feature = "marathon")]
+#[doc(inline)]
+pub use clusterops_core::{http, marathon};
 #[cfg(feature = "sim")]
 #[doc(inline)]
 pub use clusterops_ssh::sim;

@@ -28,6 +28,30 @@ pub enum ErrorKind {
     GroupSource,
     /// A file that could not be read.
     Io,
+    /// A setting or a request that cannot be used: a URL, a certificate, credentials where nobody protects them.
+    Options,
+    /// There is no connection to a server, or it was lost.
+    Connection,
+    /// One side does not trust the other's certificate, or they do not agree on TLS.
+    Tls,
+    /// A deadline passed.
+    Timeout,
+    /// A server wants other credentials, or they do not suffice.
+    Denied,
+    /// A server does not have what was asked for.
+    NotFound,
+    /// A server does not accept what it was sent.
+    Rejected,
+    /// What is to be changed is being changed already.
+    Locked,
+    /// A server, or one in front of it, cannot answer now.
+    Unavailable,
+    /// A server failed.
+    Server,
+    /// A server's answer cannot be understood, or is too long.
+    Answer,
+    /// A server sends its callers elsewhere; they do not follow.
+    Redirect,
 }
 
 /// A place in a text: where an error is.

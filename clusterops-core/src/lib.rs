@@ -5,6 +5,8 @@
 //! - [`hostset`]: sets of host names as an algebra, and groups from wherever they come.
 //! - [`inventory`]: the hosts of a fleet, with their fields, variables, tags and groups.
 //! - [`Target`]: one machine to reach, which both lead to.
+//! - `http`, with the feature of that name: the HTTP client that all parts of clusterops use.
+//! - `marathon`, with the feature of that name: apps of Marathon and their deployments.
 
 mod destination;
 mod error;
@@ -26,4 +28,8 @@ pub use text::Printable;
 pub use variables::Variables;
 
 pub mod hostset;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod inventory;
+#[cfg(feature = "marathon")]
+pub mod marathon;
