@@ -1,5 +1,16 @@
 //! Sealed secrets inside application definitions.
 
+mod epoch;
 mod error;
+mod identity;
+mod jose;
+mod keys;
+mod random;
 
+pub use async_trait::async_trait;
 pub use error::{Error, ErrorKind, Result};
+pub use identity::Identity;
+pub use keys::{
+    DEFAULT_BITS, KeyWarning, PrivateKey, PublicKey, Signer, SigningKey, Thumbprint, VerifyingKey,
+};
+pub use secrecy;

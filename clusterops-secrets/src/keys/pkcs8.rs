@@ -1,0 +1,91 @@
+//! Private keys in PEM: PKCS#8, plain or encrypted (RFC 5958, RFC 7468).
+
+use ::pkcs8::der::pem::PemLabel as _;
+use ::pkcs8::pkcs5::pbes2::Parameters;
+use ::pkcs8::pkcs5::scrypt::Params;
+use ::pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{Error, ErrorKind, Result, random};
+
+/// scrypt's cost: N = 2^14, r = 8, p = 5, one of OWASP's equal choices (Password Storage Cheat Sheet); 16 MiB of memory.
+const SCRYPT: (u8, u32, u32) = (14, 8, 5);
+
+/// The DER of a private key; a passphrase is asked for only where one is needed.
+///
+/// # Errors
+/// [`ErrorKind::Key`] when it is no PKCS#8 in PEM, when it is encrypted and there is no passphrase, or another.
+pub(super) fn read(pem: &str, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
+    let (label, document) = SecretDocument::from_pem(pem.trim_start()).map_err(|error| {
+        let message = "this is no private key in PEM";
+        Error::new(ErrorKind::Key, message).caused_by(error.to_string())
+    })?;
+    match label {
+        PrivateKeyInfoRef::PEM_LABEL => Ok(document),
+        EncryptedPrivateKeyInfoRef::PEM_LABEL => {
+            let Some(passphrase) = passphrase else {
+                let message = "the private key is encrypted; it needs its passphrase";
+                return Err(Error::new(ErrorKind::Key, message));
+            };
+            let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes());
+            let encrypted = encrypted.map_err(|error| {
+                let message = "the encrypted private key is not of a known form";
+                Error::new(ErrorKind::Key, message).caused_by(error.to_string())
+            })?;
+            encrypted.decrypt(passphrase.expose_secret()).map_err(|_| {
+                let message = "the private key does not decrypt: the passphrase is wrong, or the key is damaged";
+                Error::new(ErrorKind::Key, message)
+            })
+        }
+        "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "OPENSSH PRIVATE KEY" => {
+            let message = format!(
+                "this is a `{label}`; a `PRIVATE KEY` (PKCS#8) is needed: `openssl pkcs8 -topk8 -v2 aes256` makes one of it"
+            );
+            Err(Error::new(ErrorKind::Key, message))
+        }
+        label => {
+            let message = format!("this is a `{}`, no private key", crate::epoch::shown(label));
+            Err(Error::new(ErrorKind::Key, message))
+        }
+    }
+}
+
+/// The PEM of a private key, encrypted with PBES2, scrypt and AES-256-CBC (RFC 8018, RFC 7914) under a passphrase.
+pub(super) fn write(
+    document: &SecretDocument,
+    passphrase: Option<&SecretString>,
+) -> Result<SecretString> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Key, "the private key cannot be encoded").caused_by(error.to_string())
+    };
+    let (label, encrypted);
+    let document = match passphrase {
+        None => {
+            label = PrivateKeyInfoRef::PEM_LABEL;
+            document
+        }
+        Some(passphrase) => {
+            if passphrase.expose_secret().is_empty() {
+                let message = "an empty passphrase protects nothing";
+                return Err(Error::new(ErrorKind::Key, message));
+            }
+            let (log_n, r, p) = SCRYPT;
+            let params = Params::new(log_n, r, p).map_err(|error| failed(&error))?;
+            let parameters = Parameters::generate_scrypt_aes256cbc(
+                params,
+                &random::bytes::<16>(),
+                random::bytes(),
+            )
+            .map_err(|error| failed(&error))?;
+            label = EncryptedPrivateKeyInfoRef::PEM_LABEL;
+            encrypted = PrivateKeyInfoRef::try_from(document.as_bytes())
+                .and_then(|key| key.encrypt_with_params(parameters, passphrase.expose_secret()))
+                .map_err(|error| failed(&error))?;
+            &encrypted
+        }
+    };
+    let pem = document
+        .to_pem(label, LineEnding::LF)
+        .map_err(|error| failed(&error))?;
+    Ok(SecretString::from(pem.as_str()))
+}
