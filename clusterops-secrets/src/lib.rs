@@ -1,5 +1,6 @@
 //! Sealed secrets inside application definitions.
 
+mod document;
 mod epoch;
 mod error;
 mod identity;
@@ -8,6 +9,7 @@ mod keys;
 mod random;
 
 pub use async_trait::async_trait;
+pub use document::{Format, Pointer};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Identity;
 pub use keys::{

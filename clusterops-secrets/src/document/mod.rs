@@ -1,0 +1,201 @@
+//! Documents that hold sealed values, read and edited by byte spans.
+//!
+//! A [`Document`] is the source as it stands, with a tree of where everything stands in it. [`Edits`] replaces spans and
+//! never writes a document anew: comments, order, quotes, line ends and the spelling of numbers survive.
+
+mod edit;
+mod format;
+mod header;
+mod insert;
+mod json;
+mod pointer;
+mod tree;
+mod write;
+
+#[cfg(test)]
+mod tests_json;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+pub(crate) use edit::Edits;
+pub use format::Format;
+pub(crate) use header::Header;
+pub use pointer::Pointer;
+pub(crate) use tree::{Kind, Scalar};
+use tree::{ROOT, Shape, Tree};
+
+use crate::{Error, ErrorKind, Result};
+
+/// The most bytes of a document.
+pub(crate) const MAX_DOCUMENT: usize = 64 << 20;
+/// The deepest nesting.
+const MAX_DEPTH: usize = 128;
+const TOO_DEEP: &str = "objects and arrays are nested more than 128 deep, the limit";
+/// The name of the block that belongs to this crate.
+pub(crate) const RESERVED: &str = "x-sealed";
+
+/// A document as it stands, and where everything stands in it.
+pub(crate) struct Document {
+    source: Zeroizing<String>,
+    format: Format,
+    tree: Tree,
+    header: Option<Header>,
+    /// Where the reserved block stands: the node, or the lines of a dotenv file.
+    reserved: Option<u32>,
+}
+
+impl Document {
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Syntax`] with line and column: no UTF-8, more than 64 MiB, nested deeper than 128, a root that is no
+    /// object, a key that stands twice, and whatever the syntax forbids. [`ErrorKind::Format`] for a reserved block that is
+    /// not as FORMAT.md describes it.
+    pub(crate) fn parse(source: &[u8], format: Format) -> Result<Self> {
+        if source.len() > MAX_DOCUMENT {
+            let message = format!(
+                "the document has {} bytes, more than the {MAX_DOCUMENT} that are read",
+                source.len()
+            );
+            return Err(Error::new(ErrorKind::Syntax, message));
+        }
+        let text = std::str::from_utf8(source).map_err(|error| {
+            let before = &source[..error.valid_up_to()];
+            let start = before.iter().rposition(|&byte| byte == b'\n');
+            let column = width(&before[start.map_or(0, |at| at + 1)..]) + 1;
+            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+            Error::new(ErrorKind::Syntax, "the document is not UTF-8 here").at(line, column)
+        })?;
+        Self::read(Zeroizing::new(text.to_owned()), format)
+    }
+
+    fn read(source: Zeroizing<String>, format: Format) -> Result<Self> {
+        let from = mark(&source);
+        let mut tree = match format {
+            Format::Json => json::parse(&source, from)?,
+            Format::Yaml | Format::Dotenv => {
+                return Err(Error::new(ErrorKind::Input, "this format is not read yet"));
+            }
+        };
+        let reserved = tree.child(&source, ROOT, RESERVED);
+        let header = reserved.map(|node| Header::read(&tree, &source, node));
+        let header = header.transpose()?;
+        if let Some(node) = reserved {
+            tree.set_aside(node);
+        }
+        Ok(Self {
+            source,
+            format,
+            tree,
+            header,
+            reserved,
+        })
+    }
+
+    /// The text as it stands.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// All values in the order of the document, those of the reserved block left out.
+    pub(crate) fn scalars(&self) -> &[Scalar] {
+        &self.tree.scalars
+    }
+
+    /// What a value says: a string without quotes and escapes, anything else as it is spelled.
+    pub(crate) fn text<'d>(&'d self, scalar: &'d Scalar) -> &'d str {
+        self.tree.text(&self.source, scalar)
+    }
+
+    /// Where a value stands.
+    pub(crate) fn path(&self, scalar: &Scalar) -> Pointer {
+        self.tree.path(&self.source, scalar.node)
+    }
+
+    /// The value at a path; `None` when nothing, an object or an array stands there.
+    pub(crate) fn find(&self, path: &Pointer) -> Option<&Scalar> {
+        self.tree.scalar(self.tree.find(&self.source, path)?)
+    }
+
+    /// Whether anything stands at a path, an object or an array also; the reserved block does not count.
+    pub(crate) fn contains(&self, path: &Pointer) -> bool {
+        !is_reserved(path) && self.tree.find(&self.source, path).is_some()
+    }
+
+    /// The string that is this member of the root.
+    pub(crate) fn root_string(&self, name: &str) -> Option<&str> {
+        let scalar = self
+            .tree
+            .scalar(self.tree.child(&self.source, ROOT, name)?)?;
+        (scalar.kind == Kind::String).then(|| self.text(scalar))
+    }
+
+    /// Whether this is a `name` or `id` that may address an element of an array: with another text, what stands in the array
+    /// may have other paths.
+    pub(crate) fn may_address(&self, scalar: &Scalar) -> bool {
+        let node = self.tree.node(scalar.node);
+        let token = self.token(scalar);
+        let element = self.tree.nodes.get(node.parent as usize);
+        let array = element.and_then(|node| self.tree.nodes.get(node.parent as usize));
+        matches!(&*token, "name" | "id")
+            && array.is_some_and(|node| matches!(node.shape, Shape::Array { .. }))
+            && element.is_some_and(|node| matches!(node.shape, Shape::Object { .. }))
+            && scalar.kind == Kind::String
+            && tree::addresses(self.text(scalar))
+    }
+
+    fn token<'d>(&'d self, scalar: &Scalar) -> Cow<'d, str> {
+        self.tree.token(&self.source, scalar.node)
+    }
+
+    /// What the reserved block says.
+    pub(crate) fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// How the lines end: as the first one does.
+    fn eol(&self) -> &'static str {
+        match self.source.find('\n') {
+            Some(at) if self.source[..at].ends_with('\r') => "\r\n",
+            _ => "\n",
+        }
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Document");
+        debug.field("format", &self.format);
+        debug.field("scalars", &self.tree.scalars.len());
+        debug.finish_non_exhaustive()
+    }
+}
+
+fn is_reserved(path: &Pointer) -> bool {
+    path.tokens().next().as_deref() == Some(RESERVED)
+}
+
+/// How many bytes the byte order mark takes.
+fn mark(source: &str) -> usize {
+    source.len() - source.strip_prefix('\u{feff}').unwrap_or(source).len()
+}
+
+/// The line of a byte, from 1.
+fn line_of(source: &str, at: usize) -> usize {
+    let before = &source.as_bytes()[..at];
+    1 + before.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// How many characters start in these bytes.
+fn width(bytes: &[u8]) -> usize {
+    // All bytes but the second to fourth of a character.
+    bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
+}
