@@ -95,10 +95,15 @@ impl HttpClient {
         let deadline = request.deadline.unwrap_or(self.0.deadline);
         let until = Instant::now() + deadline.min(FOREVER);
         let mut attempt = 1;
+        let mut last = None;
         loop {
             let outcome = tokio::time::timeout_at(until, self.attempt(&request, &url, &name)).await;
             let Ok(outcome) = outcome else {
-                return Err(too_late(&name, deadline, request.repeatable));
+                let error = too_late(&name, deadline, request.repeatable);
+                return Err(match last {
+                    Some(last) => error.caused_by(last),
+                    None => error,
+                });
             };
             let pause = self.pause(&request, &outcome, attempt);
             let next = pause.and_then(|pause| Instant::now().checked_add(pause));
@@ -107,6 +112,7 @@ impl HttpClient {
                 _ => return outcome.map_err(|failure| failure.error),
             }
             attempt += 1;
+            last = outcome.err().map(|failure: Failure| failure.error);
         }
     }
 

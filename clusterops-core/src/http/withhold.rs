@@ -117,35 +117,46 @@ fn bare(text: &[char]) -> Vec<char> {
     text.iter().filter(escaping).copied().collect()
 }
 
-/// A text with the escapes of JSON strings undone.
+/// A text with the escapes of JSON strings undone (RFC 8259 section 7).
 fn unescaped(text: &str) -> Vec<char> {
     let mut plain = Vec::new();
     let mut rest = text.chars();
     while let Some(character) = rest.next() {
-        if character != '\\' {
-            plain.push(character);
-            continue;
-        }
-        match rest.next() {
+        let escaped = match character {
+            '\\' => rest.next(),
+            _ => None,
+        };
+        match escaped {
+            None => plain.push(character),
+            Some('b') => plain.push('\u{8}'),
+            Some('f') => plain.push('\u{c}'),
             Some('n') => plain.push('\n'),
             Some('r') => plain.push('\r'),
             Some('t') => plain.push('\t'),
-            Some('u') => {
-                let digits: String = rest.clone().take(4).collect();
-                let unit = u16::from_str_radix(&digits, 16).ok();
-                match unit.and_then(|unit| char::from_u32(unit.into())) {
-                    Some(decoded) => {
-                        plain.push(decoded);
-                        rest.nth(3);
-                    }
-                    None => plain.push('u'),
+            Some('u') => match unit_sequence(rest.as_str()) {
+                Some((decoded, length)) => {
+                    plain.push(decoded);
+                    rest = rest.as_str()[length..].chars();
                 }
-            }
+                None => plain.push('u'),
+            },
             Some(other) => plain.push(other),
-            None => {}
         }
     }
     plain
+}
+
+/// The character that stands behind `\u`, as four digits or as a surrogate pair, and how long that is.
+fn unit_sequence(text: &str) -> Option<(char, usize)> {
+    let unit = |text: &str| u16::from_str_radix(text.get(..4)?, 16).ok();
+    let first = unit(text)?;
+    let second = text
+        .get(4..)
+        .and_then(|rest| rest.strip_prefix("\\u"))
+        .and_then(unit);
+    let mut decoded = char::decode_utf16([Some(first), second].into_iter().flatten());
+    let character = decoded.next()?.ok()?;
+    Some((character, if character.len_utf16() == 2 { 10 } else { 4 }))
 }
 
 /// A text with percent-encoding undone.
@@ -182,17 +193,27 @@ mod tests {
 
     #[test]
     fn a_text_that_repeats_six_characters_is_withheld() {
-        let withhold = of(&["hunter2-and-more", "pässwörd \"quoted\"\nnext"]);
+        let withhold = of(&[
+            "hunter2-and-more",
+            "pässwörd \"quoted\"\nnext",
+            "😀 key\u{8}!",
+        ]);
         for text in [
             "cannot parse hunter2-and-more",
             "near `r2-and`",
             r"p\u00e4ssw\u00f6rd",
             r#""quoted\"\nnext""#,
             "/env?value=p%C3%A4ssw%C3%B6rd",
+            r"\ud83d\ude00\u0020key\b!",
         ] {
             assert!(withhold.repeats(text), "{text}");
         }
-        for text in ["", "hunte", "must be a number, not text", "50% of \\u12 \\"] {
+        for text in [
+            "",
+            "hunte",
+            "must be a number, not text",
+            "50% of \\u12 \\ud83d\\u00 %4 \\",
+        ] {
             assert!(!withhold.repeats(text), "{text}");
         }
     }
@@ -218,5 +239,20 @@ mod tests {
     #[test]
     fn no_value_is_kept() {
         assert_eq!(format!("{:?}", of(&["hunter2-and-more"])), "Withhold(..)");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_piece_of_a_value_gets_through(value in "\\PC{6,40}|.{6,40}", before in ".*", after in ".*", at in 0_usize..30) {
+            let withhold = of(&[&value]);
+            let start = at.min(value.chars().count() - 6);
+            let piece: String = value.chars().skip(start).take(6).collect();
+            let text = format!("{before}{piece}{after}");
+            proptest::prop_assert!(withhold.repeats(&text));
+            let escaped = serde_json::to_string(&piece).unwrap_or_default();
+            proptest::prop_assert!(withhold.repeats(&escaped));
+            let percent: String = piece.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            proptest::prop_assert!(withhold.repeats(&percent));
+        }
     }
 }
