@@ -1,0 +1,496 @@
+//! Whom to seal for: a small file beside the sealed ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::document::{Document, Format, Pointer, Scalar};
+use crate::{Error, ErrorKind, PublicKey, Result, Thumbprint};
+
+/// The usual name of the file.
+const FILE: &str = "recipients.yaml";
+
+/// The longest file, in bytes.
+const LONGEST: u64 = 8 << 20;
+
+/// Somebody to seal for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recipient {
+    /// What people call them; nothing relies on it.
+    pub name: String,
+    /// Their key.
+    pub key: PublicKey,
+}
+
+/// Some recipients, each once, at least one.
+///
+/// ```
+/// use clusterops_secrets::{PublicKey, Recipients};
+///
+/// let key = PublicKey::from_pem(include_str!("keys/data/ana.pub.pem"))?;
+/// let recipients = Recipients::new([("ana", key)])?;
+/// assert_eq!(recipients.iter().count(), 1);
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipients(Vec<Recipient>);
+
+impl Recipients {
+    /// These, in the order of their names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipients`] for none, and for two of one name.
+    pub fn new<N: Into<String>>(
+        recipients: impl IntoIterator<Item = (N, PublicKey)>,
+    ) -> Result<Self> {
+        let mut recipients: Vec<Recipient> = recipients
+            .into_iter()
+            .map(|(name, key)| Recipient {
+                name: name.into(),
+                key,
+            })
+            .collect();
+        recipients.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(pair) = recipients
+            .windows(2)
+            .find(|pair| pair[0].name == pair[1].name)
+        {
+            let message = format!("there are two recipients `{}`", pair[0].name);
+            return Err(Error::new(ErrorKind::Recipients, message));
+        }
+        if recipients.is_empty() {
+            let message = "there is nobody to seal for; name at least one recipient";
+            return Err(Error::new(ErrorKind::Recipients, message));
+        }
+        Ok(Self(recipients))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Recipient> {
+        self.0.iter()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<&PublicKey> {
+        self.0.iter().map(|recipient| &recipient.key).collect()
+    }
+
+    /// Checks that these are the pinned keys, no more and no fewer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipients`] with who came and who is missing.
+    pub fn check_pins(&self, pins: &[Thumbprint]) -> Result<()> {
+        let pins: BTreeSet<&Thumbprint> = pins.iter().collect();
+        let unknown: Vec<String> = self
+            .0
+            .iter()
+            .filter(|recipient| !pins.contains(recipient.key.thumbprint()))
+            .map(|recipient| {
+                format!(
+                    "`{}` ({}) is not pinned",
+                    recipient.name,
+                    recipient.key.thumbprint()
+                )
+            })
+            .collect();
+        let here: BTreeSet<&Thumbprint> = self
+            .0
+            .iter()
+            .map(|recipient| recipient.key.thumbprint())
+            .collect();
+        let missing = pins
+            .difference(&here)
+            .map(|name| format!("{name} is pinned and missing"));
+        let differences: Vec<String> = unknown.into_iter().chain(missing).collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the recipients are not those that are pinned: {}",
+            differences.join("; ")
+        );
+        Err(Error::new(ErrorKind::Recipients, message))
+    }
+}
+
+impl<'a> IntoIterator for &'a Recipients {
+    type Item = &'a Recipient;
+    type IntoIter = std::slice::Iter<'a, Recipient>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// A `recipients.yaml`: names and keys, groups of them, and rules that say for whom which files are sealed.
+///
+/// ```yaml
+/// recipients:
+///   ana: |
+///     -----BEGIN PUBLIC KEY-----
+///     ...
+///   ben: keys/ben.pub.pem                              # a file, beside this one
+///   cyd: {kty: RSA, e: AQAB, n: ...}                   # a JWK
+/// groups:
+///   ops: [ana, ben]
+///   all: [ops, cyd]                                    # groups can hold groups
+/// rules:                                               # the first that matches counts
+///   - {path: "prod/**", recipients: [ops]}
+///   - {path: "**", recipients: [all]}
+/// ```
+///
+/// Paths are relative to the file; `*` stays within a folder, `**` does not. A file without `rules` seals everything for all
+/// of its recipients. Whoever can edit the file can add a key: pin the recipients where that matters
+/// ([`SealOptions::pins`](crate::SealOptions::pins)).
+#[derive(Debug, Clone)]
+pub struct RecipientsFile {
+    path: PathBuf,
+    recipients: BTreeMap<String, PublicKey>,
+    rules: Option<Vec<Rule>>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    matcher: GlobMatcher,
+    recipients: Vec<String>,
+}
+
+impl RecipientsFile {
+    /// Reads a file, and the key files that it names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`] when a file cannot be read, [`ErrorKind::Syntax`] with line and column for an unknown field, a name
+    /// that stands twice, an unknown or circular group and a pattern that is none, [`ErrorKind::Key`] for an unusable key.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = read(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut file = Self::parse(&text, |key| {
+            let file = folder.join(key);
+            read(&file)
+                .and_then(|pem| PublicKey::from_pem(&pem).map_err(|error| error.in_file(&file)))
+        })
+        .map_err(|error| error.in_file(path))?;
+        file.path = path.to_owned();
+        Ok(file)
+    }
+
+    /// Finds and reads the `recipients.yaml` that is beside a file or in the nearest folder above it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); [`ErrorKind::Local`] when there is none.
+    pub fn find(file: impl AsRef<Path>) -> Result<Self> {
+        let file = file.as_ref();
+        let folder = folder_of(file)?;
+        match folder
+            .ancestors()
+            .map(|folder| folder.join(FILE))
+            .find(|path| path.exists())
+        {
+            Some(path) => Self::load(path),
+            None => {
+                let message =
+                    format!("there is no `{FILE}` beside this file or in a folder above it");
+                Err(Error::new(ErrorKind::Local, message).in_file(file))
+            }
+        }
+    }
+
+    /// The recipients of a file, which need not exist yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipients`] when no rule matches it, or it does not lie below the folder of this file.
+    pub fn for_path(&self, file: impl AsRef<Path>) -> Result<Recipients> {
+        let file = file.as_ref();
+        let refused = |message: String| Error::new(ErrorKind::Recipients, message).in_file(file);
+        let Some(rules) = &self.rules else {
+            return Recipients::new(self.recipients.clone());
+        };
+        let own = folder_of(&self.path)?;
+        let name = file
+            .file_name()
+            .ok_or_else(|| refused("this is no file".into()))?;
+        let path = folder_of(file)?.join(name);
+        let relative = path.strip_prefix(&own).map_err(|_| {
+            refused(format!(
+                "it does not lie below {}, so no rule of `{FILE}` there is for it",
+                own.display()
+            ))
+        })?;
+        let rule = rules
+            .iter()
+            .find(|rule| rule.matcher.is_match(relative))
+            .ok_or_else(|| {
+                refused(format!(
+                    "no rule of {} matches `{}`",
+                    self.path.display(),
+                    relative.display()
+                ))
+            })?;
+        let key = |name: &String| Some((name.clone(), self.recipients.get(name)?.clone()));
+        Recipients::new(rule.recipients.iter().filter_map(key))
+    }
+
+    /// Everybody in the file.
+    pub fn recipients(&self) -> impl Iterator<Item = (&str, &PublicKey)> {
+        self.recipients
+            .iter()
+            .map(|(name, key)| (name.as_str(), key))
+    }
+
+    /// What the file calls the owner of a key.
+    pub fn name_of(&self, key: &Thumbprint) -> Option<&str> {
+        self.recipients()
+            .find(|(_, known)| known.thumbprint() == key)
+            .map(|(name, _)| name)
+    }
+
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn parse(text: &str, key_file: impl Fn(&str) -> Result<PublicKey>) -> Result<Self> {
+        let document = Document::parse(text.as_bytes(), Format::Yaml)?;
+        let mut lists = Lists::default();
+        for scalar in document.scalars() {
+            lists.add(&document, scalar)?;
+        }
+        let recipients = lists.keys(key_file)?;
+        let rules = lists
+            .has_rules
+            .then(|| lists.rules(&recipients))
+            .transpose()?;
+        // Groups that no rule uses are checked too.
+        for group in lists.groups.keys() {
+            lists.expand(
+                group,
+                &recipients,
+                &mut Vec::new(),
+                &mut BTreeSet::new(),
+                None,
+            )?;
+        }
+        Ok(Self {
+            path: PathBuf::new(),
+            recipients,
+            rules,
+        })
+    }
+}
+
+/// What the scalars of a file say.
+#[derive(Default)]
+struct Lists {
+    /// By name: the text of a string, or the members of a JWK.
+    keys: BTreeMap<String, (Place, KeyText)>,
+    groups: BTreeMap<String, Vec<(Place, String)>>,
+    rules: BTreeMap<String, RuleText>,
+    order: Vec<String>,
+    has_rules: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Place(usize, usize);
+
+enum KeyText {
+    Text(String),
+    Members(serde_json::Map<String, serde_json::Value>),
+}
+
+#[derive(Default)]
+struct RuleText {
+    path: Option<(Place, String)>,
+    recipients: Vec<(Place, String)>,
+}
+
+impl Lists {
+    fn add(&mut self, document: &Document, scalar: &Scalar) -> Result<()> {
+        let path = document.path(scalar);
+        let place = Place(scalar.line, scalar.column);
+        let text = document.text(scalar).to_owned();
+        let tokens: Vec<_> = path.tokens().collect();
+        let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
+        match tokens[..] {
+            ["recipients", name] => {
+                self.keys
+                    .insert(name.to_owned(), (place, KeyText::Text(text)));
+            }
+            ["recipients", name, member] => {
+                let entry = self
+                    .keys
+                    .entry(name.to_owned())
+                    .or_insert_with(|| (place, KeyText::Members(serde_json::Map::new())));
+                if let KeyText::Members(members) = &mut entry.1 {
+                    members.insert(member.to_owned(), text.into());
+                }
+            }
+            ["groups", name, _] => {
+                self.groups
+                    .entry(name.to_owned())
+                    .or_default()
+                    .push((place, text));
+            }
+            ["rules", rule, "path"] => self.rule(rule).path = Some((place, text)),
+            ["rules", rule, "recipients", _] => self.rule(rule).recipients.push((place, text)),
+            ["groups", _] | ["rules", _, "recipients"] => {
+                return Err(place.error("a list is expected here, as in `[ana, ben]`"));
+            }
+            _ => return Err(unknown(place, &path)),
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, name: &str) -> &mut RuleText {
+        self.has_rules = true;
+        if !self.rules.contains_key(name) {
+            self.order.push(name.to_owned());
+        }
+        self.rules.entry(name.to_owned()).or_default()
+    }
+
+    fn keys(
+        &self,
+        key_file: impl Fn(&str) -> Result<PublicKey>,
+    ) -> Result<BTreeMap<String, PublicKey>> {
+        let mut keys = BTreeMap::new();
+        for (name, (place, text)) in &self.keys {
+            if self.groups.contains_key(name) {
+                return Err(place.error(&format!("`{name}` is a recipient and a group")));
+            }
+            let key = match text {
+                KeyText::Members(members) => {
+                    PublicKey::from_jwk(&serde_json::Value::from(members.clone()).to_string())
+                }
+                KeyText::Text(text) if text.trim_start().starts_with("-----BEGIN") => {
+                    PublicKey::from_pem(text)
+                }
+                KeyText::Text(text) if text.trim_start().starts_with('{') => {
+                    PublicKey::from_jwk(text)
+                }
+                KeyText::Text(text) => key_file(text.trim()),
+            };
+            let key = key.map_err(|error| match error.file() {
+                Some(_) => error,
+                None => error.at(place.0, place.1).on(format!("/recipients/{name}")),
+            })?;
+            keys.insert(name.clone(), key);
+        }
+        if keys.is_empty() {
+            let message =
+                "there are no recipients; the file needs `recipients:` with names and public keys";
+            return Err(Error::new(ErrorKind::Recipients, message));
+        }
+        Ok(keys)
+    }
+
+    fn rules(&self, keys: &BTreeMap<String, PublicKey>) -> Result<Vec<Rule>> {
+        let rule = |name: &String| {
+            let rule = &self.rules[name];
+            let first = rule.recipients.first().map(|(place, _)| *place);
+            let Some((place, pattern)) = &rule.path else {
+                let place = first.unwrap_or(Place(1, 1));
+                return Err(
+                    place.error("this rule has no `path`, the pattern of the files that it is for")
+                );
+            };
+            if rule.recipients.is_empty() {
+                return Err(
+                    place.error("this rule has no `recipients`, the list of whom to seal for")
+                );
+            }
+            let glob = GlobBuilder::new(pattern)
+                .literal_separator(true)
+                .build()
+                .map_err(|error| {
+                    place.error(&format!(
+                        "`{pattern}` is no pattern of paths: {}",
+                        error.kind()
+                    ))
+                })?;
+            let mut names = BTreeSet::new();
+            for (place, name) in &rule.recipients {
+                self.expand(name, keys, &mut Vec::new(), &mut names, Some(*place))?;
+            }
+            Ok(Rule {
+                matcher: glob.compile_matcher(),
+                recipients: names.into_iter().collect(),
+            })
+        };
+        self.order.iter().map(rule).collect()
+    }
+
+    /// Adds a recipient, or all of a group.
+    fn expand<'l>(
+        &'l self,
+        name: &'l str,
+        keys: &BTreeMap<String, PublicKey>,
+        inside: &mut Vec<&'l str>,
+        found: &mut BTreeSet<String>,
+        place: Option<Place>,
+    ) -> Result<()> {
+        let place = place.unwrap_or(Place(1, 1));
+        if keys.contains_key(name) {
+            found.insert(name.to_owned());
+            return Ok(());
+        }
+        let Some(members) = self.groups.get(name) else {
+            return Err(place.error(&format!("`{name}` is neither a recipient nor a group")));
+        };
+        if inside.contains(&name) {
+            return Err(place.error(&format!("the group `{name}` holds itself")));
+        }
+        inside.push(name);
+        for (place, member) in members {
+            // What a group holds has been found when it was met the first time.
+            self.expand(member, keys, inside, found, Some(*place))?;
+        }
+        inside.pop();
+        Ok(())
+    }
+}
+
+impl Place {
+    fn error(self, message: &str) -> Error {
+        Error::new(ErrorKind::Syntax, message).at(self.0, self.1)
+    }
+}
+
+fn unknown(place: Place, path: &Pointer) -> Error {
+    place.error(&format!(
+        "`{path}` is nothing that is known here; the file has `recipients` (names and keys), `groups` (lists) and `rules` \
+         (each with `path` and `recipients`)"
+    ))
+}
+
+/// The folder of a file without links in it.
+fn folder_of(file: &Path) -> Result<PathBuf> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    folder.canonicalize().map_err(|error| {
+        let message = "its folder cannot be found";
+        Error::new(ErrorKind::Local, message)
+            .in_file(file)
+            .caused_by(error)
+    })
+}
+
+fn read(path: &Path) -> Result<String> {
+    use std::io::Read as _;
+
+    let mut text = String::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    match read {
+        Ok(length) if length as u64 <= LONGEST => Ok(text),
+        Ok(_) => Err(
+            Error::new(ErrorKind::Local, "the file is longer than 8 MiB, the limit").in_file(path),
+        ),
+        Err(error) => Err(Error::new(ErrorKind::Local, "the file cannot be read")
+            .in_file(path)
+            .caused_by(error)),
+    }
+}

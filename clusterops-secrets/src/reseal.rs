@@ -1,0 +1,153 @@
+//! New keys for what is sealed: for other recipients, or because it is time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::contents::{Contents, New};
+use crate::document::{Document, Format, Pointer};
+use crate::epoch::Wrapped;
+use crate::identity::Identity;
+use crate::seal::{SealOptions, Sealed};
+use crate::{DocumentId, Error, ErrorKind, Result, Thumbprint};
+
+/// A document that has been sealed anew.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Resealed {
+    /// The document, and whom it is sealed for now.
+    pub sealed: Sealed,
+    /// Who is no recipient any more, and which values they could read until now. New keys do not take back what they have
+    /// seen: change those values where they are used.
+    pub leavers: Vec<(Thumbprint, Vec<Pointer>)>,
+    /// Who is a recipient now of values that were sealed without them.
+    pub joiners: Vec<Thumbprint>,
+}
+
+/// Seals all values anew for changed recipients, with a new key; values that are marked are sealed too.
+///
+/// With another [`document`](SealOptions::document) in the options it is sealed as that one from now on.
+///
+/// # Errors
+/// As [`open`](crate::open()) and [`seal`](crate::seal()).
+pub async fn reseal(
+    text: &str,
+    format: Format,
+    id: &DocumentId,
+    identities: &[&dyn Identity],
+    options: &SealOptions,
+) -> Result<Resealed> {
+    let document = Document::parse(text.as_bytes(), format)?;
+    all_anew(&Contents::of(&document)?, id, identities, options).await
+}
+
+/// Seals all values anew for the same recipients, with a new key.
+///
+/// # Errors
+/// As [`reseal`]; [`ErrorKind::Recipients`] when the recipients are not those that the document is sealed for.
+pub async fn rotate(
+    text: &str,
+    format: Format,
+    id: &DocumentId,
+    identities: &[&dyn Identity],
+    options: &SealOptions,
+) -> Result<Sealed> {
+    let document = Document::parse(text.as_bytes(), format)?;
+    let contents = Contents::of(&document)?;
+    check_same(&contents, options)?;
+    Ok(all_anew(&contents, id, identities, options).await?.sealed)
+}
+
+/// Merges the epochs that sealing with public keys has added into a new one. A document that has one epoch only keeps it.
+///
+/// # Errors
+/// As [`rotate`].
+pub async fn compact(
+    text: &str,
+    format: Format,
+    id: &DocumentId,
+    identities: &[&dyn Identity],
+    options: &SealOptions,
+) -> Result<Sealed> {
+    let document = Document::parse(text.as_bytes(), format)?;
+    let contents = Contents::of(&document)?;
+    check_same(&contents, options)?;
+    if contents.used_epochs().len() > 1 {
+        return Ok(all_anew(&contents, id, identities, options).await?.sealed);
+    }
+    let recipients = options.checked()?;
+    Ok(Sealed::new(
+        contents.write(id, Vec::new(), recipients)?,
+        recipients,
+    ))
+}
+
+async fn all_anew(
+    contents: &Contents<'_>,
+    id: &DocumentId,
+    identities: &[&dyn Identity],
+    options: &SealOptions,
+) -> Result<Resealed> {
+    let recipients = options.checked()?;
+    let values = contents.open(id, identities, |_| true).await?;
+    let mut new = Vec::with_capacity(values.len());
+    for value in &values {
+        let is_json = value.sealed.token.header().is_json;
+        new.push(New::of(contents.document, value.sealed.scalar, &value.text)?.json(is_json));
+    }
+    for (scalar, value) in contents.marked() {
+        new.push(New::of(contents.document, scalar, value)?);
+    }
+    let written = contents.write(options.document.as_ref().unwrap_or(id), new, recipients)?;
+
+    let now: BTreeSet<&Thumbprint> = recipients
+        .iter()
+        .map(|recipient| recipient.key.thumbprint())
+        .collect();
+    let mut could_read: BTreeMap<&Thumbprint, Vec<Pointer>> = BTreeMap::new();
+    let mut always: BTreeSet<&Thumbprint> = now.clone();
+    for epoch in contents.used_epochs() {
+        let before: BTreeSet<&Thumbprint> = epoch.recipients().collect();
+        always.retain(|name| before.contains(name));
+        let inside = || {
+            let values = contents.sealed().iter();
+            values.filter(|value| value.token.header().epoch == *epoch.id())
+        };
+        for leaver in before.difference(&now) {
+            let paths = could_read.entry(leaver).or_default();
+            paths.extend(inside().map(|value| value.path.clone()));
+        }
+    }
+    Ok(Resealed {
+        sealed: Sealed::new(written, recipients),
+        leavers: could_read
+            .into_iter()
+            .map(|(leaver, mut paths)| {
+                paths.sort_unstable();
+                (leaver.clone(), paths)
+            })
+            .collect(),
+        joiners: now
+            .difference(&always)
+            .map(|name| (*name).clone())
+            .collect(),
+    })
+}
+
+/// Whether every value is sealed for exactly the given recipients.
+fn check_same(contents: &Contents<'_>, options: &SealOptions) -> Result<()> {
+    let given: BTreeSet<&Thumbprint> = options
+        .recipients
+        .iter()
+        .map(|recipient| recipient.key.thumbprint())
+        .collect();
+    let differs = |epoch: &&Wrapped| epoch.recipients().collect::<BTreeSet<_>>() != given;
+    match contents.used_epochs().into_iter().find(differs) {
+        None => Ok(()),
+        Some(epoch) => {
+            let message = format!(
+                "the epoch {} is sealed for others than the given recipients; reseal tells who joins and who leaves",
+                epoch.id()
+            );
+            Err(Error::new(ErrorKind::Recipients, message))
+        }
+    }
+}
