@@ -181,14 +181,45 @@ impl<'d> Contents<'d> {
         new: Vec<New<'_>>,
         recipients: &Recipients,
     ) -> Result<Written> {
-        let mut edits = Edits::new(self.document);
         let replaced: HashSet<&str> = new.iter().map(|value| value.path.as_str()).collect();
-        let kept: HashSet<&Thumbprint> = self
+        let kept = self
             .sealed
             .iter()
             .filter(|value| !replaced.contains(value.path.as_str()))
             .map(|value| &value.token.header().epoch)
             .collect();
+        self.finish(Edits::new(self.document), kept, id, new, recipients)
+    }
+
+    /// As [`write`](Self::write) a document that was made of this one: what was sealed here stands there again at these
+    /// paths, which are the same as here.
+    pub(crate) fn write_other(
+        &self,
+        other: &Document,
+        again: &[&SealedValue<'_>],
+        id: &DocumentId,
+        new: Vec<New<'_>>,
+        recipients: &Recipients,
+    ) -> Result<Written> {
+        let mut edits = Edits::new(other);
+        for value in again {
+            edits.set_string(&value.path, self.document.text(value.scalar))?;
+        }
+        let kept = again
+            .iter()
+            .map(|value| &value.token.header().epoch)
+            .collect();
+        self.finish(edits, kept, id, new, recipients)
+    }
+
+    fn finish(
+        &self,
+        mut edits: Edits<'_>,
+        kept: HashSet<&Thumbprint>,
+        id: &DocumentId,
+        new: Vec<New<'_>>,
+        recipients: &Recipients,
+    ) -> Result<Written> {
         let mut epochs: Vec<(String, String)> = self
             .epochs
             .values()

@@ -1,0 +1,298 @@
+//! Editing a sealed document in the user's editor.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::contents::{Contents, New, OpenedValue};
+use crate::document::{Document, Edits, Format};
+use crate::file::{SealedFile, bytes_of};
+use crate::identity::Identity;
+use crate::marker::Marker;
+use crate::seal::{SealOptions, Sealed};
+use crate::{DocumentId, Error, ErrorKind, Result};
+
+/// The program that people edit with.
+///
+/// ```
+/// use clusterops_secrets::Editor;
+///
+/// let editor = Editor::new("vim -n -i NONE -c 'set nobackup nowritebackup'");
+/// # let _ = editor;
+/// ```
+#[derive(Debug, Clone)]
+pub struct Editor {
+    command: OsString,
+    folders: Option<Vec<PathBuf>>,
+}
+
+impl Editor {
+    /// This shell command; the file to edit is added to its words.
+    pub fn new(command: impl Into<OsString>) -> Self {
+        Self {
+            command: command.into(),
+            folders: None,
+        }
+    }
+
+    /// `$VISUAL`, else `$EDITOR`, else `vi`, as git and others choose.
+    pub fn from_environment() -> Self {
+        let chosen = ["VISUAL", "EDITOR"]
+            .into_iter()
+            .filter_map(std::env::var_os)
+            .find(|command| !command.is_empty());
+        Self::new(chosen.unwrap_or_else(|| "vi".into()))
+    }
+
+    /// Uses a private folder below this one in place of `$XDG_RUNTIME_DIR` or `/dev/shm`; it too must be in memory.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders = Some(vec![folder.into()]);
+        self
+    }
+
+    /// Runs it and waits for its end.
+    fn run(&self, file: &Path) -> Result<()> {
+        let mut script = self.command.clone();
+        script.push(" \"$@\"");
+        let status = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(script)
+            .arg("editor")
+            .arg(file)
+            .status();
+        let message = match status {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) => format!(
+                "the editor `{}` ended with {status}",
+                self.command.display()
+            ),
+            Err(error) => format!(
+                "the editor `{}` cannot be started: {error}",
+                self.command.display()
+            ),
+        };
+        Err(Error::new(
+            ErrorKind::Local,
+            format!("{message}; nothing was changed"),
+        ))
+    }
+
+    /// A new folder that only we can enter, in memory.
+    fn private_folder(&self) -> Result<TempDir> {
+        let folders = self.folders.clone().unwrap_or_else(|| {
+            let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+            own.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
+        });
+        // tempfile makes it with mode 0700.
+        let made = folders
+            .iter()
+            .filter(|folder| is_in_memory(folder))
+            .find_map(|folder| {
+                tempfile::Builder::new()
+                    .prefix("sealed-")
+                    .tempdir_in(folder)
+                    .ok()
+            });
+        made.ok_or_else(|| {
+            let list: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            let message = format!(
+                "there is no folder in memory to edit in: none of {} is a tmpfs that can be written to; plaintext is not put \
+                 on a disk",
+                list.join(", ")
+            );
+            Error::new(ErrorKind::Local, message)
+        })
+    }
+}
+
+/// What came of an [`edit`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Edited {
+    /// The editor left everything as it was; so is the file.
+    Unchanged,
+    /// The file has been replaced.
+    Changed {
+        /// The file as it is now.
+        file: SealedFile,
+        /// What was sealed anew: the values that have changed.
+        sealed: Sealed,
+    },
+}
+
+/// Opens a file in an editor and seals what has changed.
+///
+/// In the editor every sealed value stands as `ENC[name:value]`: what is between the first colon and the last bracket is the
+/// value, the name is for people. It stays a secret wherever it is moved; new ones are made the same way, and without the marker
+/// a value is plain text from then on. Values that are as before keep their tokens byte for byte.
+///
+/// The plaintext is in a folder of mode 0700 on a tmpfs and is overwritten and removed afterwards, whatever happened, as long
+/// as this process is not killed. Beyond our reach: a tmpfs can be swapped out, and an editor may keep swap and backup files, an
+/// undo history or a list of recent files elsewhere (vim: `-n -i NONE`, `nobackup`; emacs: `make-backup-files`). Waits for the
+/// editor on this thread.
+///
+/// When the new text cannot be sealed, `again` is asked with the error whether to open the editor once more; the text is as the
+/// user left it.
+///
+/// # Errors
+/// As [`open`](crate::open()) and [`seal`](crate::seal()); [`ErrorKind::Local`] when there is no tmpfs or the editor fails, and
+/// [`ErrorKind::Changed`] when somebody else changed the file meanwhile. The file is as it was then.
+pub async fn edit(
+    file: &SealedFile,
+    id: &DocumentId,
+    identities: &[&dyn Identity],
+    options: &SealOptions,
+    editor: &Editor,
+    mut again: impl FnMut(&Error) -> bool,
+) -> Result<Edited> {
+    let named = |error: Error| error.in_file(file.path());
+    let document = Document::parse(file.text().as_bytes(), file.format()).map_err(named)?;
+    let contents = Contents::of(&document).map_err(named)?;
+    let values = contents
+        .open(id, identities, |_| true)
+        .await
+        .map_err(named)?;
+    let before = marked(&document, &values).map_err(named)?;
+    // Whoever could not seal at the end had better know before.
+    options.checked()?;
+
+    let folder = PrivateFolder(editor.private_folder()?);
+    let name = file.path().file_name().unwrap_or("document".as_ref());
+    let path = folder.0.path().join(name);
+    write_new(&path, &before)?;
+    loop {
+        editor.run(&path)?;
+        let after = bytes_of(&path)?;
+        if *after == *before.as_bytes() {
+            return Ok(Edited::Unchanged);
+        }
+        let sealed = resealed(&after, file.format(), &contents, &values, id, options)
+            .and_then(|sealed| Ok((file.replace(&sealed.text)?, sealed)));
+        match sealed {
+            Ok((file, sealed)) => return Ok(Edited::Changed { file, sealed }),
+            Err(error) if error.kind() != ErrorKind::Changed && again(&error) => {}
+            Err(error) => return Err(named(error)),
+        }
+    }
+}
+
+/// The document without its block, with every value as it is marked to be sealed.
+fn marked(document: &Document, values: &[OpenedValue<'_, '_>]) -> Result<Zeroizing<String>> {
+    let mut edits = Edits::new(document);
+    for value in values {
+        let path = &value.sealed.path;
+        let name = path.tokens().next_back().unwrap_or_default();
+        let text = Zeroizing::new(Marker::to_seal(&name, &value.text));
+        edits.set_string(path, &text)?;
+    }
+    edits.header(None);
+    edits.apply()
+}
+
+/// Seals an edited text; values that stand where they stood and say the same keep their tokens.
+fn resealed(
+    text: &[u8],
+    format: Format,
+    contents: &Contents<'_>,
+    values: &[OpenedValue<'_, '_>],
+    id: &DocumentId,
+    options: &SealOptions,
+) -> Result<Sealed> {
+    let document = Document::parse(text, format)?;
+    let own = (
+        contents.document.root_string("id"),
+        document.root_string("id"),
+    );
+    if own.0 == Some(id.as_str()) && own.1 != own.0 {
+        let message = format!(
+            "the document's `id` was `{id}`, which its values are bound to; reseal it under another id"
+        );
+        return Err(Error::new(ErrorKind::Misplaced, message));
+    }
+    let known: HashMap<&str, &OpenedValue<'_, '_>> = values
+        .iter()
+        .map(|value| (value.sealed.path.as_str(), value))
+        .collect();
+    let (mut again, mut new) = (Vec::new(), Vec::new());
+    for scalar in document.scalars() {
+        let path = document.path(scalar);
+        let value = match Marker::of(&document, scalar)? {
+            None => continue,
+            Some(Marker::ToSeal { value }) => value,
+            Some(Marker::Sealed(_)) => {
+                let message = "a sealed value was pasted here; it opens nowhere else than where it was sealed for";
+                return Err(Error::new(ErrorKind::Input, message)
+                    .on(path.as_str())
+                    .at(scalar.line, scalar.column));
+            }
+        };
+        let old = known.get(path.as_str());
+        match old {
+            Some(old) if *old.text == *value => again.push(old.sealed),
+            _ => {
+                let is_json = old.is_some_and(|old| old.sealed.token.header().is_json)
+                    && serde_json::from_str(value)
+                        .is_ok_and(|json: serde_json::Value| json.is_number() || json.is_boolean());
+                new.push(New::of(&document, scalar, value)?.json(is_json));
+            }
+        }
+    }
+    let recipients = options.checked()?;
+    let written = contents.write_other(&document, &again, id, new, recipients)?;
+    Ok(Sealed::new(written, recipients))
+}
+
+/// A folder whose files are overwritten before it goes.
+struct PrivateFolder(TempDir);
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        let Ok(entries) = std::fs::read_dir(self.0.path()) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let _ = overwrite(&entry.path());
+        }
+    }
+}
+
+fn overwrite(path: &Path) -> io::Result<()> {
+    let length = std::fs::symlink_metadata(path)?;
+    if !length.is_file() {
+        return Ok(());
+    }
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    io::copy(&mut io::Read::take(io::repeat(0), length.len()), &mut file)?;
+    file.flush()
+}
+
+fn write_new(path: &Path, text: &str) -> Result<()> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file: File| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let message = "the text to edit cannot be written";
+        Error::new(ErrorKind::Local, message)
+            .in_file(path)
+            .caused_by(error)
+    })
+}
+
+/// Whether a folder is on a file system that is never on a disk, but for swap (statfs(2)).
+fn is_in_memory(folder: &Path) -> bool {
+    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    const RAMFS_MAGIC: i64 = 0x8584_58f6;
+    rustix::fs::statfs(folder)
+        .is_ok_and(|found| matches!(i64::from(found.f_type), TMPFS_MAGIC | RAMFS_MAGIC))
+}

@@ -1,0 +1,88 @@
+//! A sealed document as people read it in a diff.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::document::{Document, Edits, Format};
+use crate::epoch::Wrapped;
+use crate::jose::base64url;
+use crate::marker::Marker;
+use crate::{RecipientsFile, Thumbprint};
+
+/// A document with short names in place of sealed values, for `git diff` (`textconv`, gitattributes(5)): a value that was
+/// sealed anew has another name, and the block of epochs says who can open how many values. It needs no key, shows no secret
+/// that was sealed, and never fails: what cannot be read is shown as it is.
+///
+/// Values that are still marked `ENC[name:value]` are secrets too: only their names are shown.
+///
+/// ```
+/// use clusterops_secrets::{Format, show};
+///
+/// let text = show(r#"{"env": {"DB": "ENC[db:hunter2]"}}"#, Format::Json, None);
+/// assert_eq!(text, r#"{"env": {"DB": "ENC[not sealed yet]"}}"#);
+/// ```
+pub fn show(text: &str, format: Format, names: Option<&RecipientsFile>) -> String {
+    shown(text, format, names).unwrap_or_else(|| text.to_owned())
+}
+
+fn shown(text: &str, format: Format, names: Option<&RecipientsFile>) -> Option<String> {
+    let document = Document::parse(text.as_bytes(), format).ok()?;
+    let mut edits = Edits::new(&document);
+    let mut uses: Vec<Thumbprint> = Vec::new();
+    for scalar in document.scalars() {
+        let short = match Marker::of(&document, scalar) {
+            Ok(None) => continue,
+            Ok(Some(Marker::ToSeal { .. })) => "ENC[not sealed yet]".to_owned(),
+            Ok(Some(Marker::Sealed(token))) => {
+                let epoch = &token.header().epoch;
+                uses.push(epoch.clone());
+                let value = base64url::encode(&Sha256::digest(document.text(scalar).as_bytes()));
+                format!(
+                    "SEALED[epoch {}, value {}]",
+                    &epoch.as_str()[..8],
+                    &value[..8]
+                )
+            }
+            Err(_) => "SEALED[broken]".to_owned(),
+        };
+        edits.set_string(&document.path(scalar), &short).ok()?;
+    }
+    edits.header(None);
+    let mut shown = edits.apply().ok()?.to_string();
+    if let Some(header) = document.header() {
+        let comment = match format {
+            Format::Json => "//",
+            Format::Yaml | Format::Dotenv => "#",
+        };
+        if !shown.ends_with('\n') {
+            shown.push('\n');
+        }
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            shown,
+            "{comment} sealed as {}, version {}",
+            header.document, header.version
+        );
+        for (id, json) in &header.epochs {
+            let number = uses.iter().filter(|epoch| epoch.as_str() == id).count();
+            let whom = match Wrapped::parse(id, json) {
+                Err(_) => "nobody: it is broken".to_owned(),
+                Ok(wrapped) => {
+                    let name = |key: &Thumbprint| match names.and_then(|names| names.name_of(key)) {
+                        Some(name) => name.to_owned(),
+                        None => key.to_string(),
+                    };
+                    wrapped
+                        .recipients()
+                        .map(name)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                }
+            };
+            let id = id.get(..8).unwrap_or(id);
+            let _ = writeln!(shown, "{comment} epoch {id}, values: {number}, for {whom}");
+        }
+    }
+    Some(shown)
+}

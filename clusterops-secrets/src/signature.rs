@@ -1,0 +1,181 @@
+//! Who vouches for a file: detached signatures beside it.
+
+use std::path::PathBuf;
+
+use crate::file::{Digest, SealedFile};
+use crate::jose::{base64url, jws};
+use crate::keys::{Signer, VerifyingKey};
+use crate::{DocumentId, Error, ErrorKind, Result, Thumbprint};
+
+/// The most bytes of a file of signatures.
+const LONGEST: usize = 1 << 20;
+
+/// Signs the exact bytes of a document: one line for a signature file. It covers the document's id, the version of the format
+/// and the SHA-256 of the bytes, and so everything in the file, `image` and `cmd` too.
+///
+/// ```
+/// use clusterops_secrets::{SigningKey, sign, verify};
+///
+/// let key = SigningKey::generate();
+/// let (file, id) = (r#"{"id": "/shop", "image": "shop:1.4"}"#, "/shop".parse()?);
+/// let signature = sign(file.as_bytes(), &id, &key)?;
+/// let trusted = [key.verifying_key().clone()];
+/// assert_eq!(verify(file.as_bytes(), &id, &trusted, &signature)?, *trusted[0].thumbprint());
+/// let changed = file.replace("1.4", "1.5");
+/// assert!(verify(changed.as_bytes(), &id, &trusted, &signature).is_err());
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Key`] when the key cannot sign.
+pub fn sign<'k>(bytes: &[u8], id: &DocumentId, signer: impl Into<Signer<'k>>) -> Result<String> {
+    jws::sign(&payload(&Digest::of(bytes), id), signer.into())
+}
+
+/// Checks that one of the trusted signers has signed these bytes as this document; gives the first that has. No private key is
+/// needed.
+///
+/// Signers are whom the caller trusts, never what the file or a `recipients.yaml` says. What holds is that the signer has seen
+/// exactly these bytes: an old file with its old signature verifies too, so whoever deploys compares with what is newest.
+///
+/// # Errors
+/// [`ErrorKind::Signature`] when none of them has, [`ErrorKind::Format`] for a line that is no signature.
+pub fn verify(
+    bytes: &[u8],
+    id: &DocumentId,
+    signers: &[VerifyingKey],
+    signatures: &str,
+) -> Result<Thumbprint> {
+    let payload = payload(&Digest::of(bytes), id);
+    let mut others = Vec::new();
+    for (number, line) in lines(signatures) {
+        let signature = jws::Jws::parse(line).map_err(|why| {
+            Error::new(ErrorKind::Format, format!("the signature {why}")).at(number, 1)
+        })?;
+        match signers
+            .iter()
+            .find(|key| key.thumbprint() == signature.signer())
+        {
+            None => others.push(format!("{} is not trusted", signature.signer())),
+            Some(key) if signature.is_by(key, &payload) => return Ok(key.thumbprint().clone()),
+            Some(key) => others.push(format!(
+                "that of {} does not fit this file as `{id}`",
+                key.thumbprint()
+            )),
+        }
+    }
+    let message = match others.len() {
+        0 => "nobody has signed this file".to_owned(),
+        _ => format!(
+            "no trusted signer has signed this file: {}",
+            others.join("; ")
+        ),
+    };
+    Err(Error::new(ErrorKind::Signature, message))
+}
+
+/// Signs a file and puts the signature into the file beside it, `FILE.sig`: one line for each signer, whose older one it
+/// replaces.
+///
+/// # Errors
+/// As [`sign`]; [`ErrorKind::Local`] when the signature file cannot be written.
+pub fn sign_file<'k>(
+    file: &SealedFile,
+    id: &DocumentId,
+    signer: impl Into<Signer<'k>>,
+) -> Result<PathBuf> {
+    let signer = signer.into();
+    let line = sign(file.text().as_bytes(), id, signer)?;
+    let path = signature_path(file);
+    let old = match std::fs::read_to_string(&path) {
+        Ok(old) => old,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(path, error)),
+    };
+    let is_of_another = |line: &&str| {
+        jws::Jws::parse(line).is_ok_and(|signature| signature.signer() != signer.thumbprint())
+    };
+    let mut text: String = lines(&old)
+        .map(|(_, line)| line)
+        .filter(is_of_another)
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    text.push_str(&line);
+    text.push('\n');
+    write(&path, &text).map_err(|error| failed(path.clone(), error))?;
+    Ok(path)
+}
+
+/// Checks a file against the signatures in the file beside it, `FILE.sig`.
+///
+/// # Errors
+/// As [`verify`]; [`ErrorKind::Signature`] when there is no signature file.
+pub fn verify_file(
+    file: &SealedFile,
+    id: &DocumentId,
+    signers: &[VerifyingKey],
+) -> Result<Thumbprint> {
+    let path = signature_path(file);
+    if !path.exists() {
+        let message = format!(
+            "nobody has signed this file: there is no {}",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Signature, message).in_file(file.path()));
+    }
+    let signatures = crate::file::bytes_of(&path)?;
+    let signatures = std::str::from_utf8(&signatures)
+        .ok()
+        .filter(|text| text.len() <= LONGEST)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Format, "this is no file of signatures").in_file(&path)
+        })?;
+    verify(file.text().as_bytes(), id, signers, signatures).map_err(|error| match error.kind() {
+        ErrorKind::Format => error.in_file(&path),
+        _ => error.in_file(file.path()),
+    })
+}
+
+/// What is signed; it stands nowhere, so whoever verifies makes it anew from the file.
+fn payload(digest: &Digest, id: &DocumentId) -> Vec<u8> {
+    let id = serde_json::to_string(id.as_str()).expect("a string is always JSON");
+    let digest = base64url::encode(digest.bytes());
+    format!(r#"{{"document":{id},"version":1,"sha256":"{digest}"}}"#).into_bytes()
+}
+
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate();
+    lines.filter_map(|(index, line)| (!line.trim().is_empty()).then_some((index + 1, line)))
+}
+
+fn signature_path(file: &SealedFile) -> PathBuf {
+    let mut path = file.path().as_os_str().to_owned();
+    path.push(".sig");
+    path.into()
+}
+
+fn write(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => std::path::Path::new("."),
+    };
+    let mut new = tempfile::Builder::new()
+        .prefix(".signing-")
+        .tempfile_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    // Signatures are for everybody to read.
+    new.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn failed(path: PathBuf, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Local, "the signature cannot be written")
+        .in_file(path)
+        .caused_by(error)
+}
