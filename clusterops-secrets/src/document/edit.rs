@@ -8,7 +8,7 @@ use super::insert::{self, Group, New};
 use super::json::is_literal;
 use super::tree::{Key, Kind, ROOT, Scalar, Shape};
 use super::write::quoted;
-use super::{Document, Format, Header, Pointer, is_reserved};
+use super::{Document, Format, Header, Pointer, dotenv, is_reserved, yaml_write};
 use crate::{Error, ErrorKind, Result};
 
 /// Changes to one document, made at once by [`apply`](Self::apply).
@@ -129,6 +129,11 @@ impl<'d> Edits<'d> {
             }
             _ => return Err(error("the value that stands above this is no object")),
         }
+        if self.document.format == Format::Dotenv && !dotenv::is_name(&tokens.join("/")) {
+            return Err(error(
+                "a name in a dotenv file has letters, digits, `_`, `.` and `-`",
+            ));
+        }
         let at = self
             .groups
             .iter()
@@ -205,7 +210,11 @@ impl<'d> Edits<'d> {
         let text = match (self.document.format, value) {
             (Format::Json, Value::String(text)) => quoted(text, false),
             (Format::Json, Value::Literal(text)) => text.clone(),
-            (_, Value::String(text) | Value::Literal(text)) => text.clone(),
+            (Format::Yaml, value) => yaml_write::replacement(self.document, scalar, value),
+            (Format::Dotenv, Value::String(text) | Value::Literal(text)) => {
+                dotenv::replacement(self.document, scalar, text)
+                    .map_err(|error| error.on(self.document.path(scalar).as_str()))?
+            }
         };
         Ok(Splice {
             start: node.start as usize,

@@ -1,8 +1,9 @@
 //! The reserved block of a document: which format version, which document, and the wrapped keys of its epochs.
 
+use super::dotenv::PREFIX;
 use super::tree::{Kind, Node, Shape, Tree};
 use super::write::quoted;
-use super::{RESERVED, line_of};
+use super::{Format, RESERVED, line_of};
 use crate::{Error, ErrorKind, Result};
 
 /// The version of the format that this crate writes and reads.
@@ -87,6 +88,71 @@ impl Header {
             epochs,
             line,
         })
+    }
+
+    /// Reads the block of a dotenv file: the number of each line, and what follows its prefix.
+    pub(super) fn of_lines(lines: &[(usize, &str)]) -> Result<Self> {
+        let error =
+            |line: usize, message: String| Error::new(ErrorKind::Format, message).at(line, 1);
+        let (first, mut epochs) = (lines.first().map_or(1, |line| line.0), Vec::new());
+        let mut document = None;
+        for &(number, line) in lines {
+            if let (Some(rest), None) = (line.strip_prefix("version="), &document) {
+                let (version, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                check_version(version).map_err(|message| error(number, message))?;
+                document = rest.strip_prefix("document=").map(str::to_owned);
+                continue;
+            }
+            match line
+                .strip_prefix("epoch ")
+                .and_then(|rest| rest.split_once(' '))
+            {
+                Some((id, json)) if document.is_some() => {
+                    epochs.push((id.to_owned(), json.to_owned()))
+                }
+                _ => {
+                    let message = "this is not a line of the block `# x-sealed`: first comes `version=1 document=ID`, then \
+                                   `epoch ID {..}`";
+                    return Err(error(number, message.to_owned()));
+                }
+            }
+        }
+        check_epochs(&epochs).map_err(|message| error(first, message))?;
+        let missing = || error(first, format!("the block `{RESERVED}` has no `document`"));
+        Ok(Self {
+            version: VERSION,
+            document: document.ok_or_else(missing)?,
+            epochs,
+            line: first,
+        })
+    }
+
+    /// The block as lines, the first without its indent and the last without its end: of a YAML mapping, or of a dotenv file.
+    pub(super) fn lines(&self, format: Format, style: &BlockStyle) -> String {
+        let BlockStyle { indent, eol, .. } = style;
+        let mut text = String::new();
+        if format == Format::Dotenv {
+            text.push_str(&format!(
+                "{PREFIX}version={} document={}",
+                self.version, self.document
+            ));
+            for (id, json) in &self.epochs {
+                text.push_str(&format!("{eol}{PREFIX}epoch {id} {json}"));
+            }
+            return text;
+        }
+        text.push_str(&format!(
+            "{RESERVED}:{eol}{indent}  version: {}{eol}{indent}  document: {}{eol}{indent}  epochs:",
+            self.version,
+            *quoted(&self.document, true)
+        ));
+        if self.epochs.is_empty() {
+            text.push_str(" {}");
+        }
+        for (id, json) in &self.epochs {
+            text.push_str(&format!("{eol}{indent}    {id}: {json}"));
+        }
+        text
     }
 
     /// The block as a member of a JSON object, or of a YAML mapping between braces; without the space in front of it.

@@ -4,9 +4,9 @@ use zeroize::Zeroizing;
 
 use super::edit::{Block, Splice};
 use super::header::BlockStyle;
-use super::tree::{NONE, Node, ROOT};
+use super::tree::{NONE, Node, ROOT, Shape};
 use super::write::quoted;
-use super::{Document, Format};
+use super::{Document, Format, lines};
 use crate::Result;
 
 /// New members of one object.
@@ -29,30 +29,48 @@ impl std::fmt::Debug for New {
 
 /// What is to be put where.
 pub(super) fn splices(document: &Document, groups: &[Group], block: &Block) -> Result<Vec<Splice>> {
-    let mut splices = Vec::new();
+    let mut splices = Vec::with_capacity(groups.len() + 2);
     let mut root = &[][..];
     for group in groups {
         match group.container {
             ROOT => root = &group.members,
-            container => splices.push(flow(document, container, &group.members, &Block::Keep)),
+            container if is_flow(document, container) => {
+                splices.push(flow(document, container, &group.members, &Block::Keep));
+            }
+            container => splices.push(lines::members(document, container, &group.members, block)?),
         }
     }
-    if let (Some(node), Block::Remove) = (document.reserved, block) {
-        splices.push(without_member(document, node));
+    if !is_flow(document, ROOT) {
+        if !root.is_empty() {
+            splices.push(lines::members(document, ROOT, root, block)?);
+        }
+        splices.extend(lines::block(document, block));
+        return Ok(splices);
     }
-    if let (Some(node), Block::Write(header)) = (document.reserved, block) {
-        let member = document.tree.node(node);
-        splices.push(Splice {
-            start: member.key_start as usize,
-            end: member.end as usize,
-            text: Zeroizing::new(header.member(&block_style(document, member))),
-        });
+    match (document.reserved, block) {
+        (Some(node), Block::Remove) => splices.push(without_member(document, node)),
+        (Some(node), Block::Write(header)) => {
+            let member = document.tree.node(node);
+            splices.push(Splice {
+                start: member.key_start as usize,
+                end: member.end as usize,
+                text: Zeroizing::new(header.member(&block_style(document, member))),
+            });
+        }
+        _ => {}
     }
     let new = document.reserved.is_none() && matches!(block, Block::Write(_));
     if !root.is_empty() || new {
         splices.push(flow(document, ROOT, root, block));
     }
     Ok(splices)
+}
+
+fn is_flow(document: &Document, container: u32) -> bool {
+    matches!(
+        document.tree.node(container).shape,
+        Shape::Object { flow: true }
+    )
 }
 
 /// Adds members between braces, and to the root the new reserved block.
@@ -224,7 +242,7 @@ fn block_style(document: &Document, member: &Node) -> BlockStyle {
 }
 
 /// What one level of nesting adds: as much as the first level has.
-fn unit(document: &Document) -> String {
+pub(super) fn unit(document: &Document) -> String {
     let tree = &document.tree;
     let first = tree.children(ROOT).last();
     let indent =
@@ -236,7 +254,7 @@ fn unit(document: &Document) -> String {
 }
 
 /// The space in front of a byte, when nothing else stands in front of it in its line and it is not in the first line.
-fn own_line(source: &str, at: usize) -> Option<&str> {
+pub(super) fn own_line(source: &str, at: usize) -> Option<&str> {
     let before = &source[..at];
     let line = &before[before.rfind('\n')? + 1..];
     line.bytes()

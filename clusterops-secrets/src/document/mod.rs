@@ -3,20 +3,25 @@
 //! A [`Document`] is the source as it stands, with a tree of where everything stands in it. [`Edits`] replaces spans and
 //! never writes a document anew: comments, order, quotes, line ends and the spelling of numbers survive.
 
+mod dotenv;
 mod edit;
 mod format;
 mod header;
 mod insert;
 mod json;
+mod lines;
 mod pointer;
 mod tree;
 mod write;
+mod yaml;
+mod yaml_write;
 
 #[cfg(test)]
-mod tests_json;
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use zeroize::Zeroizing;
 
@@ -43,8 +48,12 @@ pub(crate) struct Document {
     format: Format,
     tree: Tree,
     header: Option<Header>,
-    /// Where the reserved block stands: the node, or the lines of a dotenv file.
+    /// The node of the reserved block.
     reserved: Option<u32>,
+    /// The lines of the reserved block in a dotenv file.
+    lines: Option<Range<usize>>,
+    /// Where the document ends: at YAML's `...`, else with the source.
+    end: usize,
 }
 
 impl Document {
@@ -75,15 +84,26 @@ impl Document {
 
     fn read(source: Zeroizing<String>, format: Format) -> Result<Self> {
         let from = mark(&source);
-        let mut tree = match format {
-            Format::Json => json::parse(&source, from)?,
-            Format::Yaml | Format::Dotenv => {
-                return Err(Error::new(ErrorKind::Input, "this format is not read yet"));
+        let mut end = source.len();
+        let (mut tree, block) = match format {
+            Format::Json => (json::parse(&source, from)?, None),
+            Format::Yaml => {
+                let (tree, at) = yaml::parse(&source, from)?;
+                end = at;
+                (tree, None)
+            }
+            Format::Dotenv => {
+                let read = dotenv::parse(&source, from)?;
+                (read.tree, read.block)
             }
         };
+        // In a dotenv file the name is refused.
         let reserved = tree.child(&source, ROOT, RESERVED);
-        let header = reserved.map(|node| Header::read(&tree, &source, node));
-        let header = header.transpose()?;
+        let (header, lines) = match (reserved, block) {
+            (Some(node), _) => (Some(Header::read(&tree, &source, node)?), None),
+            (None, Some((header, lines))) => (Some(header), Some(lines)),
+            (None, None) => (None, None),
+        };
         if let Some(node) = reserved {
             tree.set_aside(node);
         }
@@ -93,6 +113,8 @@ impl Document {
             tree,
             header,
             reserved,
+            lines,
+            end,
         })
     }
 

@@ -2,31 +2,12 @@
 
 use super::*;
 
-const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-const OTHER: &str = "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
-
 fn json(source: &str) -> Document {
-    Document::parse(source.as_bytes(), Format::Json).expect(source)
-}
-
-fn path(path: &str) -> Pointer {
-    path.parse().expect(path)
-}
-
-/// Paths, kinds and texts.
-fn values(document: &Document) -> Vec<(String, Kind, &str)> {
-    let value = |scalar| {
-        let path = document.path(scalar).to_string();
-        (path, scalar.kind, document.text(scalar))
-    };
-    document.scalars().iter().map(value).collect()
+    parse(source, Format::Json)
 }
 
 fn edited(source: &str, edit: impl FnOnce(&mut Edits<'_>)) -> String {
-    let document = json(source);
-    let mut edits = Edits::new(&document);
-    edit(&mut edits);
-    edits.apply().expect(source).to_string()
+    super::edited(source, Format::Json, edit)
 }
 
 #[test]
@@ -297,15 +278,6 @@ fn members_are_added_in_the_style_of_their_siblings() {
 
 #[test]
 fn the_block_comes_and_goes_without_a_trace() {
-    let header = || {
-        Header::new(
-            "/shop/api \"x\"",
-            vec![
-                (OTHER.into(), "{\"b\":[1]}".into()),
-                (ID.into(), "{\"a\":1}".into()),
-            ],
-        )
-    };
     for source in [
         "{}",
         "{ }\n",
@@ -317,42 +289,8 @@ fn the_block_comes_and_goes_without_a_trace() {
         "\u{feff}{\n    \"a\": 1 }  ",
         "{ \"a\": 1,\n\"b\": 2}",
     ] {
-        let with = edited(source, |edits| edits.header(Some(header())));
-        let document = json(&with);
-        let read = document.header().expect("a block");
-        assert_eq!(
-            (&read.document, &read.epochs),
-            (&header().document, &header().epochs)
-        );
-        assert!(document.scalars().len() == json(source).scalars().len());
-        assert!(
-            serde_json::from_str::<serde_json::Value>(with.trim_start_matches('\u{feff}')).is_ok()
-        );
-        let again = edited(&with, |edits| edits.header(Some(header())));
-        assert_eq!(again, with);
-        let less = edited(&with, |edits| {
-            edits.header(Some(Header::new("d", Vec::new())))
-        });
-        assert_eq!(json(&less).header().expect("a block").epochs.len(), 0);
-        assert_eq!(edited(&less, |edits| edits.header(Some(header()))), with);
-        assert_eq!(edited(&with, |edits| edits.header(None)), source);
-        let added = edited(&with, |edits| {
-            edits.insert(&path("/new"), "v").expect("new")
-        });
-        let both = edited(source, |edits| {
-            edits.insert(&path("/new"), "v").expect("new");
-            edits.header(Some(header()));
-        });
-        for text in [&added, &both] {
-            assert_eq!(json(text).root_string("new"), Some("v"), "{text}");
-            assert_eq!(json(text).scalars().len(), json(source).scalars().len() + 1);
-        }
-        let swapped = edited(&with, |edits| {
-            edits.insert(&path("/new"), "v").expect("new");
-            edits.header(None);
-        });
-        assert_eq!(json(&swapped).root_string("new"), Some("v"));
-        assert!(!swapped.contains(RESERVED));
+        block_comes_and_goes(source, Format::Json);
+        values_are_added_beside_the_block(source, Format::Json);
     }
 }
 
