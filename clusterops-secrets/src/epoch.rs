@@ -415,3 +415,6 @@ pub(crate) fn shown(text: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests;

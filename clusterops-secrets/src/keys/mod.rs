@@ -15,3 +15,6 @@ mod thumbprint;
 pub use rsa::{DEFAULT_BITS, KeyWarning, PrivateKey, PublicKey};
 pub use signing::{Signer, SigningKey, VerifyingKey};
 pub use thumbprint::Thumbprint;
+
+#[cfg(test)]
+mod tests;

