@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -91,13 +91,13 @@ impl Editor {
             let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
             own.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
         });
-        // tempfile makes it with mode 0700.
         let made = folders
             .iter()
             .filter(|folder| is_in_memory(folder))
             .find_map(|folder| {
                 tempfile::Builder::new()
                     .prefix("sealed-")
+                    .permissions(Permissions::from_mode(0o700))
                     .tempdir_in(folder)
                     .ok()
             });

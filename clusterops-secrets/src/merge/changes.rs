@@ -9,9 +9,7 @@ use crate::document::{Document, Edits, Format, Kind, Pointer};
 /// Puts the values that one side has added or replaced into the text of the other, first theirs into ours. `None` when neither
 /// side did only that, or when both changed one value.
 pub(super) fn merged(
-    base: &str,
-    ours: &str,
-    theirs: &str,
+    [base, ours, theirs]: &[Zeroizing<String>; 3],
     format: Format,
 ) -> Option<Zeroizing<String>> {
     let merge = |changed: &str, other: &str| {

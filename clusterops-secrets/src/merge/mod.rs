@@ -80,41 +80,37 @@ pub fn merge(base: &str, ours: &str, theirs: &str, format: Format) -> Result<Mer
         (our, their) => our.clone().or_else(|| their.clone()),
     };
 
-    // Sealed values stand in the text as short words, the same for the same token, so that only other tokens differ.
+    // Sealed values stand in the text as short words, the same for the same token, and all three have the epochs of both
+    // sides, so that lines differ only where somebody changed them.
+    let epochs: BTreeMap<String, String> = [&ours.epochs, &theirs.epochs]
+        .into_iter()
+        .flat_map(BTreeMap::clone)
+        .collect();
+    let header = id.map(|id| Header::new(id, epochs.into_iter().collect()));
     let mut words = Words::default();
-    let texts = [&base, &ours, &theirs].map(|side| side.with_words(format, &mut words));
-    let [base_text, our_text, their_text] = texts;
-    let (base_text, our_text, their_text) = (base_text?, our_text?, their_text?);
-    let conflicts = conflicts(&base, &ours, &theirs);
-    let lines = [&base_text, &our_text, &their_text].map(|text| split(text));
-    let (text, has_line_conflicts) = match lines_merged(&lines) {
+    let mut with_words = |side: &Side| side.with_words(format, &mut words, header.as_ref());
+    let texts = [with_words(&base)?, with_words(&ours)?, with_words(&theirs)?];
+    let (text, has_line_conflicts) = match lines_merged(&texts) {
         (text, false) => (text, false),
-        (text, true) => changes::merged(&base_text, &our_text, &their_text, format)
-            .map_or((text, true), |text| (text, false)),
+        (text, true) => changes::merged(&texts, format).map_or((text, true), |text| (text, false)),
     };
-    if has_line_conflicts {
-        let epochs = [ours.epochs, theirs.epochs].into_iter().flatten().collect();
-        let text = words.restored(&text);
-        return Ok(Merged {
-            text: with_block(&text, format, id.as_deref(), epochs),
-            conflicts,
-            has_line_conflicts,
-        });
-    }
     let text = words.restored(&text);
+    Ok(Merged {
+        text: match has_line_conflicts {
+            true => text,
+            false => with_used_epochs(&text, format)?,
+        },
+        conflicts: conflicts(&base, &ours, &theirs),
+        has_line_conflicts,
+    })
+}
+
+/// The document without the epochs that none of its values uses.
+fn with_used_epochs(text: &str, format: Format) -> Result<Zeroizing<String>> {
     let document = Document::parse(text.as_bytes(), format).map_err(|error| {
         let message = "the lines merge, but the result cannot be read";
         Error::new(ErrorKind::Syntax, message).caused_by(error)
     })?;
-    let all: BTreeMap<String, String> =
-        [ours.epochs, theirs.epochs].into_iter().flatten().collect();
-    let mut edits = Edits::new(&document);
-    // All epochs first, then only those that are used.
-    if let Some(id) = &id {
-        edits.header(Some(Header::new(id.as_str(), all.into_iter().collect())));
-    }
-    let text = edits.apply()?;
-    let document = Document::parse(text.as_bytes(), format)?;
     let contents = Contents::of(&document)?;
     let used: Vec<(String, String)> = contents
         .used_epochs()
@@ -122,15 +118,11 @@ pub fn merge(base: &str, ours: &str, theirs: &str, format: Format) -> Result<Mer
         .map(|epoch| (epoch.id().to_string(), epoch.text().to_owned()))
         .collect();
     let mut edits = Edits::new(&document);
-    edits.header(match &id {
-        Some(id) if !used.is_empty() => Some(Header::new(id.as_str(), used)),
+    edits.header(match document.header() {
+        Some(header) if !used.is_empty() => Some(Header::new(header.document.as_str(), used)),
         _ => None,
     });
-    Ok(Merged {
-        text: edits.apply()?,
-        conflicts,
-        has_line_conflicts,
-    })
+    edits.apply()
 }
 
 /// One of the three documents.
@@ -161,14 +153,19 @@ impl Side {
         })
     }
 
-    /// The text without the block, with a word for each token.
-    fn with_words(&self, format: Format, words: &mut Words) -> Result<Zeroizing<String>> {
+    /// The text with a word for each token, and with this block.
+    fn with_words(
+        &self,
+        format: Format,
+        words: &mut Words,
+        header: Option<&Header>,
+    ) -> Result<Zeroizing<String>> {
         let document = Document::parse(self.text.as_bytes(), format)?;
         let mut edits = Edits::new(&document);
         for (path, token) in &self.tokens {
             edits.set_string(path, &words.of(token))?;
         }
-        edits.header(None);
+        edits.header(header.cloned());
         edits.apply()
     }
 }
@@ -187,15 +184,14 @@ fn conflicts(base: &Side, ours: &Side, theirs: &Side) -> Vec<Pointer> {
         .collect()
 }
 
-fn split(text: &str) -> Vec<&str> {
-    text.split_inclusive('\n').collect()
-}
-
-/// The text that three lists of lines merge to, and whether there are conflicts in it.
-fn lines_merged([base, ours, theirs]: &[Vec<&str>; 3]) -> (Zeroizing<String>, bool) {
+/// The text that three texts merge to by lines, and whether there are conflicts in it.
+fn lines_merged(texts: &[Zeroizing<String>; 3]) -> (Zeroizing<String>, bool) {
+    let [base, ours, theirs] = texts
+        .each_ref()
+        .map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
     let mut text = Zeroizing::new(String::new());
     let mut has_conflicts = false;
-    for hunk in diff3::merge(base, ours, theirs) {
+    for hunk in diff3::merge(&base, &ours, &theirs) {
         match hunk {
             Hunk::Agreed(lines) => lines.iter().for_each(|line| text.push_str(line)),
             Hunk::Conflict { ours, theirs } => {
@@ -219,47 +215,4 @@ fn push_marked(text: &mut String, marker: &str, lines: &[&str]) {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-}
-
-/// A text that cannot be read, with the epochs where they will be looked for once it can.
-fn with_block(
-    text: &str,
-    format: Format,
-    id: Option<&str>,
-    epochs: Vec<(String, String)>,
-) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(text.to_owned());
-    let Some(id) = id else {
-        return text;
-    };
-    // A document of its own shows how the block is written; what is around it is left out.
-    let empty = match format {
-        Format::Json => "{\n}\n",
-        Format::Yaml | Format::Dotenv => "",
-    };
-    let block = Document::parse(empty.as_bytes(), format).and_then(|document| {
-        let mut edits = Edits::new(&document);
-        edits.header(Some(Header::new(id, epochs)));
-        edits.apply()
-    });
-    let Ok(block) = block else {
-        return text;
-    };
-    let block = block
-        .trim_start_matches(['{', '\n'])
-        .trim_end_matches(['}', '\n']);
-    match (format, text.trim_end().strip_suffix('}').map(str::trim_end)) {
-        (Format::Json, Some(before)) => {
-            let before = Zeroizing::new(before.to_owned());
-            *text = format!("{},\n{block}}}\n}}\n", &*before);
-        }
-        _ => {
-            if !text.ends_with('\n') {
-                text.push('\n');
-            }
-            text.push_str(block);
-            text.push('\n');
-        }
-    }
-    text
 }

@@ -1,0 +1,800 @@
+//! Files: replaced whole, signed, checked, edited, and their values in a command's environment.
+
+mod support;
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clusterops_secrets::{
+    CheckOptions, Digest, Edited, Editor, ErrorKind, FindingKind, Format, Recipients,
+    RecipientsFile, SealedFile, SigningKey, VerifyingKey, check, edit, exec_and_wait, open, seal,
+    show, sign, sign_file, verify, verify_file,
+};
+use support::{id, opened, options, private_key};
+use tempfile::TempDir;
+
+const APP: &str = "{\n  \"id\": \"/shop\",\n  \"image\": \"shop:1.4\",\n  \"env\": {\n    \"DB\": \"ENC[db:hunter2]\",\n    \"PORT\": 8080\n  }\n}\n";
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("ours");
+    std::fs::write(path, text).expect("ours");
+}
+
+/// A folder with a sealed `app.json`.
+fn sealed_file() -> (TempDir, SealedFile) {
+    let folder = folder();
+    let path = folder.path().join("app.json");
+    let sealed = seal(APP, Format::Json, &options(&["ben"])).expect("it seals");
+    write(&path, &sealed.text);
+    let file = SealedFile::read(&path).expect("it reads");
+    (folder, file)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("ours");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("ours")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_replaced_with_its_mode_and_through_links() {
+    let (folder, file) = sealed_file();
+    let path = folder.path().join("app.json");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("ours");
+    let link = folder.path().join("link.json");
+    std::os::unix::fs::symlink("app.json", &link).expect("ours");
+    let linked = SealedFile::read(&link).expect("it reads");
+    assert_eq!(linked.digest(), file.digest());
+    assert_eq!(linked.digest(), Digest::of(file.text().as_bytes()));
+    let new = linked.replace("{}").expect("it is replaced");
+    assert_eq!((new.text(), new.digest()), ("{}", Digest::of(b"{}")));
+    assert_eq!(std::fs::read_to_string(&path).expect("ours"), "{}");
+    assert!(link.symlink_metadata().expect("ours").is_symlink());
+    let metadata = path.metadata().expect("ours");
+    assert_eq!(metadata.mode() & 0o7777, 0o640);
+    assert_eq!(names(folder.path()), ["app.json", "link.json"]);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(12345), Some(54321)).expect("root may");
+        let file = SealedFile::read(&path)
+            .expect("it reads")
+            .replace("{ }")
+            .expect("it is replaced");
+        let metadata = file.path().metadata().expect("ours");
+        assert_eq!((metadata.uid(), metadata.gid()), (12345, 54321));
+    }
+}
+
+#[test]
+fn a_file_that_somebody_else_changed_is_left_alone() {
+    let (folder, file) = sealed_file();
+    write(file.path(), "theirs");
+    let error = file.replace("ours").expect_err("changed");
+    assert_eq!(
+        (error.kind(), error.file()),
+        (ErrorKind::Changed, Some(file.path()))
+    );
+    assert!(error.is_retryable());
+    assert_eq!(
+        std::fs::read_to_string(file.path()).expect("ours"),
+        "theirs"
+    );
+    std::fs::remove_file(file.path()).expect("ours");
+    assert_eq!(
+        file.replace("ours").expect_err("gone").kind(),
+        ErrorKind::Local
+    );
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn files_that_cannot_be_read_say_why() {
+    let folder = folder();
+    let path = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("ours");
+        path
+    };
+    let refused = |path: PathBuf| SealedFile::read(path).expect_err("refused");
+    assert_eq!(refused(path("app.txt", b"")).kind(), ErrorKind::Input);
+    assert_eq!(
+        refused(folder.path().join("none.json")).kind(),
+        ErrorKind::Local
+    );
+    let error = refused(path("latin.json", b"{\n\"a\": \"\xe4\"}"));
+    assert_eq!(error.kind(), ErrorKind::Syntax);
+    assert!(
+        error.to_string().ends_with("not UTF-8, in line 2"),
+        "{error}"
+    );
+    std::fs::create_dir(folder.path().join("dir.json")).expect("ours");
+    assert_eq!(
+        refused(folder.path().join("dir.json")).kind(),
+        ErrorKind::Local
+    );
+    assert!(SealedFile::read_as(path("x.txt", b"A=1\n"), Format::Dotenv).is_ok());
+    for text in ["sha256:", "sha256:00", "md5:00", ""] {
+        assert!(text.parse::<Digest>().is_err());
+    }
+}
+
+/// The child of the next test: replaces a file by longer and shorter texts until it is killed.
+#[test]
+#[ignore = "run by a_killed_writer_leaves_the_old_or_the_new_file"]
+fn writes_until_it_is_killed() {
+    let path = std::env::var_os("SEALED_FILE").expect("the parent names it");
+    loop {
+        for length in [1, 200_000] {
+            let file = SealedFile::read(&path).expect("it is whole");
+            file.replace(&format!("{{\"a\": \"{}\"}}", "x".repeat(length)))
+                .expect("it is replaced");
+        }
+    }
+}
+
+#[test]
+fn a_killed_writer_leaves_the_old_or_the_new_file() {
+    let folder = folder();
+    let path = folder.path().join("app.json");
+    write(&path, "{\"a\": \"x\"}");
+    for round in 0..12 {
+        let mut child = Command::new(std::env::current_exe().expect("ourselves"))
+            .args([
+                "--exact",
+                "writes_until_it_is_killed",
+                "--ignored",
+                "--quiet",
+            ])
+            .env("SEALED_FILE", &path)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("it starts");
+        // It is at work once the file is another one; then a moment that differs from round to round.
+        let before = path.metadata().expect("it is there").ino();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while path.metadata().expect("it is there").ino() == before {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the child does nothing"
+            );
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_micros(300 * round));
+        child.kill().expect("it lives");
+        child.wait().expect("ours");
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        assert!(
+            [9 + 1, 9 + 200_000].contains(&text.len()),
+            "{} bytes",
+            text.len()
+        );
+        assert!(text.ends_with("x\"}"));
+    }
+    // What may be left besides is whole too.
+    for name in names(folder.path()) {
+        let length = folder.path().join(&name).metadata().expect("ours").len();
+        assert!(
+            [9 + 1, 9 + 200_000].contains(&length),
+            "{name}: {length} bytes"
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file() {
+    let folder = folder();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .arg(folder.path())
+        .output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: a_full_disk_leaves_the_old_file cannot mount a small tmpfs here");
+        return;
+    }
+    let path = folder.path().join("app.json");
+    write(&path, "{}");
+    let error = SealedFile::read(&path)
+        .expect("it reads")
+        .replace(&" ".repeat(1 << 20));
+    let (text, names) = (std::fs::read_to_string(&path), names(folder.path()));
+    let unmounted = Command::new("umount").arg(folder.path()).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    assert_eq!(error.expect_err("full").kind(), ErrorKind::Local);
+    assert_eq!(
+        (text.expect("it is there").as_str(), names),
+        ("{}", vec!["app.json".to_owned()])
+    );
+}
+
+#[test]
+fn recipients_files_say_who_and_where() {
+    let folder = folder();
+    let key = |name| private_key(name).public_key().clone();
+    let block = key("ana").to_pem().replace('\n', "\n    ");
+    let text = format!(
+        "recipients:\n  ana: |\n    {block}\n  ben: keys/ben.pem\n  cyd: {}\ngroups:\n  ops: [ana, ben]\n  all: [ops, cyd]\n\
+         rules:\n  - {{path: \"prod/**\", recipients: [ops]}}\n  - path: '*.env'\n    recipients: [cyd, ana]\n  - {{path: \"dev/*\", recipients: [all]}}\n",
+        key("cyd").to_jwk()
+    );
+    write(&folder.path().join("recipients.yaml"), &text);
+    write(&folder.path().join("keys/ben.pem"), &key("ben").to_pem());
+    write(&folder.path().join("prod/eu/app.json"), "{}");
+    write(&folder.path().join("dev/app.json"), "{}");
+    let file = RecipientsFile::find(folder.path().join("prod/eu/app.json")).expect("it is found");
+    let names = |path: &str| -> Vec<String> {
+        let recipients: Recipients = file.for_path(folder.path().join(path)).expect("a rule");
+        recipients
+            .iter()
+            .map(|recipient| recipient.name.clone())
+            .collect()
+    };
+    assert_eq!(names("prod/eu/app.json"), ["ana", "ben"]);
+    assert_eq!(names("x.env"), ["ana", "cyd"]);
+    assert_eq!(names("dev/app.json"), ["ana", "ben", "cyd"]);
+    assert_eq!(file.name_of(key("ben").thumbprint()), Some("ben"));
+    write(&folder.path().join("dev/deep/app.json"), "{}");
+    for path in ["dev/deep/app.json", "other.json"] {
+        let error = file
+            .for_path(folder.path().join(path))
+            .expect_err("no rule");
+        assert_eq!(error.kind(), ErrorKind::Recipients);
+        assert!(error.to_string().contains("no rule of"), "{error}");
+    }
+    let error = file.for_path("/tmp/elsewhere.json").expect_err("elsewhere");
+    assert!(error.to_string().contains("does not lie below"), "{error}");
+}
+
+#[test]
+fn broken_recipients_files_say_where() {
+    let folder = folder();
+    let path = folder.path().join("recipients.yaml");
+    let ben = private_key("ben").public_key().to_jwk();
+    for (text, place, why) in [
+        (
+            "recipient: {}\nx: 1\n".to_owned(),
+            Some((2, 4)),
+            "`/x` is nothing that is known",
+        ),
+        (
+            format!("recipients: {{ben: {ben}, ben: {ben}}}\n"),
+            None,
+            "ben",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\ngroups: {{ops: [bob]}}\n"),
+            None,
+            "`bob` is neither",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\ngroups: {{a: [b], b: [a]}}\n"),
+            None,
+            "holds itself",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\ngroups: {{ben: [ben]}}\n"),
+            None,
+            "a recipient and a group",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\ngroups: {{ops: ben}}\n"),
+            None,
+            "a list is expected",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\nrules: [{{path: '[', recipients: [ben]}}]\n"),
+            None,
+            "no pattern",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\nrules: [{{recipients: [ben]}}]\n"),
+            None,
+            "no `path`",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\nrules: [{{path: a}}]\n"),
+            None,
+            "no `recipients`",
+        ),
+        ("recipients: {ben: {kty: RSA}}\n".to_owned(), None, "no `n`"),
+        (
+            "recipients: {ben: none.pem}\n".to_owned(),
+            None,
+            "cannot be read",
+        ),
+        ("groups: {}\n".to_owned(), None, "no recipients"),
+        ("recipients: {\n".to_owned(), None, ""),
+    ] {
+        write(&path, &text);
+        let error = RecipientsFile::load(&path).expect_err(&text);
+        assert!(error.to_string().contains(why), "{text}: {error}");
+        assert!(error.file().is_some(), "{error}");
+        if let Some(place) = place {
+            assert_eq!(error.place(), Some(place), "{error}");
+        }
+    }
+    std::fs::remove_file(&path).expect("ours");
+    let error = RecipientsFile::find(folder.path().join("app.json")).expect_err("none");
+    assert!(
+        error.to_string().contains("no `recipients.yaml`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_flipped_byte_of_a_signed_file_verifies() {
+    let (_folder, file) = sealed_file();
+    let (key, other) = (SigningKey::generate(), SigningKey::generate());
+    let rsa = private_key("ben");
+    let trusted = [key.verifying_key().clone()];
+    let path = sign_file(&file, &id("/shop"), &other).expect("signed");
+    assert_eq!(path, Path::new(&format!("{}.sig", file.path().display())));
+    let error = verify_file(&file, &id("/shop"), &trusted).expect_err("not trusted");
+    assert!(error.to_string().contains("is not trusted"), "{error}");
+    sign_file(&file, &id("/shop"), &key).expect("signed");
+    sign_file(&file, &id("/shop"), &rsa).expect("signed");
+    sign_file(&file, &id("/shop"), &key).expect("signed");
+    assert_eq!(
+        std::fs::read_to_string(&path)
+            .expect("ours")
+            .lines()
+            .count(),
+        3
+    );
+    assert_eq!(
+        verify_file(&file, &id("/shop"), &trusted).expect("it fits"),
+        *trusted[0].thumbprint()
+    );
+    let rsa = VerifyingKey::from_pem(&rsa.public_key().to_pem()).expect("a key");
+    assert!(verify_file(&file, &id("/shop"), &[rsa]).is_ok());
+    let error = verify_file(&file, &id("/store"), &trusted).expect_err("another document");
+    assert_eq!(error.kind(), ErrorKind::Signature);
+    assert_eq!(
+        verify_file(&file, &id("/shop"), &[])
+            .expect_err("nobody")
+            .kind(),
+        ErrorKind::Signature
+    );
+
+    let signatures = sign(file.text().as_bytes(), &id("/shop"), &key).expect("signed");
+    let bytes = file.text().as_bytes();
+    for index in 0..bytes.len() {
+        let mut changed = bytes.to_vec();
+        changed[index] ^= 1 << (index % 8);
+        let result = verify(&changed, &id("/shop"), &trusted, &signatures);
+        assert_eq!(
+            result.expect_err("changed").kind(),
+            ErrorKind::Signature,
+            "byte {index}"
+        );
+    }
+    for index in 0..signatures.len() {
+        let mut changed = signatures.clone().into_bytes();
+        changed[index] ^= 1 << (index % 7);
+        if let Ok(changed) = String::from_utf8(changed) {
+            assert!(
+                verify(bytes, &id("/shop"), &trusted, &changed).is_err(),
+                "byte {index}"
+            );
+        }
+    }
+    for broken in ["x", "a.b.c", "..", "e30..AA"] {
+        let error = verify(bytes, &id("/shop"), &trusted, broken).expect_err(broken);
+        assert_eq!(error.kind(), ErrorKind::Format, "{broken}");
+    }
+    assert_eq!(
+        verify(bytes, &id("/shop"), &trusted, "\n")
+            .expect_err("none")
+            .kind(),
+        ErrorKind::Signature
+    );
+    std::fs::remove_file(&path).expect("ours");
+    assert_eq!(
+        verify_file(&file, &id("/shop"), &trusted)
+            .expect_err("none")
+            .kind(),
+        ErrorKind::Signature
+    );
+}
+
+#[test]
+fn secrets_in_plain_text_are_found() {
+    let folder = folder();
+    let root = folder.path();
+    write(
+        &root.join("recipients.yaml"),
+        &format!(
+            "recipients: {{ben: {}}}\n",
+            private_key("ben").public_key().to_jwk()
+        ),
+    );
+    let sealed = seal(APP, Format::Json, &options(&["ben"]))
+        .expect("it seals")
+        .text;
+    write(&root.join("good.json"), &sealed);
+    write(&root.join("marked.json"), APP);
+    write(
+        &root.join("plain.yaml"),
+        "env:\n  DB_PASSWORD: hunter2\n  TOKENIZER: x\n  TOKEN_FILE: /run/x\n  API-KEY: ${KEY}\n  SECRETS: ''\n",
+    );
+    write(
+        &root.join("moved.json"),
+        &sealed.replace("\"DB\"", "\"DB2\""),
+    );
+    write(
+        &root.join("renamed.json"),
+        &sealed.replace("\"/shop\",\n  \"image\"", "\"/store\",\n  \"image\""),
+    );
+    write(&root.join("broken.json"), "{\n\"a\": 1, \"a\": 2}");
+    write(
+        &root.join("others.json"),
+        &seal(APP, Format::Json, &options(&["cyd"]))
+            .expect("it seals")
+            .text,
+    );
+    write(
+        &root.join("key.txt"),
+        &format!("# a key\n{}", include_str!("../src/keys/data/ben.pem")),
+    );
+    write(&root.join("target/plain.yaml"), "DB_PASSWORD: hunter2\n");
+    write(&root.join("vendor/plain.yaml"), "LICENCE_CODE: hunter2\n");
+    std::os::unix::fs::symlink("plain.yaml", root.join("link.yaml")).expect("ours");
+    std::fs::write(root.join("bytes.json"), b"\xff").expect("ours");
+
+    let findings = check(root, &CheckOptions::default()).expect("it reads");
+    let shown: Vec<String> = findings
+        .iter()
+        .map(|finding| {
+            finding
+                .to_string()
+                .replace(&format!("{}/", root.display()), "")
+        })
+        .collect();
+    let starts = [
+        "broken.json:2:9: ",
+        "key.txt:2:1: a private key stands here",
+        "marked.json:5:11: /env/DB: is marked to be sealed and is not",
+        "moved.json:5:12: /env/DB2: was sealed for another place: `/env/DB` of `/shop`",
+        "others.json:8:1: the epoch ",
+        "plain.yaml:2:16: /env/DB_PASSWORD: is a secret by its name",
+        "renamed.json:8:1: this document is sealed as `/shop`, not as `/store`",
+    ];
+    assert_eq!(shown.len(), starts.len(), "{shown:#?}");
+    for (shown, start) in shown.iter().zip(starts) {
+        assert!(
+            shown.starts_with(start),
+            "{shown} does not start with {start}"
+        );
+    }
+    assert!(
+        matches!(&findings[4].kind, FindingKind::OtherRecipients(why) if why.contains("missing ben"))
+    );
+    assert!(!shown.concat().contains("hunter2"));
+    let options = CheckOptions::default()
+        .secret_word("licence_code")
+        .skip("plain.yaml");
+    assert!(
+        !check(root, &options)
+            .expect("it reads")
+            .iter()
+            .any(|finding| finding.kind == FindingKind::Plaintext)
+    );
+    let options = CheckOptions::default().secret_word("licence_code");
+    assert_eq!(
+        check(root.join("vendor"), &options)
+            .expect("it reads")
+            .len(),
+        1
+    );
+    assert_eq!(
+        check(root.join("good.json"), &options).expect("it reads"),
+        []
+    );
+    assert_eq!(
+        check(root.join("none"), &options).expect_err("none").kind(),
+        ErrorKind::Local
+    );
+}
+
+#[test]
+fn a_diff_shows_what_changed_and_no_secret() {
+    let names = RecipientsFile::load({
+        let folder = folder();
+        let path = folder.keep().join("recipients.yaml");
+        write(
+            &path,
+            &format!(
+                "recipients: {{ben: {}}}\n",
+                private_key("ben").public_key().to_jwk()
+            ),
+        );
+        path
+    });
+    let names = names.expect("it reads");
+    std::fs::remove_dir_all(names.path().parent().expect("a folder")).expect("ours");
+    let sealed = seal(APP, Format::Json, &options(&["ben"]))
+        .expect("it seals")
+        .text;
+    let shown = show(&sealed, Format::Json, Some(&names));
+    assert!(
+        shown.contains("\"DB\": \"SEALED[epoch ") && shown.contains(", value "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("// sealed as /shop, version 1\n")
+            && shown.contains(", values: 1, for ben\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("\"PORT\": 8080") && shown.lines().all(|line| line.len() < 100),
+        "{shown}"
+    );
+    let other = seal(APP, Format::Json, &options(&["ben"]))
+        .expect("it seals")
+        .text;
+    assert_ne!(show(&other, Format::Json, None), shown);
+    assert!(!show(APP, Format::Json, None).contains("hunter2"));
+    assert_eq!(show("{", Format::Json, None), "{");
+    let dotenv = seal(
+        "A='ENC[a:b]'\n",
+        Format::Dotenv,
+        &options(&["ben"]).document(id("/shop")),
+    )
+    .expect("it seals")
+    .text;
+    assert!(show(&dotenv, Format::Dotenv, None).contains("# epoch "));
+}
+
+#[tokio::test]
+async fn opened_values_are_in_the_environment_and_nowhere_else() {
+    let ben = private_key("ben");
+    let sealed = seal(APP, Format::Json, &options(&["ben"]))
+        .expect("it seals")
+        .text;
+    let opened = open(&sealed, Format::Json, &id("/shop"), &[&ben])
+        .await
+        .expect("it opens");
+    let folder = folder();
+    let out = folder.path().join("out");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "printf '%s %s\\n' \"$DB\" \"$PORT\" >\"$OUT\"; tr '\\0' ' ' </proc/$$/cmdline >>\"$OUT\"; exit 7"])
+        .env("OUT", &out);
+    let status = exec_and_wait(&opened, command).expect("it runs");
+    assert_eq!(status.code(), Some(7));
+    let text = std::fs::read_to_string(&out).expect("it wrote");
+    let (environment, arguments) = text.split_once('\n').expect("two lines");
+    assert_eq!(environment, "hunter2 8080");
+    assert!(
+        arguments.contains("printf") && !arguments.contains("hunter2"),
+        "{arguments}"
+    );
+    let error = exec_and_wait(&opened, Command::new("/does/not/exist")).expect_err("no program");
+    assert_eq!(error.kind(), ErrorKind::Local);
+    assert!(!format!("{opened:?} {error:?}").contains("hunter2"));
+    let nul = r#"{"id": "/shop", "env": {"A": "ENC[a:b\u0000c]"}}"#;
+    let sealed = seal(nul, Format::Json, &options(&["ben"]))
+        .expect("it seals")
+        .text;
+    let opened = open(&sealed, Format::Json, &id("/shop"), &[&ben])
+        .await
+        .expect("it opens");
+    let error = exec_and_wait(&opened, Command::new("true")).expect_err("a NUL");
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Input, Some("/A")));
+}
+
+#[tokio::test]
+async fn only_what_was_edited_is_sealed_anew() {
+    let ben = private_key("ben");
+    let (_folder, file) = sealed_file();
+    let shm = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+    let editor = |script: &str| Editor::new(format!("sh -c '{script}' editor")).folder(shm.path());
+    let run = async |file: &SealedFile, script: &str| {
+        let result = edit(
+            file,
+            &id("/shop"),
+            &[&ben],
+            &options(&["ben"]),
+            &editor(script),
+            |_| false,
+        )
+        .await;
+        assert_eq!(names(shm.path()), [""; 0], "nothing is left");
+        result
+    };
+    // The mode of the folder and of the file, and what stands there.
+    let looked = run(
+        &file,
+        r#"test $(stat -c %a "$1") = 600 && test $(stat -c %a "$(dirname "$1")") = 700 && grep -q "ENC.DB:hunter2." "$1""#,
+    );
+    assert!(matches!(
+        looked.await.expect("it ends well"),
+        Edited::Unchanged
+    ));
+    let token = |file: &SealedFile| {
+        file.text()
+            .split('"')
+            .find(|text| text.starts_with("SEALED["))
+            .map(str::to_owned)
+    };
+
+    let added = run(&file, r#"sed -i "s/.PORT.: 8080/\"PORT\": 9090, \"NEW\": \"ENC[n:two:three]\"/" "$1"; touch "$1~""#).await;
+    let Edited::Changed {
+        file: added,
+        sealed,
+    } = added.expect("it ends well")
+    else {
+        panic!("it has changed")
+    };
+    assert_eq!(
+        sealed
+            .values
+            .iter()
+            .map(|path| path.as_str())
+            .collect::<Vec<_>>(),
+        ["/env/NEW"]
+    );
+    assert_eq!(
+        token(&added),
+        token(&file),
+        "the other value keeps its token"
+    );
+    let text = opened(added.text(), Format::Json, &ben)
+        .await
+        .expect("it opens");
+    assert!(
+        text.contains(r#""PORT": 9090, "NEW": "two:three""#) && text.contains("hunter2"),
+        "{text}"
+    );
+
+    let changed = run(&added, r#"sed -i "s/hunter2/hunter3/" "$1""#)
+        .await
+        .expect("it ends well");
+    let Edited::Changed {
+        file: changed,
+        sealed,
+    } = changed
+    else {
+        panic!("it has changed")
+    };
+    assert_eq!(sealed.values.len(), 1);
+    assert!(
+        opened(changed.text(), Format::Json, &ben)
+            .await
+            .expect("it opens")
+            .contains("hunter3")
+    );
+    // Moved under another name it stays a secret.
+    let moved = run(&changed, r#"sed -i "s/.DB.:/\"DB2\":/" "$1""#)
+        .await
+        .expect("it ends well");
+    let Edited::Changed { file: moved, .. } = moved else {
+        panic!("it has changed")
+    };
+    assert!(!moved.text().contains("hunter3"));
+    assert!(
+        opened(moved.text(), Format::Json, &ben)
+            .await
+            .expect("it opens")
+            .contains(r#""DB2": "hunter3""#)
+    );
+
+    for (script, why) in [
+        ("exit 3", "exit status: 3"),
+        (r#"echo x >>"$1"; exit 1"#, "exit status: 1"),
+        (r#"echo "{" >"$1""#, "app.json:"),
+        (
+            r#"sed -i "s/shop/store/" "$1""#,
+            "reseal it under another id",
+        ),
+        (r#"sed -i "s/hunter3\]/hunter3/" "$1""#, "does not end with"),
+        (r#"sed -i "s/ENC.DB2:hunter3./SEALED[x]/" "$1""#, ""),
+    ] {
+        let error = run(&moved, script).await.expect_err(script);
+        assert!(error.to_string().contains(why), "{script}: {error}");
+        assert!(!error.to_string().contains("hunter"), "{error}");
+        assert_eq!(
+            std::fs::read_to_string(moved.path()).expect("ours"),
+            moved.text()
+        );
+    }
+    // Once more with what was left of the first try.
+    let mut asked = 0;
+    let twice = r#"if grep -q oops "$1"; then sed -i "s/oops//" "$1"; else echo oops >>"$1"; fi; sed -i "s/9090/9091/" "$1""#;
+    let result = edit(
+        &moved,
+        &id("/shop"),
+        &[&ben],
+        &options(&["ben"]),
+        &editor(twice),
+        |_| {
+            asked += 1;
+            asked < 3
+        },
+    )
+    .await;
+    assert!(matches!(
+        result.expect("it ends well"),
+        Edited::Changed { .. }
+    ));
+    assert_eq!((asked, names(shm.path())), (1, vec![]));
+}
+
+#[tokio::test]
+async fn plaintext_is_never_edited_on_a_disk() {
+    let ben = private_key("ben");
+    let (folder, file) = sealed_file();
+    if is_tmpfs(folder.path()) {
+        eprintln!(
+            "skipped: plaintext_is_never_edited_on_a_disk, as the folder for temporary files is a tmpfs"
+        );
+        return;
+    }
+    let editor = Editor::new("true").folder(folder.path());
+    let error = edit(
+        &file,
+        &id("/shop"),
+        &[&ben],
+        &options(&["ben"]),
+        &editor,
+        |_| false,
+    )
+    .await;
+    assert!(
+        error
+            .expect_err("a disk")
+            .to_string()
+            .contains("plaintext is not put on a disk")
+    );
+    assert_eq!(names(folder.path()), ["app.json"]);
+}
+
+fn is_tmpfs(path: &Path) -> bool {
+    let output = Command::new("stat")
+        .args(["-f", "-c", "%T"])
+        .arg(path)
+        .output()
+        .expect("stat runs");
+    String::from_utf8_lossy(&output.stdout).trim() == "tmpfs"
+}
+
+/// The child of the next test.
+#[test]
+#[ignore = "run by a_hardened_process_is_closed_to_others"]
+fn is_hardened() {
+    clusterops_secrets::harden_process().expect("the kernel allows it");
+    let limits = std::fs::read_to_string("/proc/thread-self/limits");
+    match limits {
+        Ok(limits) => assert!(
+            limits
+                .lines()
+                .any(|line| line.starts_with("Max core file size") && line.contains(" 0 "))
+        ),
+        // A process that cannot be dumped belongs to root in /proc.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+    assert_eq!(
+        rustix::process::dumpable_behavior().expect("known"),
+        rustix::process::DumpableBehavior::NotDumpable
+    );
+}
+
+#[test]
+fn a_hardened_process_is_closed_to_others() {
+    let status = Command::new(std::env::current_exe().expect("ourselves"))
+        .args(["--exact", "is_hardened", "--ignored", "--quiet"])
+        .status();
+    assert!(status.expect("it runs").success());
+}
