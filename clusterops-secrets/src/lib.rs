@@ -1,4 +1,22 @@
-//! Sealed secrets inside application definitions.
+#![doc = include_str!("../README.md")]
+//!
+//! # Which function when
+//!
+//! | you want to | use | who can |
+//! |---|---|---|
+//! | make keys | [`PrivateKey::generate`], [`SigningKey::generate`] | anybody |
+//! | say whom to seal for | [`RecipientsFile`], [`Recipients`] | anybody |
+//! | seal what is marked, or what stands at a path | [`seal()`], [`seal_paths`] | who has the public keys |
+//! | add or replace one value | [`set`] | who has the public keys |
+//! | open everything, or one value | [`open()`], [`extract`] | a recipient |
+//! | edit in an editor | [`edit()`] | a recipient |
+//! | new keys; other recipients; fewer epochs | [`rotate`], [`reseal()`], [`compact`] | a recipient |
+//! | vouch for a file, and check that somebody has | [`sign_file`], [`verify_file`] | a signer; anybody |
+//! | find what should be sealed | [`check()`] | anybody |
+//! | read a diff, merge | [`show()`], [`merge()`] | anybody |
+//! | run a command with the values | [`exec()`], [`exec_and_wait`] | a recipient |
+//!
+//! Files are [`SealedFile`]s: read once, replaced whole. The format is described in the module [`format`](mod@format).
 
 mod check;
 mod contents;
@@ -23,6 +41,11 @@ mod seal;
 mod show;
 mod signature;
 mod value;
+#[cfg(test)]
+mod vectors;
+
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
 
 pub use async_trait::async_trait;
 pub use check::{CheckOptions, Finding, FindingKind, check};
