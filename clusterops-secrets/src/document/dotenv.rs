@@ -24,6 +24,9 @@ pub(super) struct Read {
     pub(super) block: Option<(Header, Range<usize>)>,
 }
 
+/// The bytes of the reserved block, and the number and the rest of each of its lines.
+type Lines<'s> = (Range<usize>, Vec<(usize, &'s str)>);
+
 /// Reads the text from byte `from` on, which is behind a byte order mark.
 pub(super) fn parse(source: &str, from: usize) -> Result<Read> {
     let mut reader = Reader {
@@ -34,7 +37,7 @@ pub(super) fn parse(source: &str, from: usize) -> Result<Read> {
         column: 1,
         builder: Builder::new(source),
     };
-    let mut block: Option<(Range<usize>, Vec<(usize, &str)>)> = None;
+    let mut block: Option<Lines<'_>> = None;
     reader.builder.open(Shape::Object { flow: false }, from);
     while reader.at < source.len() {
         let start = reader.at;
@@ -122,7 +125,7 @@ impl<'s> Reader<'s> {
     fn separator(&mut self) -> Result<()> {
         let colon = self.rest().strip_prefix(':');
         if let Some(behind) = colon {
-            if !behind.starts_with(|character| is_space(character)) {
+            if !behind.starts_with(is_space) {
                 return Err(self.error(ErrorKind::Syntax, "a space is missing behind this `:`"));
             }
             self.at += ':'.len_utf8();

@@ -48,7 +48,7 @@ pub(super) fn members(
             at: removed.start,
             bare: removed.start > 0
                 && removed.end == source.len()
-                && !source[..removed.start].ends_with('\n'),
+                && !source[..removed.start].ends_with(['\n', '\r']),
         };
     }
     let indent = match document.format {
@@ -157,7 +157,7 @@ fn end_of_document(document: &Document) -> Gap {
     let before = &document.source()[..document.end];
     Gap {
         at: document.end,
-        bare: !before.is_empty() && !before.ends_with('\n'),
+        bare: !before.is_empty() && !before.ends_with(['\n', '\r']),
     }
 }
 

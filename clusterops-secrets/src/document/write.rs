@@ -26,6 +26,8 @@ pub(super) fn quoted(text: &str, yaml: bool) -> Zeroizing<String> {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
             _ => out.push_str(&format!("\\u{:04x}", u32::from(character))),
         }
     }
