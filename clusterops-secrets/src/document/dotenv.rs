@@ -11,8 +11,9 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::header::Header;
+use super::scan::{any, until, width};
 use super::tree::{Builder, Key, Kind, Scalar, Shape, Style, Text, Tree, offset};
-use super::{Document, RESERVED, line_of, width};
+use super::{Document, RESERVED, TOO_MANY, line_of};
 use crate::{Error, ErrorKind, Result};
 
 /// What a line of the reserved block starts with.
@@ -43,7 +44,7 @@ pub(super) fn parse(source: &str, from: usize) -> Result<Read> {
         let start = reader.at;
         let rest = reader.rest();
         if rest.starts_with(PREFIX) {
-            let line = rest.split(['\r', '\n']).next().unwrap_or_default();
+            let line = first_line(rest);
             let (range, lines) = block.get_or_insert_with(|| (start..start, Vec::new()));
             if !lines.is_empty()
                 && !source[range.end..start]
@@ -93,6 +94,9 @@ impl<'s> Reader<'s> {
             if name.len() < behind.len() && name.starts_with(is_name_character) {
                 self.at = self.source.len() - name.len();
             }
+        }
+        if self.builder.is_full() {
+            return Err(self.error(ErrorKind::Syntax, TOO_MANY));
         }
         let start = self.at;
         let rest = self.rest();
@@ -151,11 +155,13 @@ impl<'s> Reader<'s> {
             _ => Style::Plain,
         };
         if style == Style::Plain {
-            let line = self
-                .rest()
-                .split(['\r', '\n', '#'])
-                .next()
-                .unwrap_or_default();
+            let rest = self.rest();
+            let line = &rest[..until(rest.as_bytes(), is_end)];
+            if has_separator(line) {
+                let message =
+                    "a line separator (U+2028) stands in this value; put quotes around it";
+                return Err(self.error(ErrorKind::Syntax, message));
+            }
             let end = start + line.trim_end_matches(is_space).len();
             let (start, end) = if start == end {
                 (empty, empty)
@@ -199,9 +205,9 @@ impl<'s> Reader<'s> {
 
     /// Goes over a comment, if there is one.
     fn comment(&mut self) -> Result<()> {
-        let line = self.rest().split(['\r', '\n']).next().unwrap_or_default();
+        let line = first_line(self.rest());
         // For JavaScript a line ends there, and what follows would be read.
-        if line.contains(['\u{2028}', '\u{2029}']) {
+        if has_separator(line) {
             return Err(self.error(
                 ErrorKind::Syntax,
                 "a line separator (U+2028) stands in this comment",
@@ -300,11 +306,16 @@ fn write(text: &str, style: Style, eol: &str) -> Result<Zeroizing<String>> {
         Style::Backtick => "`",
         Style::Plain | Style::Block => "",
     };
-    let ends = text.matches(['\n', '\r']).count();
+    let lines = any(text, |byte| (byte == b'\r') | (byte == b'\n'));
+    let ends = if lines {
+        text.matches(['\n', '\r']).count()
+    } else {
+        0
+    };
     let mut out = Zeroizing::new(String::with_capacity(text.len() + ends + 2));
     out.push_str(quote);
     let mut plain = 0;
-    for (at, end) in text.match_indices(['\n', '\r']) {
+    for (at, end) in text.match_indices(['\n', '\r']).take(ends) {
         out.push_str(&text[plain..at]);
         plain = at + 1;
         out.push_str(match (style, end) {
@@ -326,7 +337,8 @@ fn fits(text: &str, style: Style) -> bool {
         Style::Backtick => quoted('`') && !text.contains('\r'),
         Style::Double => quoted('"') && !text.contains("\\n") && !text.contains("\\r"),
         Style::Plain | Style::Block => {
-            !text.contains(['\r', '\n', '#'])
+            !any(text, is_end)
+                && !has_separator(text)
                 && !text.starts_with(['\'', '"', '`'])
                 && text.trim_matches(is_space) == text
         }
@@ -391,6 +403,20 @@ fn closing(source: &str, start: usize) -> Option<usize> {
 fn ends_value(rest: &str) -> bool {
     let rest = rest.trim_start_matches(is_space);
     rest.is_empty() || rest.starts_with(['\r', '\n', '#'])
+}
+
+fn first_line(text: &str) -> &str {
+    &text[..until(text.as_bytes(), |byte| (byte == b'\r') | (byte == b'\n'))]
+}
+
+/// Whether a value without quotes ends here.
+fn is_end(byte: u8) -> bool {
+    (byte == b'\r') | (byte == b'\n') | (byte == b'#')
+}
+
+/// JavaScript takes these for space and for ends of lines, and so for both in a value or a comment.
+fn has_separator(line: &str) -> bool {
+    !line.is_ascii() && line.contains(['\u{2028}', '\u{2029}'])
 }
 
 /// What JavaScript takes for space, ends of lines left out.

@@ -278,8 +278,11 @@ impl<'d> Edits<'d> {
 /// Makes the changes, which are sorted.
 fn splice_all(source: &str, splices: &[Splice]) -> Result<Zeroizing<String>> {
     let grown: usize = splices.iter().map(|splice| splice.text.len()).sum();
+    let gone: usize = splices.iter().map(|splice| splice.end - splice.start).sum();
     // Room for all of it, so that nothing is moved and leaves a copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(source.len() + grown));
+    let mut text = Zeroizing::new(String::with_capacity(
+        (source.len() + grown).saturating_sub(gone),
+    ));
     let mut at = 0;
     for splice in splices {
         let between = source.get(at..splice.start).ok_or_else(|| {

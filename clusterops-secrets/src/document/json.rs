@@ -2,8 +2,9 @@
 
 use zeroize::Zeroizing;
 
+use super::scan::{until, width};
 use super::tree::{Builder, Key, Kind, Scalar, Shape, Style, Text, Tree, offset};
-use super::{MAX_DEPTH, TOO_DEEP, line_of, width};
+use super::{MAX_DEPTH, TOO_DEEP, TOO_MANY, line_of};
 use crate::{Error, ErrorKind, Result};
 
 /// Reads the text from byte `from` on, which is behind a byte order mark.
@@ -122,6 +123,9 @@ impl Parser<'_> {
     }
 
     fn value(&mut self) -> Result<()> {
+        if self.builder.is_full() {
+            return Err(self.error(TOO_MANY));
+        }
         let start = self.at;
         let (line, column) = self.place(start);
         let (kind, style, text) = match self.peek() {
@@ -195,7 +199,7 @@ impl Parser<'_> {
         self.at += 1;
         let mut escaped = false;
         loop {
-            self.at += plain_bytes(&self.bytes[self.at..]);
+            self.at += until(&self.bytes[self.at..], is_special);
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -320,22 +324,9 @@ fn number(bytes: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// How many bytes come in front of the next quote, backslash or control character.
-fn plain_bytes(bytes: &[u8]) -> usize {
-    let special = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    let mut count = 0;
-    // Without a way out of the inner loop the compiler looks at many bytes at once.
-    for chunk in bytes.chunks_exact(32) {
-        if chunk
-            .iter()
-            .fold(false, |found, byte| found | special(byte))
-        {
-            break;
-        }
-        count += 32;
-    }
-    let rest = &bytes[count..];
-    count + rest.iter().position(special).unwrap_or(rest.len())
+/// Whether the byte cannot stand in a string as it is (RFC 8259 section 7).
+pub(super) fn is_special(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 fn is_word(byte: u8) -> bool {

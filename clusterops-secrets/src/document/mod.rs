@@ -11,6 +11,7 @@ mod insert;
 mod json;
 mod lines;
 mod pointer;
+mod scan;
 mod tree;
 mod write;
 mod yaml;
@@ -29,6 +30,7 @@ pub(crate) use edit::Edits;
 pub use format::Format;
 pub(crate) use header::Header;
 pub use pointer::Pointer;
+use scan::width;
 pub(crate) use tree::{Kind, Scalar};
 use tree::{ROOT, Shape, Tree};
 
@@ -39,6 +41,9 @@ pub(crate) const MAX_DOCUMENT: usize = 64 << 20;
 /// The deepest nesting.
 const MAX_DEPTH: usize = 128;
 const TOO_DEEP: &str = "objects and arrays are nested more than 128 deep, the limit";
+/// The most objects, arrays and values, so that a file of brackets does not take a hundred times its size.
+const MAX_NODES: usize = 4_000_000;
+const TOO_MANY: &str = "the document has more than 4,000,000 values, the limit";
 /// The name of the block that belongs to this crate.
 pub(crate) const RESERVED: &str = "x-sealed";
 
@@ -214,10 +219,4 @@ fn mark(source: &str) -> usize {
 fn line_of(source: &str, at: usize) -> usize {
     let before = &source.as_bytes()[..at];
     1 + before.iter().filter(|&&byte| byte == b'\n').count()
-}
-
-/// How many characters start in these bytes.
-fn width(bytes: &[u8]) -> usize {
-    // All bytes but the second to fourth of a character.
-    bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
 }

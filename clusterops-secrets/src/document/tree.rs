@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use zeroize::Zeroizing;
 
-use super::Pointer;
+use super::{MAX_NODES, Pointer};
 
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
@@ -115,8 +115,28 @@ pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     pub(super) scalars: Vec<Scalar>,
     /// From the hash of parent and name to the node; the next free number when two hashes are equal.
-    index: HashMap<u64, u32>,
+    index: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
     hasher: RandomState,
+}
+
+/// Takes a number that is a hash already.
+#[derive(Debug, Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl Tree {
@@ -162,7 +182,22 @@ impl Tree {
 
     /// The child of `parent` that is called `token`.
     pub(super) fn child(&self, source: &str, parent: u32, token: &str) -> Option<u32> {
+        let node = self.node(parent);
+        if matches!(node.shape, Shape::Array { .. }) && self.is_flat(parent) {
+            let index: u32 = token.parse().ok().filter(|&index| index < node.children)?;
+            // Neither `01` nor `+1`.
+            return (index.to_string() == token).then_some(parent + 1 + index);
+        }
         self.look_up(source, parent, token).ok()
+    }
+
+    /// Whether the children follow this node one by one, and none is an object.
+    fn is_flat(&self, id: u32) -> bool {
+        let node = self.node(id);
+        let Some(last) = self.nodes.get(node.last_child as usize) else {
+            return true;
+        };
+        node.last_child == id + node.children && !matches!(last.shape, Shape::Object { .. })
     }
 
     pub(super) fn find(&self, source: &str, path: &Pointer) -> Option<u32> {
@@ -222,6 +257,11 @@ impl<'s> Builder<'s> {
     /// How many containers are open.
     pub(super) fn depth(&self) -> usize {
         self.open.len()
+    }
+
+    /// Whether no more nodes are taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.tree.nodes.len() >= MAX_NODES
     }
 
     /// Whether the next node is a key.
@@ -318,6 +358,9 @@ impl<'s> Builder<'s> {
 
     /// Finds for each element of a finished array what it is called.
     fn name_elements(&mut self, array: u32) {
+        if self.tree.is_flat(array) {
+            return;
+        }
         let (tree, source) = (&self.tree, self.source);
         let mut counts: HashMap<&str, u32> = HashMap::new();
         let mut elements = Vec::with_capacity(tree.node(array).children as usize);

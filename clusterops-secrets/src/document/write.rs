@@ -2,9 +2,21 @@
 
 use zeroize::Zeroizing;
 
+use super::json::is_special;
+use super::scan::any;
+
 /// The text between double quotes, as JSON has it (RFC 8259 section 7); for YAML also with escapes for what YAML calls not
 /// printable, and for what YAML 1.1 takes for line ends.
 pub(super) fn quoted(text: &str, yaml: bool) -> Zeroizing<String> {
+    // Most texts are nothing special.
+    let wide = |byte: u8| yaml & (byte >= 0x7f);
+    if !any(text, |byte| is_special(byte) | wide(byte)) {
+        let mut out = Zeroizing::new(String::with_capacity(text.len() + 2));
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+        return out;
+    }
     let special = |character: char| match character {
         '"' | '\\' | '\0'..='\u{1f}' => true,
         _ => yaml && !yaml_printable(character),

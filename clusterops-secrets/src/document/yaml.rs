@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use granit_parser::{ErrorKind as Flaw, Event, Parser, ScalarStyle, Span, StructureStyle, Tag};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::scan::width;
 use super::tree::{Builder, Key, Kind, Scalar, Shape, Style, Text, Tree, offset};
-use super::{MAX_DEPTH, TOO_DEEP, line_of, width};
+use super::{MAX_DEPTH, TOO_DEEP, TOO_MANY, line_of};
 use crate::{Error, ErrorKind, Result};
 
 /// The most characters of a key.
@@ -71,6 +72,9 @@ struct Reader<'s> {
 impl Reader<'_> {
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<()> {
         let (start, end) = self.range(span);
+        if self.builder.is_full() {
+            return Err(error(span, TOO_MANY));
+        }
         match event {
             Event::Scalar(text, style, ..) if self.builder.wants_key() => {
                 self.key(text, style, span)?;
@@ -277,6 +281,9 @@ fn is_number(text: &str) -> bool {
         return all(digits, u8::is_ascii_hexdigit);
     }
     let number = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !number.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
+        return false;
+    }
     if matches!(number, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
         return true;
     }

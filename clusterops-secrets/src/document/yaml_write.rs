@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::Document;
 use super::edit::Value;
+use super::scan::any;
 use super::tree::{Kind, Scalar, Shape, Style};
 use super::write::{quoted, yaml_printable};
 use super::yaml::plain_kind;
@@ -92,11 +93,14 @@ fn is_plain(text: &str, flow: bool) -> bool {
         && !text.contains(" #")
         && !text.starts_with("---")
         && !text.starts_with("...")
-        && text
-            .chars()
-            .all(|character| yaml_printable(character) && !is_wide_space(character))
+        && is_printable(text)
         && plain_kind(text) == Kind::String
         && !is_typed(text)
+}
+
+fn is_printable(text: &str) -> bool {
+    let plain = |character| yaml_printable(character) && !is_wide_space(character);
+    !any(text, |byte| !(0x20..0x7f).contains(&byte)) || text.chars().all(plain)
 }
 
 /// White space beyond the space, which some readers strip.

@@ -58,6 +58,7 @@ fn every_flaw_is_named_with_its_place() {
         ),
         ("x-sealed=1\n", (1, 1), "reserved"),
         ("# a\u{2028}B=1\n", (1, 1), "U+2028"),
+        ("A=x\u{2028}\n", (1, 3), "U+2028"),
     ] {
         let error = Document::parse(source.as_bytes(), Format::Dotenv).expect_err(source);
         assert_eq!(error.kind(), ErrorKind::Syntax, "{source}");
