@@ -116,6 +116,10 @@ impl Editor {
 /// What came of an [`edit`].
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them, for a moment"
+)]
 pub enum Edited {
     /// The editor left everything as it was; so is the file.
     Unchanged,
@@ -291,8 +295,6 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
 
 /// Whether a folder is on a file system that is never on a disk, but for swap (statfs(2)).
 fn is_in_memory(folder: &Path) -> bool {
-    const TMPFS_MAGIC: i64 = 0x0102_1994;
-    const RAMFS_MAGIC: i64 = 0x8584_58f6;
-    rustix::fs::statfs(folder)
-        .is_ok_and(|found| matches!(i64::from(found.f_type), TMPFS_MAGIC | RAMFS_MAGIC))
+    const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+    rustix::fs::statfs(folder).is_ok_and(|found| found.f_type == TMPFS_MAGIC)
 }

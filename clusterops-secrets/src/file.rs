@@ -231,9 +231,8 @@ fn replace(path: &Path, folder: &File, bytes: &[u8]) -> io::Result<()> {
                 &whole,
                 AtFlags::SYMLINK_FOLLOW,
             )?;
-            rustix::fs::renameat(folder, &whole, folder, name).map_err(|error| {
+            rustix::fs::renameat(folder, &whole, folder, name).inspect_err(|_| {
                 let _ = rustix::fs::unlinkat(folder, &whole, AtFlags::empty());
-                error
             })?;
         }
         // Some network file systems have no files without names.

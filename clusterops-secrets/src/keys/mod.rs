@@ -5,7 +5,10 @@
 
 mod file;
 mod jwk;
-#[expect(dead_code, reason = "the importer of Mantle's stores is the only user")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the importer of Mantle's stores is the only user")
+)]
 pub(crate) mod legacy;
 mod pkcs8;
 mod rsa;
