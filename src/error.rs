@@ -21,8 +21,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A host set, an inventory or a target.
+    /// A host set, an inventory, a target, or what speaks HTTP.
     Core(clusterops_core::Error),
+    /// A key or a sealed document.
+    #[cfg(feature = "secrets")]
+    Secrets(clusterops_secrets::Error),
     /// Something on the way to a host, or on it.
     #[cfg(feature = "ssh")]
     Ssh(clusterops_ssh::Error),
@@ -32,8 +35,11 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A host set, an inventory or a target.
+    /// A host set, an inventory, a target, or what speaks HTTP.
     Core(clusterops_core::ErrorKind),
+    /// A key or a sealed document.
+    #[cfg(feature = "secrets")]
+    Secrets(clusterops_secrets::ErrorKind),
     /// Something on the way to a host, or on it.
     #[cfg(feature = "ssh")]
     Ssh(clusterops_ssh::ErrorKind),
@@ -44,6 +50,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Core(error) => ErrorKind::Core(error.kind()),
+            #[cfg(feature = "secrets")]
+            Self::Secrets(error) => ErrorKind::Secrets(error.kind()),
             #[cfg(feature = "ssh")]
             Self::Ssh(error) => ErrorKind::Ssh(error.kind()),
         }
@@ -53,6 +61,8 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Core(error) => error.is_retryable(),
+            #[cfg(feature = "secrets")]
+            Self::Secrets(error) => error.is_retryable(),
             #[cfg(feature = "ssh")]
             Self::Ssh(error) => error.is_retryable(),
         }
@@ -63,6 +73,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Core(error) => error.fmt(f),
+            #[cfg(feature = "secrets")]
+            Self::Secrets(error) => error.fmt(f),
             #[cfg(feature = "ssh")]
             Self::Ssh(error) => error.fmt(f),
         }
@@ -73,6 +85,8 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Core(error) => std::error::Error::source(error),
+            #[cfg(feature = "secrets")]
+            Self::Secrets(error) => std::error::Error::source(error),
             #[cfg(feature = "ssh")]
             Self::Ssh(error) => std::error::Error::source(error),
         }
@@ -82,6 +96,13 @@ impl std::error::Error for Error {
 impl From<clusterops_core::Error> for Error {
     fn from(error: clusterops_core::Error) -> Self {
         Self::Core(error)
+    }
+}
+
+#[cfg(feature = "secrets")]
+impl From<clusterops_secrets::Error> for Error {
+    fn from(error: clusterops_secrets::Error) -> Self {
+        Self::Secrets(error)
     }
 }
 

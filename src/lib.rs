@@ -14,11 +14,15 @@
 //! | go on after the controller was killed | [`Journal`], [`Run::resume`] |
 //! | talk to one host | [`Session`] |
 //! | change an app of Marathon | the module `marathon`, with the feature of that name |
+//! | keep secrets in app definitions | the module `secrets`, with the feature of that name |
+//! | deploy such a definition | the module `deploy`, with the features `secrets` and `marathon` |
 //! | test your automation without hosts | the module `sim`, with the feature of that name |
 //!
-//! The parts are there whole as [`core`] and [`ssh`], each with its own error type;
+//! The parts are there whole as [`core`], [`ssh`] and `secrets`, each with its own error type;
 //! [`Error`] is for what needs more than one of them.
 
+#[cfg(all(feature = "secrets", feature = "marathon"))]
+pub mod deploy;
 mod error;
 #[cfg(feature = "ssh")]
 mod one_shot;
@@ -32,6 +36,9 @@ pub use clusterops_core::{
 #[cfg(feature = "marathon")]
 #[doc(inline)]
 pub use clusterops_core::{http, marathon};
+#[cfg(feature = "secrets")]
+#[doc(inline)]
+pub use clusterops_secrets as secrets;
 #[cfg(feature = "sim")]
 #[doc(inline)]
 pub use clusterops_ssh::sim;
