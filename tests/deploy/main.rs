@@ -1,0 +1,406 @@
+//! Sealed documents deployed to a Marathon that answers as Marathon documents it.
+
+#[path = "../../clusterops-core/tests/support/mod.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod support;
+
+mod leaks;
+
+use std::path::Path;
+use std::time::Duration;
+
+use clusterops::deploy::{ChangeKind, Deploy, Deployed, Trust, dry_run};
+use clusterops::http::HttpOptions;
+use clusterops::marathon::{Followed, Locked, Marathon};
+use clusterops::secrets::{
+    Digest, Format, PrivateKey, Recipients, SealOptions, SealedFile, SigningKey, Value, seal, set,
+    sign_file,
+};
+use clusterops::{Error, ErrorKind};
+use serde_json::{Value as Json, json};
+use support::marathon::{Course, OTHER, start};
+use support::{Reply, Server};
+use tempfile::TempDir;
+
+const APP: &str = r#"{
+  "id": "/prod/web",
+  "cpus": 0.5,
+  "instances": 2,
+  "container": {"docker": {"image": "web:1.4"}},
+  "env": {
+    "ZONE": "a",
+    "DB": "ENC[db:hunter2 \"x\"]",
+    "KEY": "ENC[key:k-17]"
+  }
+}
+"#;
+
+fn key() -> PrivateKey {
+    let pem = include_str!("../../clusterops-secrets/src/keys/data/ben.pem");
+    PrivateKey::from_pem(pem, None).expect("a committed key")
+}
+
+fn options() -> SealOptions {
+    SealOptions::new(Recipients::new([("ben", key().public_key().clone())]).expect("a recipient"))
+}
+
+/// A folder with this document in a file, sealed.
+fn sealed(text: &str) -> (TempDir, SealedFile) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("web.json");
+    let sealed = seal(text, Format::Json, &options()).expect("it seals");
+    std::fs::write(&path, &*sealed.text).expect("ours");
+    (folder, SealedFile::read(path).expect("it reads"))
+}
+
+fn marathon(server: &Server) -> Marathon {
+    marathon_at(&server.url())
+}
+
+fn marathon_at(url: &str) -> Marathon {
+    let options = HttpOptions::default().basic("deployer", "sesame");
+    let marathon = Marathon::new(url, options).expect("a URL");
+    marathon.poll_every(Duration::from_millis(10))
+}
+
+fn reviewed(file: &SealedFile) -> Deploy {
+    Deploy::new(Trust::Reviewed(file.digest())).deadline(Duration::from_secs(20))
+}
+
+/// What the server was asked to put.
+fn put(server: &Server) -> Vec<Json> {
+    let requests = server.seen();
+    let puts = requests.iter().filter(|request| request.method == "PUT");
+    puts.map(|request| serde_json::from_str(&request.body).expect("JSON"))
+        .collect()
+}
+
+fn only(mut deployed: Vec<Deployed>) -> Deployed {
+    assert_eq!(deployed.len(), 1);
+    deployed.pop().expect("one")
+}
+
+#[tokio::test]
+async fn what_was_reviewed_is_posted_and_followed() {
+    let server = start(None, Course::Done(2), "").await;
+    let (_folder, file) = sealed(APP);
+    let deployed = only(
+        reviewed(&file)
+            .run(&file, &[&key()], &[marathon(&server)])
+            .await
+            .expect("it is sent"),
+    );
+    assert!(deployed.is_success(), "{deployed}");
+    assert_eq!(deployed.app.as_str(), "/prod/web");
+    let expected = APP
+        .replace("ENC[db:hunter2 \\\"x\\\"]", "hunter2 \\\"x\\\"")
+        .replace("ENC[key:k-17]", "k-17");
+    let bodies: Vec<String> = server
+        .seen()
+        .into_iter()
+        .filter(|r| r.method == "PUT")
+        .map(|r| r.body)
+        .collect();
+    assert_eq!(
+        bodies,
+        [expected],
+        "byte for byte, without the block of epochs"
+    );
+}
+
+#[tokio::test]
+async fn a_trusted_signature_is_as_good_as_a_review() {
+    let server = start(None, Course::Done(0), "").await;
+    let (_folder, file) = sealed(APP);
+    let (signer, other) = (SigningKey::generate(), SigningKey::generate());
+    let trust = Trust::Signers(vec![signer.verifying_key().clone()]);
+    let run = async || {
+        Deploy::new(trust.clone())
+            .run(&file, &[&key()], &[marathon(&server)])
+            .await
+    };
+    let id = "/prod/web".parse().expect("an id");
+    for sign in [None, Some(&other)] {
+        if let Some(signer) = sign {
+            sign_file(&file, &id, signer).expect("it signs");
+        }
+        assert!(is_refused(
+            &run().await.expect_err("nobody"),
+            clusterops::secrets::ErrorKind::Signature
+        ));
+    }
+    assert_eq!(server.seen().len(), 0);
+    sign_file(&file, &id, &signer).expect("it signs");
+    assert!(only(run().await.expect("it is sent")).is_success());
+}
+
+fn is_refused(error: &Error, kind: clusterops::secrets::ErrorKind) -> bool {
+    error.kind() == ErrorKind::Secrets(kind)
+}
+
+#[tokio::test]
+async fn nothing_is_sent_when_anything_is_not_as_it_should_be() {
+    use clusterops::secrets::ErrorKind::{Misplaced, NotRecipient, Signature, Syntax, Unresolved};
+
+    let server = start(None, Course::Done(0), "").await;
+    let refused = async |file: &SealedFile, deploy: Deploy, key: &PrivateKey| {
+        deploy
+            .run(file, &[key], &[marathon(&server)])
+            .await
+            .expect_err("refused")
+    };
+    let (folder, file) = sealed(APP);
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("ours");
+        SealedFile::read(path).expect("it reads")
+    };
+    // Another file than was reviewed.
+    let other = Deploy::new(Trust::Reviewed(Digest::of(b"other")));
+    let error = refused(&file, other, &key()).await;
+    assert!(
+        is_refused(&error, Signature) && error.to_string().contains(&file.digest().to_string()),
+        "{error}"
+    );
+    // Not sealed, and sealed by nobody here.
+    for (text, kind, why) in [
+        (APP.to_owned(), Unresolved, "/env/DB: "),
+        (
+            file.text()
+                .replace("\"ZONE\": \"a\"", "\"ZONE\": \"DEC[zone]\""),
+            Unresolved,
+            "`DEC[`",
+        ),
+        (
+            file.text().replace("/prod/web", "/prod/db"),
+            Misplaced,
+            "/prod/web",
+        ),
+        (
+            file.text().replacen("/prod/web", "/prod/db", 1),
+            Misplaced,
+            "sealed as `/prod/web`",
+        ),
+        (
+            file.text().replace("\"KEY\"", "\"KEY2\""),
+            Misplaced,
+            "belongs at `/env/KEY`",
+        ),
+        (r#"{"cpus": 1}"#.to_owned(), Syntax, "no string `id`"),
+        ("{".to_owned(), Syntax, "line 1"),
+    ] {
+        let file = write("other.json", &text);
+        let error = refused(&file, reviewed(&file), &key()).await;
+        assert!(is_refused(&error, kind), "{error:?}");
+        assert!(
+            error.to_string().contains(why) && error.to_string().contains("other.json"),
+            "{error}"
+        );
+    }
+    let yaml = write("web.yaml", "id: /prod/web\n");
+    assert!(is_refused(
+        &refused(&yaml, reviewed(&yaml), &key()).await,
+        Syntax
+    ));
+    let cyd = include_str!("../../clusterops-secrets/src/keys/data/cyd.pem");
+    let cyd = PrivateKey::from_pem(cyd, None).expect("a committed key");
+    assert!(is_refused(
+        &refused(&file, reviewed(&file), &cyd).await,
+        NotRecipient
+    ));
+    let bad_id = write("bad.json", r#"{"id": "/Prod/Web!"}"#);
+    assert!(matches!(
+        refused(&bad_id, reviewed(&bad_id), &key()).await,
+        Error::Core(_)
+    ));
+    assert_eq!(server.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_locked_app_names_the_deployments_and_yields_to_force() {
+    let locked = json!({"message": "App is locked by one or more deployments.", "deployments": [{"id": OTHER}]}).to_string();
+    let server = Server::start(move |request, _| match request.method.as_str() {
+        "PUT" => Reply::json(409, locked.clone()),
+        _ => Reply::json(404, r#"{"message": "App '/prod/web' does not exist"}"#),
+    })
+    .await;
+    let (_folder, file) = sealed(APP);
+    let deployed = only(
+        reviewed(&file)
+            .run(&file, &[&key()], &[marathon(&server)])
+            .await
+            .expect("it is sent"),
+    );
+    let error = deployed.result.as_ref().expect_err("locked");
+    assert_eq!(
+        Locked::of(error).expect("it is told").deployments(),
+        [OTHER]
+    );
+    assert!(
+        !deployed.is_success() && deployed.to_string().contains(OTHER),
+        "{deployed}"
+    );
+    let forced = reviewed(&file)
+        .force(true)
+        .run(&file, &[&key()], &[marathon(&server)])
+        .await;
+    drop(forced.expect("it is sent"));
+    let targets: Vec<String> = server
+        .seen()
+        .into_iter()
+        .filter(|r| r.method == "PUT")
+        .map(|r| r.target)
+        .collect();
+    assert!(
+        !targets[0].contains("force=true") && targets[1].contains("force=true"),
+        "{targets:?}"
+    );
+}
+
+#[tokio::test]
+async fn each_of_several_marathons_has_its_result() {
+    let (good, failing, slow) = (
+        start(None, Course::Done(1), "").await,
+        start(None, Course::RolledBack, "").await,
+        start(None, Course::Never, "cannot pull web:1.4").await,
+    );
+    let (_folder, file) = sealed(APP);
+    let marathons = [
+        marathon_at("http://127.0.0.1:1"),
+        marathon(&good),
+        marathon(&failing),
+        marathon(&slow),
+    ];
+    let deploy = reviewed(&file).deadline(Duration::from_millis(300));
+    let deployed = deploy
+        .run(&file, &[&key()], &marathons)
+        .await
+        .expect("it is sent");
+    assert_eq!(
+        deployed
+            .iter()
+            .map(Deployed::is_success)
+            .collect::<Vec<_>>(),
+        [false, true, false, false]
+    );
+    assert!(deployed[0].result.is_err());
+    assert!(
+        matches!(deployed[2].result, Ok(Followed::Failed { .. })),
+        "{}",
+        deployed[2]
+    );
+    assert!(
+        matches!(deployed[3].result, Ok(Followed::Unfinished { .. })),
+        "{}",
+        deployed[3]
+    );
+    for server in [&good, &failing, &slow] {
+        assert_eq!(put(server)[0]["env"]["KEY"], "k-17");
+    }
+    let urls: Vec<&str> = deployed
+        .iter()
+        .map(|deployed| deployed.marathon.as_str())
+        .collect();
+    assert_eq!(urls, marathons.each_ref().map(|marathon| marathon.url()));
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_what_would_change_and_no_secret() {
+    let running = json!({
+        "id": "/prod/web", "cpus": 0.5, "instances": 1.0, "mem": 128,
+        "container": {"docker": {"image": "web:1.3", "network": "HOST"}},
+        "env": {"ZONE": "old zone", "DB": "hunter2 \"x\"", "KEY": "k-16", "GONE": "old secret"},
+    });
+    let server = start(Some(running), Course::Done(0), "").await;
+    let (_folder, file) = sealed(APP);
+    let plan = dry_run(&file, &[&key()], &marathon(&server))
+        .await
+        .expect("it compares");
+    assert_eq!((plan.digest, plan.is_new), (file.digest(), false));
+    let shown = plan.to_string();
+    let lines: Vec<&str> = shown.lines().skip(2).collect();
+    assert_eq!(
+        lines,
+        [
+            "~ /container/docker/image: \"web:1.3\" -> \"web:1.4\"",
+            "~ /env/KEY: (hidden) -> (sealed)",
+            "~ /env/ZONE: (hidden) -> \"a\"",
+            "- /env/GONE: (hidden)",
+            "~ /instances: 1.0 -> 2",
+        ]
+    );
+    assert!(
+        shown.contains(&file.digest().to_string())
+            && shown.starts_with("/prod/web at http://127.0.0.1"),
+        "{shown}"
+    );
+    for secret in ["hunter2", "k-16", "k-17", "old"] {
+        assert!(!format!("{plan:?}{shown}").contains(secret), "{secret}");
+    }
+    // Without a key, what is sealed cannot be compared.
+    let plan = dry_run(&file, &[], &marathon(&server))
+        .await
+        .expect("it compares");
+    let sealed: Vec<&str> = plan
+        .changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Sealed)
+        .map(|change| change.path.as_str())
+        .collect();
+    assert_eq!(sealed, ["/env/DB", "/env/KEY"]);
+    assert_eq!(put(&server).len(), 0);
+
+    let server = start(None, Course::Done(0), "").await;
+    let plan = dry_run(&file, &[&key()], &marathon(&server))
+        .await
+        .expect("it compares");
+    assert!(
+        plan.is_new && plan.to_string().contains("+ /env/DB: (sealed)\n"),
+        "{plan}"
+    );
+    drop(
+        Deploy::new(Trust::Reviewed(plan.digest))
+            .run(&file, &[&key()], &[marathon(&server)])
+            .await
+            .expect("it is sent"),
+    );
+    let plan = dry_run(&file, &[&key()], &marathon(&server))
+        .await
+        .expect("it compares");
+    assert!(
+        plan.to_string().ends_with("nothing would change\n"),
+        "{plan}"
+    );
+}
+
+/// A developer without a private key adds a value; operations deploy it.
+#[tokio::test]
+async fn a_value_that_a_developer_set_arrives() {
+    let server = start(None, Course::Done(0), "").await;
+    let (_folder, file) = sealed(APP);
+    let path = "/env/NEW".parse().expect("a path");
+    let text = set(
+        file.text(),
+        Format::Json,
+        &path,
+        &Value::text("$new"),
+        &options(),
+    )
+    .expect("it is set")
+    .text;
+    let file = file.replace(&text).expect("it is replaced");
+    assert!(
+        only(
+            reviewed(&file)
+                .run(&file, &[&key()], &[marathon(&server)])
+                .await
+                .expect("it is sent")
+        )
+        .is_success()
+    );
+    assert_eq!(
+        put(&server)[0]["env"],
+        json!({"ZONE": "a", "DB": "hunter2 \"x\"", "KEY": "k-17", "NEW": "$new"})
+    );
+    assert!(Path::new(file.path()).exists());
+}
