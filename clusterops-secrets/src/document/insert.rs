@@ -256,7 +256,7 @@ pub(super) fn unit(document: &Document) -> String {
 /// The space in front of a byte, when nothing else stands in front of it in its line and it is not in the first line.
 pub(super) fn own_line(source: &str, at: usize) -> Option<&str> {
     let before = &source[..at];
-    let line = &before[before.rfind('\n')? + 1..];
+    let line = &before[before.rfind(['\n', '\r'])? + 1..];
     line.bytes()
         .all(|byte| matches!(byte, b' ' | b'\t'))
         .then_some(line)
@@ -265,7 +265,7 @@ pub(super) fn own_line(source: &str, at: usize) -> Option<&str> {
 /// The space at the start of the line of a byte.
 fn line_indent(source: &str, at: usize) -> &str {
     let before = &source[..at];
-    let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
+    let line = &before[before.rfind(['\n', '\r']).map_or(0, |at| at + 1)..];
     let line = line.strip_prefix('\u{feff}').unwrap_or(line);
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }

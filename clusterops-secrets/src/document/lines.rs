@@ -263,7 +263,7 @@ fn column(source: &str, mapping: &Node) -> String {
 }
 
 fn line_start(source: &str, at: usize) -> usize {
-    source[..at].rfind('\n').map_or(0, |end| end + 1)
+    source[..at].rfind(['\n', '\r']).map_or(0, |end| end + 1)
 }
 
 fn line(parts: &[&str]) -> Zeroizing<String> {

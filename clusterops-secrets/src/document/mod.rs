@@ -128,10 +128,6 @@ impl Document {
         &self.source
     }
 
-    pub(crate) fn format(&self) -> Format {
-        self.format
-    }
-
     /// All values in the order of the document, those of the reserved block left out.
     pub(crate) fn scalars(&self) -> &[Scalar] {
         &self.tree.scalars

@@ -287,7 +287,7 @@ proptest! {
         let mut source = String::new();
         for (at, (text, style)) in values.iter().enumerate() {
             let quote = ["", "'", "\"", "`"][usize::from(*style)];
-            let awkward = ["'", "\"", "`", "\\", "\n", "\r", "#", "\u{2028}"].iter().any(|special| text.contains(special));
+            let awkward = ["'", "\"", "`", "\\", "\n", "\r", "#", "\u{2028}", "\u{2029}"].iter().any(|special| text.contains(special));
             let text = if awkward || (quote.is_empty() && text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}') != text) { "plain" } else { text };
             source.push_str(&format!("V{at}={quote}{text}{quote} # c{}", if crlf { "\r\n" } else { "\n" }));
         }

@@ -123,3 +123,68 @@ fn values_are_added_beside_the_block(source: &str, format: Format) {
         assert_eq!(goes, without);
     }
 }
+
+#[test]
+fn nothing_of_a_value_stands_in_debug_output_or_errors() {
+    for (source, format) in [
+        ("{\"a\":\"s3cret\\n\",\"b\":[\"s3cret\"]}", Format::Json),
+        ("a: |\n  s3cret\nb: s3cret\n", Format::Yaml),
+        ("a=s3cret\nb=\"s3cret\\n\"\n", Format::Dotenv),
+    ] {
+        let document = parse(source, format);
+        let mut edits = Edits::new(&document);
+        edits
+            .set_string(&path("/a"), "s3cret'\"`#")
+            .expect("a value");
+        edits.insert(&path("/c"), "s3cret").expect("a new value");
+        let shown = format!(
+            "{document:?} {:?} {edits:?} {:?}",
+            document.scalars(),
+            edits.apply().err()
+        );
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+    for (source, format) in [
+        ("{\"a\":\"s3cret\" \"s3cret\"}", Format::Json),
+        ("{\"a\":s3cret}", Format::Json),
+        ("{\"a\":\"s3cret\\q\"}", Format::Json),
+        ("{\"a\":\"s3cret", Format::Json),
+        ("a: \"s3cret\n", Format::Yaml),
+        ("a: [s3cret\n", Format::Yaml),
+        ("a: \"s3cret\" s3cret\n", Format::Yaml),
+        ("a: s3cret: s3cret\n", Format::Yaml),
+        ("- s3cret\n", Format::Yaml),
+        ("a: \"s3cret\\q\"\n", Format::Yaml),
+        ("A='s3cret\n", Format::Dotenv),
+        ("A='s3cret' s3cret\n", Format::Dotenv),
+        ("$s3cret\n", Format::Dotenv),
+        ("A=1\ns3cret\n", Format::Dotenv),
+    ] {
+        let error = Document::parse(source.as_bytes(), format).expect_err(source);
+        assert!(
+            !format!("{error} {error:?}").contains("s3cret"),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_document_has_a_limit() {
+    let long = vec![b' '; MAX_DOCUMENT + 1];
+    let error = Document::parse(&long, Format::Json).expect_err("too long");
+    assert_eq!(error.kind(), ErrorKind::Syntax);
+}
+
+#[test]
+#[ignore = "takes seconds without optimisation"]
+fn values_have_a_limit() {
+    let many = format!("{{\"a\":[{}1]}}", "1,".repeat(MAX_NODES));
+    let error = Document::parse(many.as_bytes(), Format::Json).expect_err("too many");
+    assert_eq!(error.message(), TOO_MANY);
+    let many = format!("a: [{}1]", "1,".repeat(MAX_NODES));
+    let error = Document::parse(many.as_bytes(), Format::Yaml).expect_err("too many");
+    assert_eq!(error.message(), TOO_MANY);
+    let many: String = (0..MAX_NODES).map(|n| format!("{n}=\n")).collect();
+    let error = Document::parse(many.as_bytes(), Format::Dotenv).expect_err("too many");
+    assert_eq!(error.message(), TOO_MANY);
+}
