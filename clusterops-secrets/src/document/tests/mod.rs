@@ -188,3 +188,29 @@ fn values_have_a_limit() {
     let error = Document::parse(many.as_bytes(), Format::Dotenv).expect_err("too many");
     assert_eq!(error.message(), TOO_MANY);
 }
+
+#[test]
+fn every_thumbprint_can_be_an_epoch() {
+    for id in [
+        "-".repeat(43),
+        "_".repeat(43),
+        "0".repeat(43),
+        format!("-{}", "a".repeat(42)),
+        format!("1e{}", "5".repeat(41)),
+    ] {
+        for (source, format) in [
+            ("{\"a\":1}", Format::Json),
+            ("a: 1\n", Format::Yaml),
+            ("{a: 1}", Format::Yaml),
+            ("A=1\n", Format::Dotenv),
+        ] {
+            let header = Header::new("d", vec![(id.clone(), "{}".to_owned())]);
+            let with = edited(source, format, |edits| edits.header(Some(header.clone())));
+            assert_eq!(
+                parse(&with, format).header().expect("a block").epochs,
+                header.epochs,
+                "{with}"
+            );
+        }
+    }
+}
