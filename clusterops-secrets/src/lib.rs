@@ -14,6 +14,7 @@
 //! | vouch for a file, and check that somebody has | [`sign_file`], [`verify_file`] | a signer; anybody |
 //! | find what should be sealed | [`check()`] | anybody |
 //! | read a diff, merge | [`show()`], [`merge()`] | anybody |
+//! | move over from Mantle | [`mantle`] | who has Mantle's keys |
 //! | run a command with the values | [`exec()`], [`exec_and_wait`] | a recipient |
 //!
 //! Files are [`SealedFile`]s: read once, replaced whole. The format is described in the module [`format`](mod@format).
@@ -31,6 +32,7 @@ mod id;
 mod identity;
 mod jose;
 mod keys;
+pub mod mantle;
 mod marker;
 mod merge;
 mod open;

@@ -44,6 +44,13 @@ pub(crate) struct Scalar {
     pub(super) fixed: Option<&'static str>,
 }
 
+impl Scalar {
+    /// Whether it cannot be replaced: in YAML one with a tag that says what the text means, or with an anchor.
+    pub(crate) fn is_tagged(&self) -> bool {
+        self.fixed.is_some()
+    }
+}
+
 /// How a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {

@@ -49,7 +49,7 @@ pub(super) fn write_new(path: &Path, pem: &SecretString) -> Result<()> {
 ///
 /// # Errors
 /// [`ErrorKind::Local`] when it cannot be read, [`ErrorKind::Key`] when others can.
-pub(super) fn read(path: &Path) -> Result<SecretString> {
+pub(crate) fn read(path: &Path) -> Result<SecretString> {
     let failed = |error: io::Error| {
         let message = "the private key cannot be read";
         Error::new(ErrorKind::Local, message)

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use ::rsa::pkcs1::{DecodeRsaPrivateKey as _, RsaPrivateKey as Pkcs1};
-use ::rsa::pkcs8::SecretDocument;
+use ::rsa::pkcs8::{DecodePublicKey as _, Document, SecretDocument};
 use ::rsa::traits::PublicKeyParts as _;
-use ::rsa::{Oaep, RsaPrivateKey};
+use ::rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
 use secrecy::SecretSlice;
 use sha1::Sha1;
 
@@ -47,6 +47,28 @@ impl LegacyKey {
             return Err(unusable(&"it is shorter than 1024 bits"));
         }
         Ok(Self(key))
+    }
+
+    /// Whether a public key belongs to it: a SubjectPublicKeyInfo under the label `RSA PUBLIC KEY`, which is that of PKCS#1.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] when it is none.
+    pub(crate) fn is_pair_of(&self, public_pem: &str) -> Result<bool> {
+        let unusable = |error: &dyn fmt::Display| {
+            let message = "this is no public key that Mantle made (`RSA PUBLIC KEY`, but a SubjectPublicKeyInfo)";
+            Error::new(ErrorKind::Key, message).caused_by(error.to_string())
+        };
+        let (label, document) =
+            Document::from_pem(public_pem.trim()).map_err(|error| unusable(&error))?;
+        if label != "RSA PUBLIC KEY" && label != "PUBLIC KEY" {
+            return Err(unusable(&format!(
+                "it is a `{}`",
+                crate::epoch::shown(label)
+            )));
+        }
+        let key = RsaPublicKey::from_public_key_der(document.as_bytes())
+            .map_err(|error| unusable(&error))?;
+        Ok(key == self.0.to_public_key())
     }
 
     /// Decrypts with RSA-OAEP, SHA-1 for both hashes; `None` when it does not decrypt.

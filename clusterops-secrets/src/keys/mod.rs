@@ -5,16 +5,13 @@
 
 mod file;
 mod jwk;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the importer of Mantle's stores is the only user")
-)]
 pub(crate) mod legacy;
 mod pkcs8;
 mod rsa;
 mod signing;
 mod thumbprint;
 
+pub(crate) use file::read as read_private;
 pub use rsa::{DEFAULT_BITS, KeyWarning, PrivateKey, PublicKey};
 pub use signing::{Signer, SigningKey, VerifyingKey};
 pub use thumbprint::Thumbprint;

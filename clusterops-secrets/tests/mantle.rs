@@ -1,0 +1,294 @@
+//! What the real Mantle wrote, read; and its faults, dead.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clusterops_secrets::mantle::{Config, MantleKey, Store, migrate};
+use clusterops_secrets::secrecy::ExposeSecret as _;
+use clusterops_secrets::{ErrorKind, Format, Value, open, seal, set};
+use serde_json::Value as Json;
+use support::{id, options, private_key};
+
+const USERS: [&str; 3] = ["ops", "sally", "quinn"];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/mantle")
+        .join(name)
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(data(name)).expect("it is committed")
+}
+
+fn expected() -> Json {
+    serde_json::from_str(&text("expected.json")).expect("JSON")
+}
+
+fn store(user: &str) -> Store {
+    let key = MantleKey::from_pem(&text(&format!("keys/privatekey_{user}.pem"))).expect("a key");
+    Store::load(data(&format!("eyaml/{user}.yaml")), &key).expect("it opens")
+}
+
+/// The environment that an app has once it is sealed and opened again.
+async fn environment(sealed: &str) -> Json {
+    let document: Json = serde_json::from_str(sealed).expect("JSON");
+    let id = id(document["id"].as_str().expect("an id"));
+    let opened = open(sealed, Format::Json, &id, &[&private_key("ben")])
+        .await
+        .expect("it opens");
+    let document: Json = serde_json::from_str(opened.text().expose_secret()).expect("JSON");
+    document["env"].clone()
+}
+
+#[test]
+fn every_entry_of_every_store_opens() {
+    let expected = expected();
+    for user in USERS {
+        let store = store(user);
+        let secrets = expected["users"][user]["secrets"]
+            .as_object()
+            .expect("entries");
+        assert_eq!(store.names().count(), secrets.len(), "{user}");
+        for (name, value) in secrets {
+            let opened = store
+                .value(name)
+                .unwrap_or_else(|| panic!("{user} has no {name}"));
+            assert_eq!(
+                opened.expose_secret(),
+                value.as_str().expect("a string"),
+                "{user} {name}"
+            );
+        }
+        let plain = &expected["users"][user]["plain_entries"]["username"];
+        assert_eq!(store.username(), plain.as_str(), "{user}");
+    }
+}
+
+#[tokio::test]
+async fn every_safe_file_is_sealed_anew() {
+    for (name, app) in expected()["apps"].as_object().expect("apps") {
+        for user in app["opened_with"].as_array().expect("users") {
+            let store = store(user.as_str().expect("a name"));
+            let safe = text(app["safe"].as_str().expect("a path"));
+            // That one Mantle has lost: it stored it under no name.
+            let safe = safe.replace("DEC[]", "s3cr3t-14");
+            let sealed = migrate(&safe, &store, &options(&["ben"]))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(
+                environment(&sealed.text).await,
+                app["env"],
+                "{name} as {user}"
+            );
+            assert!(!sealed.text.contains("DEC["));
+        }
+    }
+}
+
+#[test]
+fn configurations_are_read() {
+    let config = Config::load(data("config.yaml")).expect("it reads");
+    assert_eq!(config.marathons.len(), 3);
+    assert_eq!(config.marathons[0], "http://127.0.0.1:18080/v2/apps");
+    assert_eq!(
+        config.private_key("ops"),
+        Path::new("/home/ops/.mantle/keys/privatekey_ops.pem")
+    );
+    assert_eq!(
+        config.store("ops"),
+        Path::new("/home/ops/.mantle/eyaml/ops.yaml")
+    );
+    let generated = Config::load(data("config.generated.yaml")).expect("it reads");
+    assert_eq!(
+        (generated.username.as_deref(), generated.marathons.len()),
+        (Some("ops"), 2)
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, "safe_dir: x\nsafe_dirs: y\n").expect("ours");
+    let error = Config::load(&path).expect_err("misspelt");
+    assert_eq!(
+        (error.kind(), error.place()),
+        (ErrorKind::Syntax, Some((2, 12))),
+        "{error}"
+    );
+}
+
+#[test]
+fn keys_are_pairs_and_open_their_own_store_only() {
+    for user in USERS {
+        let key =
+            MantleKey::from_pem(&text(&format!("keys/privatekey_{user}.pem"))).expect("a key");
+        for other in USERS {
+            let public = text(&format!("keys/publickey_{other}.pem"));
+            assert_eq!(key.is_pair_of(&public).expect("a key"), user == other);
+            if user != other {
+                let error =
+                    Store::load(data(&format!("eyaml/{other}.yaml")), &key).expect_err("another's");
+                assert_eq!(error.kind(), ErrorKind::Tampered);
+                assert!(error.path().is_some() && error.place().is_some(), "{error}");
+            }
+        }
+        assert!(key.is_pair_of("").is_err());
+    }
+    assert!(
+        MantleKey::from_pem(include_str!("../src/keys/data/ben.pem")).is_err(),
+        "PKCS#8 is none of Mantle's"
+    );
+}
+
+/// Mantle: `^ENC\[*` also matched ENCODING, and crashed.
+#[tokio::test]
+async fn words_that_begin_like_a_marker_are_plain() {
+    for name in ["encoding-word", "encoding-word-colon", "dec-word"] {
+        let source = text(&format!("faults/{name}.json"));
+        let sealed = seal(&source, Format::Json, &options(&["ben"])).expect(name);
+        let migrated = migrate(&source, &store("ops"), &options(&["ben"])).expect(name);
+        let env = |text: &str| serde_json::from_str::<Json>(text).expect("JSON")["env"].clone();
+        for (key, value) in env(&source).as_object().expect("values") {
+            let value = value.as_str().expect("a string");
+            if !value.starts_with("ENC[") && !value.starts_with("DEC[") {
+                assert_eq!(env(&sealed.text)[key], value, "{name}");
+                assert_eq!(env(&migrated.text)[key], value, "{name}");
+            }
+        }
+    }
+}
+
+/// Mantle: values ended at the second colon and at the first bracket, and the rest was lost.
+#[tokio::test]
+async fn values_are_whole_or_refused() {
+    let source = r#"{"id": "/quirks", "env": {
+        "SECOND_COLON": "ENC[second_colon:http://user:pw-1@db.example:5432/x]",
+        "BRACKET": "ENC[bracket:ab]cd]",
+        "TWO_MARKERS": "ENC[first_marker:s3cr3t-12] ENC[second_marker:s3cr3t-13]"
+    }}"#;
+    let sealed = seal(source, Format::Json, &options(&["ben"])).expect("it seals");
+    let env = environment(&sealed.text).await;
+    assert_eq!(env["SECOND_COLON"], "http://user:pw-1@db.example:5432/x");
+    assert_eq!(env["BRACKET"], "ab]cd");
+    assert_eq!(env["TWO_MARKERS"], "s3cr3t-12] ENC[second_marker:s3cr3t-13");
+    // What it cut off or stored under no name is an error now, with its place.
+    let error =
+        seal(&text("apps/quirks.json"), Format::Json, &options(&["ben"])).expect_err("quirks");
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Syntax, Some("/env/TRAILING")),
+        "{error}"
+    );
+}
+
+/// Mantle: numbers, null, objects in `env`, and no `env` at all, crashed it.
+#[tokio::test]
+async fn any_environment_is_accepted() {
+    for name in ["number-in-env", "null-in-env", "secret-object", "no-env"] {
+        let source = text(&format!("faults/{name}.json"));
+        let sealed = seal(&source, Format::Json, &options(&["ben"]))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        environment(&sealed.text).await;
+    }
+}
+
+/// Mantle: at most 86 bytes.
+#[tokio::test]
+async fn long_values_are_sealed() {
+    let sealed = seal(
+        &text("faults/87-bytes.json"),
+        Format::Json,
+        &options(&["ben"]),
+    )
+    .expect("it seals");
+    let env = environment(&sealed.text).await;
+    assert!(
+        env.as_object()
+            .expect("values")
+            .values()
+            .any(|value| value.as_str().is_some_and(|text| text.len() >= 87))
+    );
+    let long = Value::text("x".repeat(1 << 20));
+    let sealed = set(
+        r#"{"id": "/a"}"#,
+        Format::Json,
+        &"/env/A".parse().expect("a path"),
+        &long,
+        &options(&["ben"]),
+    );
+    assert_eq!(
+        environment(&sealed.expect("it is set").text).await["A"]
+            .as_str()
+            .map(str::len),
+        Some(1 << 20)
+    );
+}
+
+/// Mantle: `-generate` printed the private key, `-decode` and `-deploy` logged every value.
+#[test]
+fn nothing_is_printed() {
+    let (store, key) = (
+        store("ops"),
+        MantleKey::from_pem(&text("keys/privatekey_ops.pem")).expect("a key"),
+    );
+    let sealed = migrate(&text("safe/web.json"), &store, &options(&["ben"])).expect("it seals");
+    let error = migrate(r#"{"id": "/a", "b": "DEC[x]"}"#, &store, &options(&["ben"]))
+        .expect_err("unresolved");
+    let shown = format!("{store:?} {key:?} {sealed:?} {error:?} {error}");
+    for name in store.names() {
+        let value = store.value(name).expect("it is there").expose_secret();
+        assert!(
+            value.is_empty() || !shown.contains(value),
+            "{value} in {shown}"
+        );
+    }
+}
+
+/// Mantle: files that everybody can read.
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("privatekey_ops.pem");
+    std::fs::write(&path, text("keys/privatekey_ops.pem")).expect("ours");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("ours");
+    assert_eq!(
+        MantleKey::read(&path).expect_err("open to all").kind(),
+        ErrorKind::Key
+    );
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
+    assert!(MantleKey::read(&path).is_ok());
+}
+
+/// Mantle: an unresolved `DEC[x]` was a warning, and was posted.
+#[test]
+fn what_the_store_does_not_have_is_an_error() {
+    let error = migrate(
+        &text("faults/unresolved-dec.json"),
+        &store("ops"),
+        &options(&["ben"]),
+    )
+    .expect_err("unresolved");
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Unresolved, Some("/env/A")),
+        "{error}"
+    );
+    assert!(error.to_string().contains("no `no_such_name`"), "{error}");
+    // The user's name is no secret of the store.
+    let error = migrate(
+        &text("faults/dec-of-username.json"),
+        &store("ops"),
+        &options(&["ben"]),
+    )
+    .expect_err("no secret");
+    assert_eq!(error.kind(), ErrorKind::Unresolved);
+    let error = migrate(
+        r#"{"id": "/a", "b": "DEC[x"}"#,
+        &store("ops"),
+        &options(&["ben"]),
+    )
+    .expect_err("cut off");
+    assert!(
+        error.to_string().contains("does not end with `]`"),
+        "{error}"
+    );
+}
