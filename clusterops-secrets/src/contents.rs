@@ -264,10 +264,17 @@ impl<'v> New<'v> {
                 .on(path.as_str())
                 .at(scalar.line, scalar.column));
         }
+        let is_json = matches!(scalar.kind, Kind::Number | Kind::Bool);
+        if is_json && serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+            let message = "this is not spelled as JSON spells numbers and booleans; put it in quotes, or spell it so";
+            return Err(Error::new(ErrorKind::Input, message)
+                .on(path.as_str())
+                .at(scalar.line, scalar.column));
+        }
         Ok(Self {
             path,
             text,
-            is_json: matches!(scalar.kind, Kind::Number | Kind::Bool),
+            is_json,
             is_added: false,
         })
     }

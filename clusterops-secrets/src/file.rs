@@ -12,8 +12,8 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::document::{Format, MAX_DOCUMENT};
-use crate::{Error, ErrorKind, Result};
+use crate::document::{Document, Format, MAX_DOCUMENT};
+use crate::{DocumentId, Error, ErrorKind, Result};
 
 /// The SHA-256 of the exact bytes of a file: what a review was about.
 ///
@@ -139,6 +139,17 @@ impl SealedFile {
     /// The digest of its bytes.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The id of the document: the string `id` at its root, or what it is sealed as.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Syntax`] when it cannot be read, [`ErrorKind::Input`] when it has no id, [`ErrorKind::Misplaced`] when it is sealed
+    /// as another document than the one that it is.
+    pub fn id(&self) -> Result<DocumentId> {
+        Document::parse(self.text.as_bytes(), self.format)
+            .and_then(|document| DocumentId::of(&document, None))
+            .map_err(|error| error.in_file(&self.path))
     }
 
     /// Puts another text in its place: the whole new file or the whole old one is there at any moment, also when this

@@ -73,11 +73,9 @@ fn shown(text: &str, format: Format, names: Option<&RecipientsFile>) -> Option<S
                         Some(name) => name.to_owned(),
                         None => key.to_string(),
                     };
-                    wrapped
-                        .recipients()
-                        .map(name)
-                        .collect::<Vec<_>>()
-                        .join(", ")
+                    let mut names: Vec<String> = wrapped.recipients().map(name).collect();
+                    names.sort();
+                    names.join(", ")
                 }
             };
             let id = id.get(..8).unwrap_or(id);

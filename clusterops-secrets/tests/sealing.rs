@@ -297,6 +297,17 @@ async fn numbers_and_booleans_keep_their_type() {
     )
     .expect_err("again");
     assert!(error.to_string().contains("sealed already"), "{error}");
+    // What YAML spells in its own way could not be put back.
+    for number in ["0x1F", ".5", ".inf"] {
+        let source = format!("id: /shop\na: {number}\n");
+        let error = seal_paths(&source, Format::Yaml, &[pointer("/a")], &options(&["ben"]))
+            .expect_err(number);
+        assert_eq!(
+            (error.kind(), error.place()),
+            (ErrorKind::Input, Some((2, 4))),
+            "{number}: {error}"
+        );
+    }
     // Rotating keeps the types too.
     let rotated = rotate(
         &sealed.text,

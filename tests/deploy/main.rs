@@ -1,7 +1,11 @@
 //! Sealed documents deployed to a Marathon that answers as Marathon documents it.
 
 #[path = "../../clusterops-core/tests/support/mod.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "it is shared with the tests of the client"
+)]
 mod support;
 
 mod leaks;

@@ -1,0 +1,289 @@
+//! What the subcommands do.
+
+use std::ffi::OsString;
+use std::io::{Write as _, stdin, stdout};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clusterops::secrets::secrecy::ExposeSecret as _;
+use clusterops::secrets::{
+    self, CheckOptions, DEFAULT_BITS, Edited, Editor, Identity, Opened, Pointer, PrivateKey,
+    Sealed, SealedFile, SigningKey, Value,
+};
+
+use super::arguments::{Arguments, Misused};
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    match arguments.command.as_str() {
+        "generate" => generate(arguments)?,
+        "seal" => seal(arguments)?,
+        "set" => set(arguments)?,
+        "extract" => extract(arguments).await?,
+        "open" => stdout().write_all(
+            opened(arguments, arguments.words::<1>()?[0])
+                .await?
+                .text()
+                .expose_secret()
+                .as_bytes(),
+        )?,
+        "edit" => edit(arguments).await?,
+        "rotate" | "compact" | "reseal" => anew(arguments).await?,
+        "sign" => {
+            let file = arguments.file(arguments.words::<1>()?[0])?;
+            let signer = arguments.signer()?;
+            let path = secrets::sign_file(&file, &arguments.id(&file)?, &signer)?;
+            println!(
+                "{} signed {}: {}",
+                signer.verifying_key().thumbprint(),
+                file.digest(),
+                path.display()
+            );
+        }
+        "verify" => {
+            let file = arguments.file(arguments.words::<1>()?[0])?;
+            let signer = secrets::verify_file(&file, &arguments.id(&file)?, &arguments.signers()?)?;
+            println!("{signer} has signed {}", file.digest());
+        }
+        "check" => return check(arguments),
+        "show" => {
+            let file = arguments.file(arguments.words::<1>()?[0])?;
+            print!(
+                "{}",
+                secrets::show(file.text(), file.format(), arguments.names(&file).as_ref())
+            );
+        }
+        "merge" => return merge(arguments),
+        "exec" => return exec(arguments).await,
+        command => return Err(Misused(format!("there is no command {command}")).into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn generate(arguments: &Arguments) -> Result<()> {
+    let path = Path::new(arguments.words::<1>()?[0]);
+    let mut public_path = path.as_os_str().to_owned();
+    public_path.push(".pub");
+    let passphrase = match arguments.is_plain {
+        true => None,
+        false => Some(arguments.passphrase(path)?),
+    };
+    let (name, public) = if arguments.is_signing {
+        let key = SigningKey::generate();
+        match &passphrase {
+            Some(passphrase) => key.write_new(path, passphrase)?,
+            None => key.danger_write_new_unencrypted(path)?,
+        }
+        (
+            key.verifying_key().thumbprint().clone(),
+            key.verifying_key().to_pem(),
+        )
+    } else {
+        let key = PrivateKey::generate(DEFAULT_BITS)?;
+        match &passphrase {
+            Some(passphrase) => key.write_new(path, passphrase)?,
+            None => key.danger_write_new_unencrypted(path)?,
+        }
+        (
+            key.public_key().thumbprint().clone(),
+            key.public_key().to_pem(),
+        )
+    };
+    std::fs::write(&public_path, public)?;
+    println!(
+        "{name}: {} (keep it to yourself) and {}",
+        path.display(),
+        Path::new(&public_path).display()
+    );
+    Ok(())
+}
+
+fn seal(arguments: &Arguments) -> Result<()> {
+    let Some((path, paths)) = arguments.words.split_first() else {
+        return Err(Misused("seal takes a file".into()).into());
+    };
+    let file = arguments.file(path)?;
+    let options = arguments.options(&file)?;
+    let paths = paths.iter().map(pointer).collect::<Result<Vec<_>>>()?;
+    let sealed = match paths.is_empty() {
+        true => secrets::seal(file.text(), file.format(), &options),
+        false => secrets::seal_paths(file.text(), file.format(), &paths, &options),
+    };
+    write(&file, sealed)
+}
+
+fn set(arguments: &Arguments) -> Result<()> {
+    let [path, at] = arguments.words()?;
+    let file = arguments.file(path)?;
+    let options = arguments.options(&file)?;
+    let value = Value::read(stdin().lock())?;
+    write(
+        &file,
+        secrets::set(file.text(), file.format(), &pointer(at)?, &value, &options),
+    )
+}
+
+async fn extract(arguments: &Arguments) -> Result<()> {
+    let [path, at] = arguments.words()?;
+    let file = arguments.file(path)?;
+    let (id, keys) = (arguments.id(&file)?, arguments.identities()?);
+    let value = secrets::extract(
+        file.text(),
+        file.format(),
+        &id,
+        &pointer(at)?,
+        &identities(&keys),
+    )
+    .await;
+    println!(
+        "{}",
+        value.map_err(|error| error.in_file(path))?.expose_secret()
+    );
+    Ok(())
+}
+
+async fn opened(arguments: &Arguments, path: &OsString) -> Result<Opened> {
+    let file = arguments.file(path)?;
+    let (id, keys) = (arguments.id(&file)?, arguments.identities()?);
+    let opened = secrets::open(file.text(), file.format(), &id, &identities(&keys)).await;
+    Ok(opened.map_err(|error| error.in_file(path))?)
+}
+
+async fn edit(arguments: &Arguments) -> Result<()> {
+    let file = arguments.file(arguments.words::<1>()?[0])?;
+    let (id, keys, options) = (
+        arguments.id(&file)?,
+        arguments.identities()?,
+        arguments.options(&file)?,
+    );
+    let again = |error: &secrets::Error| {
+        eprint!("{error}\nedit again? [Y/n] ");
+        let mut answer = String::new();
+        stdin()
+            .read_line(&mut answer)
+            .is_ok_and(|length| length > 0 && !answer.trim().eq_ignore_ascii_case("n"))
+    };
+    let editor = Editor::from_environment();
+    match secrets::edit(&file, &id, &identities(&keys), &options, &editor, again).await? {
+        Edited::Changed { sealed, .. } => tell(&sealed),
+        _ => println!("nothing has changed"),
+    }
+    Ok(())
+}
+
+async fn anew(arguments: &Arguments) -> Result<()> {
+    let file = arguments.file(arguments.words::<1>()?[0])?;
+    let (id, keys, options) = (
+        arguments.id(&file)?,
+        arguments.identities()?,
+        arguments.options(&file)?,
+    );
+    let (text, format, keys) = (file.text(), file.format(), identities(&keys));
+    match arguments.command.as_str() {
+        "rotate" => write(
+            &file,
+            secrets::rotate(text, format, &id, &keys, &options).await,
+        ),
+        "compact" => write(
+            &file,
+            secrets::compact(text, format, &id, &keys, &options).await,
+        ),
+        _ => {
+            let resealed = secrets::reseal(text, format, &id, &keys, &options).await;
+            let resealed = resealed.map_err(|error| error.in_file(file.path()))?;
+            write(&file, Ok(resealed.sealed))?;
+            for joiner in &resealed.joiners {
+                println!("{joiner} can open it now");
+            }
+            for (leaver, paths) in &resealed.leavers {
+                let paths: Vec<&str> = paths.iter().map(Pointer::as_str).collect();
+                println!(
+                    "{leaver} cannot any more; change what they could read: {}",
+                    paths.join(" ")
+                );
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check(arguments: &Arguments) -> Result<ExitCode> {
+    let here = [OsString::from(".")];
+    let roots = match arguments.words.is_empty() {
+        true => &here[..],
+        false => &arguments.words,
+    };
+    let mut is_clean = true;
+    for root in roots {
+        for finding in secrets::check(root, &CheckOptions::default())? {
+            println!("{finding}");
+            is_clean = false;
+        }
+    }
+    Ok(if is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// As git calls a merge driver: the result takes the place of our side, and a conflict is an exit code.
+fn merge(arguments: &Arguments) -> Result<ExitCode> {
+    let [base, ours, theirs] = arguments.words()?.map(PathBuf::from);
+    // The names that git gives them tell nothing.
+    let Some(format) = arguments.format_of(&ours) else {
+        return Err(Misused("--format says what the files are".into()).into());
+    };
+    let [base, our_file, theirs] =
+        [&base, &ours, &theirs].map(|path| SealedFile::read_as(path, format));
+    let (base, our_file, theirs) = (base?, our_file?, theirs?);
+    let merged = secrets::merge(base.text(), our_file.text(), theirs.text(), format)?;
+    our_file.replace(&merged.text)?;
+    for path in &merged.conflicts {
+        eprintln!("seal: both sides changed {path}");
+    }
+    Ok(if merged.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn exec(arguments: &Arguments) -> Result<ExitCode> {
+    let [path, program, words @ ..] = &arguments.words[..] else {
+        return Err(Misused("exec takes a file and, after --, a command".into()).into());
+    };
+    let opened = opened(arguments, path).await?;
+    let mut command = Command::new(program);
+    command.args(words);
+    match secrets::exec(&opened, command)? {}
+}
+
+/// Puts a sealed text in place of a file's.
+fn write(file: &SealedFile, sealed: secrets::Result<Sealed>) -> Result<()> {
+    let sealed = sealed.map_err(|error| error.in_file(file.path()))?;
+    file.replace(&sealed.text)?;
+    tell(&sealed);
+    Ok(())
+}
+
+fn tell(sealed: &Sealed) {
+    for path in &sealed.values {
+        println!("sealed {path}");
+    }
+    for (name, thumbprint) in &sealed.recipients {
+        println!("  for {name} ({thumbprint})");
+    }
+    for (name, warning) in &sealed.warnings {
+        eprintln!("warning: {name}: {warning}");
+    }
+}
+
+fn identities(keys: &[PrivateKey]) -> Vec<&dyn Identity> {
+    keys.iter().map(|key| key as &dyn Identity).collect()
+}
+
+fn pointer(path: &OsString) -> Result<Pointer> {
+    Ok(path.to_string_lossy().parse()?)
+}

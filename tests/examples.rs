@@ -1,0 +1,352 @@
+//! The examples `seal` and `mantle` as people call them: as programs.
+
+#[path = "../clusterops-core/tests/support/mod.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "it is shared with the tests of the client"
+)]
+mod support;
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use clusterops::secrets::{PrivateKey, RecipientsFile, SealedFile};
+use support::marathon::{Course, start};
+use tempfile::TempDir;
+
+/// An example, which is built beside the tests.
+fn example(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("ourselves");
+    let built = own
+        .ancestors()
+        .nth(2)
+        .expect("the folder of the profile")
+        .join("examples")
+        .join(name);
+    assert!(
+        built.exists(),
+        "{} is not there; `cargo build --examples` builds it",
+        built.display()
+    );
+    built
+}
+
+/// A folder with Ben's keys and a `recipients.yaml` with him in it.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let pem = include_str!("../clusterops-secrets/src/keys/data/ben.pem");
+    let key = PrivateKey::from_pem(pem, None).expect("a committed key");
+    key.danger_write_new_unencrypted(path("ben.pem"))
+        .expect("ours");
+    std::fs::write(path("ben.pub"), key.public_key().to_pem()).expect("ours");
+    std::fs::write(path("recipients.yaml"), "recipients: {ben: ben.pub}\n").expect("ours");
+    RecipientsFile::load(path("recipients.yaml")).expect("it reads");
+    folder
+}
+
+fn run(program: &str, folder: &Path, line: &str, input: &str) -> Output {
+    let mut child = Command::new(example(program))
+        .args(line.split(' ').filter(|word| !word.is_empty()))
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // Who reads nothing closes it.
+    let _ = child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.as_bytes());
+    child.wait_with_output().expect("it ends")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// What a program prints that ends well.
+fn printed(program: &str, folder: &Path, line: &str, input: &str) -> String {
+    let output = run(program, folder, line, input);
+    assert!(
+        output.status.success(),
+        "{program} {line}: {}",
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// What a program says that ends with this code.
+fn said(program: &str, folder: &Path, line: &str, code: i32) -> String {
+    let output = run(program, folder, line, "");
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{program} {line}: {}",
+        text(&output.stdout)
+    );
+    text(&output.stderr)
+}
+
+#[test]
+fn the_walk_through_ends_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shown = printed("seal", folder.path(), "", "");
+    for expected in [
+        "/env/DB_PASSWORD: is marked to be sealed and is not",
+        "for ana, ben",
+        "s3cr3t with: colons, \"quotes\" and $dollars",
+        "the password has 7 characters",
+        "from ana",
+        "from ben",
+        "cannot any more; change what they could read: /env/API_TOKEN /env/DB_PASSWORD",
+        "has signed sha256:",
+        "That was all",
+    ] {
+        assert!(shown.contains(expected), "no {expected} in:\n{shown}");
+    }
+}
+
+#[test]
+fn two_branches_with_the_same_value_are_a_conflict_for_git() {
+    let folder = folder();
+    let git = |line: &str| {
+        Command::new("git")
+            .args([
+                "-c",
+                "user.name=Ben",
+                "-c",
+                "user.email=ben@example.org",
+                "-c",
+                "commit.gpgsign=false",
+            ])
+            .args(line.split(' '))
+            .current_dir(&folder)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+    };
+    if git("--version").is_err() {
+        eprintln!(
+            "skipped: two_branches_with_the_same_value_are_a_conflict_for_git, as there is no git"
+        );
+        return;
+    }
+    let done = |line: &str| {
+        let output = git(line).expect("git runs");
+        assert!(
+            output.status.success(),
+            "git {line}: {}",
+            text(&output.stderr)
+        );
+    };
+    std::fs::write(
+        folder.path().join("app.json"),
+        "{\n  \"id\": \"/shop\",\n  \"a\": \"ENC[a:b]\"\n}\n",
+    )
+    .expect("ours");
+    std::fs::write(
+        folder.path().join(".gitattributes"),
+        "*.json merge=sealed\n",
+    )
+    .expect("ours");
+    let set = |value: &str| drop(printed("seal", folder.path(), "set app.json /a", value));
+    set("first");
+    done("init --quiet --initial-branch main");
+    let driver = format!(
+        "'{}' merge --format json %O %A %B",
+        example("seal").display()
+    );
+    let configured = Command::new("git")
+        .args(["config", "merge.sealed.driver", &driver])
+        .current_dir(&folder)
+        .status();
+    assert!(configured.expect("git runs").success());
+    done("add .");
+    done("commit --quiet -m first");
+    done("checkout --quiet -b other");
+    set("theirs");
+    done("commit --quiet -am theirs");
+    done("checkout --quiet main");
+    set("ours");
+    done("commit --quiet -am ours");
+    let merged = git("merge --no-edit other").expect("git runs");
+    assert!(!merged.status.success());
+    assert!(
+        text(&merged.stderr).contains("both sides changed /a"),
+        "{}",
+        text(&merged.stderr)
+    );
+    let conflicted = std::fs::read_to_string(folder.path().join("app.json")).expect("ours");
+    assert!(conflicted.contains("<<<<<<< ours\n"), "{conflicted}");
+    done("checkout --theirs app.json");
+    assert_eq!(
+        printed(
+            "seal",
+            folder.path(),
+            "extract app.json /a --key ben.pem",
+            ""
+        ),
+        "theirs\n"
+    );
+}
+
+#[test]
+fn what_is_misused_says_what_to_do() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("app.json"),
+        r#"{"id": "/shop", "a": "ENC[a:b]"}"#,
+    )
+    .expect("ours");
+    for (line, code, why) in [
+        ("frobnicate", 2, "no command frobnicate; `help` lists"),
+        ("seal --frobnicate", 2, "no option --frobnicate"),
+        ("seal app.json --id", 2, "--id needs a value"),
+        ("seal none.json", 1, "none.json: the file cannot be read"),
+        (
+            "seal app.json --pin NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+            1,
+            "not those that are pinned",
+        ),
+        ("open app.json", 2, "--key names no private key"),
+        (
+            "open app.json --key none.pem",
+            1,
+            "none.pem: the private key cannot be read",
+        ),
+        (
+            "open app.json --key ben.pem",
+            1,
+            "app.json:1:22: /a: this value is marked to be sealed and is not",
+        ),
+        (
+            "extract app.json",
+            2,
+            "extract takes 2 words after it, not 1",
+        ),
+        ("verify app.json", 2, "--signer names no public key"),
+        (
+            "verify app.json --signer ben.pub",
+            1,
+            "nobody has signed this file",
+        ),
+        ("merge a b c", 2, "--format says"),
+    ] {
+        let said = said("seal", folder.path(), line, code);
+        assert!(said.contains(why), "{line}: {said}");
+    }
+    assert!(printed("seal", folder.path(), "help", "").starts_with("Usage: seal"));
+    assert_eq!(said("seal", folder.path(), "check .", 1), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mantles_users_move_over_and_deploy() {
+    let folder = folder();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("clusterops-secrets/tests/data/mantle");
+    // git keeps no modes; Mantle's private keys are for their owner.
+    std::fs::create_dir(folder.path().join("keys")).expect("ours");
+    let key = folder.path().join("keys/privatekey_ops.pem");
+    std::fs::copy(data.join("keys/privatekey_ops.pem"), &key).expect("ours");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("ours");
+    let config = format!(
+        "username: ops\nkey_directory: {}\neyaml_dir: {}\nsafe_dir: {}\n",
+        folder.path().join("keys").display(),
+        data.join("eyaml").display(),
+        data.join("safe").display()
+    );
+    std::fs::write(folder.path().join("config.yaml"), config).expect("ours");
+    std::fs::create_dir(folder.path().join("apps")).expect("ours");
+    let web = data.join("safe/web.json");
+    let migrate = format!("migrate --config config.yaml --to apps {}", web.display());
+    let shown = printed("mantle", folder.path(), &migrate, "");
+    assert_eq!(shown, "apps/web.json: 2 values sealed\n");
+    assert!(
+        said("mantle", folder.path(), &migrate, 1).contains("apps/web.json"),
+        "it is there already"
+    );
+    let decoded = printed(
+        "mantle",
+        folder.path(),
+        "decode apps/web.json --key ben.pem",
+        "",
+    );
+    assert!(
+        decoded.contains("s3cr3t-1") && decoded.contains("s3cr3t-2"),
+        "{decoded}"
+    );
+
+    let server = start(None, Course::Done(0), "").await;
+    let deploy = format!(
+        "deploy apps/web.json --key ben.pem --marathon {}/v2/apps",
+        server.url()
+    );
+    let dry = printed("mantle", folder.path(), &deploy, "");
+    let digest = SealedFile::read(folder.path().join("apps/web.json"))
+        .expect("it reads")
+        .digest();
+    assert!(
+        dry.contains("+ /env/DB_PASSWORD: (sealed)\n")
+            && dry.contains(&format!("--reviewed {digest}\n")),
+        "{dry}"
+    );
+    let done = printed(
+        "mantle",
+        folder.path(),
+        &format!("{deploy} --reviewed {digest}"),
+        "",
+    );
+    assert!(done.starts_with("/shop/web at "), "{done}");
+    for shown in [&dry, &done] {
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+    let put: Vec<_> = server
+        .seen()
+        .into_iter()
+        .filter(|request| request.method == "PUT")
+        .collect();
+    assert_eq!(put.len(), 1);
+    assert!(put[0].body.contains("s3cr3t-1"));
+}
+
+/// Mantle: the answer's status was ignored, so a refused deploy ended well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_deploy_ends_badly() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("app.json"),
+        r#"{"id": "/shop", "env": {"A": "ENC[a:b]"}}"#,
+    )
+    .expect("ours");
+    assert_eq!(
+        printed("mantle", folder.path(), "encode app.json", ""),
+        "app.json: 1 values sealed\n"
+    );
+    let digest = SealedFile::read(folder.path().join("app.json"))
+        .expect("it reads")
+        .digest();
+    let refusing = support::Server::start(|request, _| match request.method.as_str() {
+        "PUT" => support::Reply::json(500, r#"{"message": "no"}"#),
+        _ => support::Reply::json(404, r#"{"message": "App '/shop' does not exist"}"#),
+    })
+    .await;
+    for url in [refusing.url(), "http://127.0.0.1:1".into()] {
+        let line = format!("deploy app.json --key ben.pem --marathon {url} --reviewed {digest}");
+        let output = run("mantle", folder.path(), &line, "");
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    }
+    let other = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let line = format!(
+        "deploy app.json --key ben.pem --marathon {} --reviewed {other}",
+        refusing.url()
+    );
+    assert!(said("mantle", folder.path(), &line, 1).contains("not the one that was reviewed"));
+    assert!(
+        said("mantle", folder.path(), "deploy app.json --key ben.pem", 2).contains("--marathon")
+    );
+}
