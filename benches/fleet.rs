@@ -17,7 +17,7 @@ mod support;
 use bench::figures::{Candidate, cpu, peak, rounded, table, wall};
 use bench::measure;
 use bench::work::{Work, loopback_addresses};
-use bench::{Result, fleet_run, russh_loop};
+use bench::{Result, fleet_run, project, run, russh_loop, target_folder};
 use support::{Sshd, SshdOptions};
 
 const HOSTS: usize = 250;
@@ -143,29 +143,4 @@ fn virtual_environment() -> Result<PathBuf> {
     run(Command::new(&python).args(pip).arg(&requirements))?;
     std::fs::write(made_from, wanted)?;
     Ok(python)
-}
-
-/// The folder above the profile's, in which cargo has put this program.
-fn target_folder() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program
-        .ancestors()
-        .nth(3)
-        .ok_or("cargo puts benchmarks three folders deep")?;
-    Ok(folder.to_owned())
-}
-
-fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{command:?}: {status}").into())
-    }
 }

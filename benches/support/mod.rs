@@ -1,6 +1,9 @@
 //! What the benchmarks of fleets share: the work, the measuring of a candidate, the figures, and the bare russh loop.
 #![allow(dead_code, reason = "every benchmark uses its own part of this module")]
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 pub(crate) mod figures;
 pub(crate) mod fleet_run;
 pub(crate) mod measure;
@@ -8,8 +11,11 @@ pub(crate) mod russh_loop;
 pub(crate) mod simulator;
 pub(crate) mod work;
 
+/// Whatever goes wrong.
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+
 /// Benchmarks end with the first thing that goes wrong.
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Does what the command line asks for: one of the parts that every benchmark has, each in a process of its own, or else
 /// what is the benchmark's own, which is told the first argument and the others.
@@ -45,4 +51,29 @@ pub(crate) fn raise_descriptor_limit() -> Result<()> {
 
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
+
+/// The folder above the profile's, in which cargo has put this program.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program
+        .ancestors()
+        .nth(3)
+        .ok_or("cargo puts benchmarks three folders deep")?;
+    Ok(folder.to_owned())
+}
+
+pub(crate) fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {status}").into())
+    }
 }
