@@ -14,6 +14,7 @@
 //! | vouch for a file, and check that somebody has | [`sign_file`], [`verify_file`] | a signer; anybody |
 //! | find what should be sealed | [`check()`] | anybody |
 //! | read a diff, merge | [`show()`], [`merge()`] | anybody |
+//! | merge what was rotated or set alike on both sides | [`merge_opened`] | a recipient |
 //! | move over from Mantle | [`mantle`] | who has Mantle's keys |
 //! | run a command with the values | [`exec()`], [`exec_and_wait`] | a recipient |
 //!
@@ -62,7 +63,7 @@ pub use identity::Identity;
 pub use keys::{
     DEFAULT_BITS, KeyWarning, PrivateKey, PublicKey, Signer, SigningKey, Thumbprint, VerifyingKey,
 };
-pub use merge::{Merged, merge};
+pub use merge::{Merged, merge, merge_opened};
 pub use open::{Opened, extract, open};
 pub use recipients::{Recipient, Recipients, RecipientsFile};
 pub use reseal::{Resealed, compact, reseal, rotate};

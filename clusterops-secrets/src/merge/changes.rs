@@ -48,8 +48,12 @@ fn applied(
         Some(base) => Some(Document::parse(base.as_bytes(), format).ok()?),
         None => None,
     };
+    let same = base.as_ref().map(|base| Same::new(base, &document));
     let mut edits = Edits::new(&document);
     for (path, kind, new) in changes {
+        if same.as_ref().is_some_and(|same| !same.is_around(path)) {
+            return None;
+        }
         let at = |document: &Document| {
             let scalar = document.find(path)?;
             Some((scalar.kind, document.text(scalar).to_owned()))
@@ -74,6 +78,50 @@ fn applied(
         }
     }
     edits.apply().ok()
+}
+
+/// Two documents, and whether a path means the same in both.
+struct Same<'d> {
+    documents: [&'d Document; 2],
+    paths: [Vec<String>; 2],
+}
+
+impl<'d> Same<'d> {
+    fn new(base: &'d Document, other: &'d Document) -> Self {
+        let documents = [base, other];
+        let paths = documents.map(|document| {
+            let mut paths: Vec<String> = values(document)
+                .map(|(path, _)| path.as_str().to_owned())
+                .collect();
+            paths.sort_unstable();
+            paths
+        });
+        Self { documents, paths }
+    }
+
+    /// What is around the path is still there, and no array that it counts in has other elements.
+    fn is_around(&self, path: &Pointer) -> bool {
+        let mut around = Pointer::root();
+        for token in path.tokens() {
+            let [base, other] = self.documents.map(|document| document.contains(&around));
+            if base && !other {
+                return false;
+            }
+            let is_index = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
+            if is_index && self.below(0, &around) != self.below(1, &around) {
+                return false;
+            }
+            around = around.join(&token);
+        }
+        true
+    }
+
+    fn below(&self, document: usize, around: &Pointer) -> &[String] {
+        let (paths, inside) = (&self.paths[document], around.join(""));
+        let start = paths.partition_point(|path| path.as_str() < inside.as_str());
+        let length = paths[start..].partition_point(|path| path.starts_with(inside.as_str()));
+        &paths[start..start + length]
+    }
 }
 
 fn values(document: &Document) -> impl Iterator<Item = (Pointer, (Kind, &str))> {

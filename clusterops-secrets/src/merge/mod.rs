@@ -2,6 +2,7 @@
 
 mod changes;
 mod diff3;
+mod opened;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,27 +10,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
 
 use diff3::Hunk;
+use opened::OpenedSide;
 use words::Words;
 
-use crate::contents::Contents;
+use crate::contents::{Contents, SealedValue};
 use crate::document::{Document, Edits, Format, Header, Pointer};
-use crate::{Error, ErrorKind, Result};
+use crate::epoch::shown;
+use crate::identity::Identity;
+use crate::{DocumentId, Error, ErrorKind, Result};
 
 /// The outcome of a [`merge`].
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Merged {
-    /// The merged document; where there are conflicts, with git's conflict markers around the lines that differ, and not
-    /// readable until they are resolved.
+    /// The merged document; where lines conflict, with git's conflict markers around those that differ, and not readable
+    /// until they are resolved.
     pub text: Zeroizing<String>,
-    /// The sealed values that both sides changed.
+    /// The sealed values that somebody has to decide about: both sides changed them, or they would not stand where they
+    /// belong.
     pub conflicts: Vec<Pointer>,
-    /// Whether lines conflict too.
+    /// Whether there are conflict markers in the text.
     pub has_line_conflicts: bool,
 }
 
 impl Merged {
-    /// Whether nothing is left to be decided.
+    /// Whether nothing is left to be decided; a merge driver ends with another exit status than 0 when it is not.
     pub fn is_clean(&self) -> bool {
         self.conflicts.is_empty() && !self.has_line_conflicts
     }
@@ -48,33 +53,80 @@ impl std::fmt::Debug for Merged {
 /// are moved as they are.
 ///
 /// Lines merge as diff3(1) merges them; where they do not, and one side did nothing but add or replace values, its values are put
-/// into the other side's text. A sealed value that one side changed wins over one that nobody changed; rotating a
-/// document changes all of its values, so a value that the other side set meanwhile is a conflict, which ends with a choice. The
-/// merged document has the epochs that its values use, from whichever side.
+/// into the other side's text. A sealed value that one side changed wins over one that nobody changed; one that both sides
+/// sealed anew is a conflict, even if one of them only rotated it: [`merge_opened`] can tell. The merged document has the
+/// epochs that its values use, from whichever side. A document with [no conflict](Merged::is_clean) opens for whom both sides
+/// open.
+///
+/// Each value keeps the recipients of the side that it comes from: when one side removed a recipient while the other sealed for
+/// them still, [`reseal`](crate::reseal()) afterwards; [`check`](crate::check()) finds it.
+///
+/// ```
+/// use clusterops_secrets::{Format, PublicKey, Recipients, SealOptions, Value, merge, seal, set};
+///
+/// let ana = PublicKey::from_pem(include_str!("../keys/data/ana.pub.pem"))?;
+/// let options = SealOptions::new(Recipients::new([("ana", ana)])?);
+/// let base = seal(r#"{"id": "/shop", "env": {"A": "ENC[a:1]"}}"#, Format::Json, &options)?.text;
+/// let with = |path: &str| set(&base, Format::Json, &path.parse()?, &Value::text("x"), &options);
+/// let merged = merge(&base, &with("/env/B")?.text, &with("/env/C")?.text, Format::Json)?;
+/// assert!(merged.is_clean() && merged.text.contains(r#""B": "SEALED["#) && merged.text.contains(r#""C": "SEALED["#));
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`ErrorKind::Syntax`] and [`ErrorKind::Format`] when one of the documents cannot be read, [`ErrorKind::Misplaced`] when they are
 /// not sealed as the same document.
 pub fn merge(base: &str, ours: &str, theirs: &str, format: Format) -> Result<Merged> {
-    let read = |name: &str, text: &str| {
-        // A file that one side has added has an empty base.
-        let text = match (format, text.trim().is_empty()) {
-            (Format::Json, true) => "{}",
-            _ => text,
-        };
-        Side::read(text, format).map_err(|error| {
-            let message = format!("{name} cannot be merged");
-            Error::new(error.kind(), message).caused_by(error)
-        })
-    };
-    let (base, ours, theirs) = (
-        read("the base", base)?,
-        read("our side", ours)?,
-        read("their side", theirs)?,
-    );
+    let side = |name, text| Side::read(text, format).map_err(|error| unusable(name, error));
+    let sides = [
+        side(NAMES[0], base)?,
+        side(NAMES[1], ours)?,
+        side(NAMES[2], theirs)?,
+    ];
+    merged(&sides, format)
+}
+
+/// Merges as [`merge`] does, by what the values say: one that was sealed anew and says the same has not changed. So a rotated
+/// document merges with one in which values were edited.
+///
+/// # Errors
+/// As [`merge`], and as [`open`](crate::open()) when one of the three does not open.
+pub async fn merge_opened(
+    base: &str,
+    ours: &str,
+    theirs: &str,
+    format: Format,
+    id: &DocumentId,
+    identities: &[&dyn Identity],
+) -> Result<Merged> {
+    let mut sides = Vec::new();
+    for (name, text) in NAMES.into_iter().zip([base, ours, theirs]) {
+        let side = OpenedSide::read(text, format, id, identities).await;
+        sides.push(side.map_err(|error| unusable(name, error))?);
+    }
+    let [base, ours, theirs] = sides
+        .try_into()
+        .map_err(|_| ())
+        .expect("three have been read");
+    merged(&opened::with_same_tokens([base, ours, theirs]), format)
+}
+
+const NAMES: [&str; 3] = ["the base", "our side", "their side"];
+
+fn unusable(name: &str, error: Error) -> Error {
+    let message = format!("{name} cannot be merged");
+    Error::new(error.kind(), message).caused_by(error)
+}
+
+fn merged(sides: &[Side; 3], format: Format) -> Result<Merged> {
+    let [base, ours, theirs] = sides;
     let id = match (&ours.document, &theirs.document) {
         (Some(our), Some(their)) if our != their => {
-            let message = format!("our side is sealed as `{our}`, their side as `{their}`");
+            let message = format!(
+                "our side is sealed as `{}`, their side as `{}`",
+                shown(our),
+                shown(their)
+            );
             return Err(Error::new(ErrorKind::Misplaced, message));
         }
         (our, their) => our.clone().or_else(|| their.clone()),
@@ -89,28 +141,60 @@ pub fn merge(base: &str, ours: &str, theirs: &str, format: Format) -> Result<Mer
     let header = id.map(|id| Header::new(id, epochs.into_iter().collect()));
     let mut words = Words::default();
     let mut with_words = |side: &Side| side.with_words(format, &mut words, header.as_ref());
-    let texts = [with_words(&base)?, with_words(&ours)?, with_words(&theirs)?];
-    let (text, has_line_conflicts) = match lines_merged(&texts) {
-        (text, false) => (text, false),
-        (text, true) => changes::merged(&texts, format).map_or((text, true), |text| (text, false)),
+    let texts = [with_words(base)?, with_words(ours)?, with_words(theirs)?];
+
+    let (wanted, mut conflicts) = by_path(sides);
+    let (lines, has_line_conflicts) = lines_merged(&texts);
+    let by_lines = (!has_line_conflicts).then(|| lines.clone());
+    let candidates = by_lines
+        .into_iter()
+        .chain(std::iter::once_with(|| changes::merged(&texts, format)).flatten());
+    for candidate in candidates {
+        // Lines can merge to what cannot be read, as to a key that stands twice, and elements can move in an array.
+        let Ok((text, tokens)) = with_used_epochs(&words.restored(&candidate), format) else {
+            continue;
+        };
+        let is_other =
+            |path: &&Pointer| wanted.get(path).copied() != tokens.get(path).map(String::as_str);
+        let paths: BTreeSet<&Pointer> = wanted.keys().copied().chain(tokens.keys()).collect();
+        conflicts.extend(paths.into_iter().filter(is_other).cloned());
+        return Ok(Merged {
+            text,
+            conflicts: conflicts.into_iter().collect(),
+            has_line_conflicts: false,
+        });
+    }
+    let lines = match has_line_conflicts {
+        true => lines,
+        false => one_conflict(&texts),
     };
-    let text = words.restored(&text);
     Ok(Merged {
-        text: match has_line_conflicts {
-            true => text,
-            false => with_used_epochs(&text, format)?,
-        },
-        conflicts: conflicts(&base, &ours, &theirs),
-        has_line_conflicts,
+        text: words.restored(&lines),
+        conflicts: conflicts.into_iter().collect(),
+        has_line_conflicts: true,
     })
 }
 
-/// The document without the epochs that none of its values uses.
-fn with_used_epochs(text: &str, format: Format) -> Result<Zeroizing<String>> {
-    let document = Document::parse(text.as_bytes(), format).map_err(|error| {
-        let message = "the lines merge, but the result cannot be read";
-        Error::new(ErrorKind::Syntax, message).caused_by(error)
-    })?;
+/// The token that is to stand at each path, and the paths at which both sides have another than the base, and not the same.
+fn by_path([base, ours, theirs]: &[Side; 3]) -> (BTreeMap<&Pointer, &str>, BTreeSet<Pointer>) {
+    let (mut wanted, mut conflicts) = (BTreeMap::new(), BTreeSet::new());
+    let sides = [base, ours, theirs];
+    for path in sides.iter().flat_map(|side| side.tokens.keys()) {
+        let [base, our, their] = sides.map(|side| side.tokens.get(path).map(String::as_str));
+        if our != their && our != base && their != base {
+            conflicts.insert(path.clone());
+        }
+        wanted.extend(if our == base { their } else { our }.map(|token| (path, token)));
+    }
+    (wanted, conflicts)
+}
+
+/// The document without the epochs that none of its values uses, and its tokens.
+fn with_used_epochs(
+    text: &str,
+    format: Format,
+) -> Result<(Zeroizing<String>, BTreeMap<Pointer, String>)> {
+    let document = Document::parse(text.as_bytes(), format)?;
     let contents = Contents::of(&document)?;
     let used: Vec<(String, String)> = contents
         .used_epochs()
@@ -122,7 +206,15 @@ fn with_used_epochs(text: &str, format: Format) -> Result<Zeroizing<String>> {
         Some(header) if !used.is_empty() => Some(Header::new(header.document.as_str(), used)),
         _ => None,
     });
-    edits.apply()
+    Ok((edits.apply()?, tokens(&contents)))
+}
+
+fn tokens(contents: &Contents<'_>) -> BTreeMap<Pointer, String> {
+    let token = |value: &SealedValue<'_>| {
+        let text = contents.document.text(value.scalar);
+        (value.path.clone(), text.to_owned())
+    };
+    contents.sealed().iter().map(token).collect()
 }
 
 /// One of the three documents.
@@ -136,21 +228,28 @@ struct Side {
 
 impl Side {
     fn read(text: &str, format: Format) -> Result<Self> {
-        let document = Document::parse(text.as_bytes(), format)?;
-        let contents = Contents::of(&document)?;
-        let header = document.header();
-        Ok(Self {
-            text: Zeroizing::new(text.to_owned()),
+        Ok(Self::of(&Contents::of(&Self::document(text, format)?)?))
+    }
+
+    fn document(text: &str, format: Format) -> Result<Document> {
+        // A file that one side has added has an empty base.
+        let text = match (format, text.trim().is_empty()) {
+            (Format::Json, true) => "{}",
+            _ => text,
+        };
+        Document::parse(text.as_bytes(), format)
+    }
+
+    fn of(contents: &Contents<'_>) -> Self {
+        let header = contents.document.header();
+        Self {
+            text: Zeroizing::new(contents.document.source().to_owned()),
             document: header.map(|header| header.document.clone()),
             epochs: header
                 .map(|header| header.epochs.iter().cloned().collect())
                 .unwrap_or_default(),
-            tokens: contents
-                .sealed()
-                .iter()
-                .map(|value| (value.path.clone(), document.text(value.scalar).to_owned()))
-                .collect(),
-        })
+            tokens: tokens(contents),
+        }
     }
 
     /// The text with a word for each token, and with this block.
@@ -170,20 +269,6 @@ impl Side {
     }
 }
 
-/// The paths at which both sides have another token than the base, and not the same.
-fn conflicts(base: &Side, ours: &Side, theirs: &Side) -> Vec<Pointer> {
-    let paths: BTreeSet<&Pointer> = ours.tokens.keys().chain(theirs.tokens.keys()).collect();
-    let differ = |path: &&&Pointer| {
-        let [base, our, their] = [base, ours, theirs].map(|side| side.tokens.get(**path));
-        our != their && our != base && their != base
-    };
-    paths
-        .iter()
-        .filter(differ)
-        .map(|path| (**path).clone())
-        .collect()
-}
-
 /// The text that three texts merge to by lines, and whether there are conflicts in it.
 fn lines_merged(texts: &[Zeroizing<String>; 3]) -> (Zeroizing<String>, bool) {
     let [base, ours, theirs] = texts
@@ -196,23 +281,55 @@ fn lines_merged(texts: &[Zeroizing<String>; 3]) -> (Zeroizing<String>, bool) {
             Hunk::Agreed(lines) => lines.iter().for_each(|line| text.push_str(line)),
             Hunk::Conflict { ours, theirs } => {
                 has_conflicts = true;
-                push_marked(&mut text, "<<<<<<< ours", ours);
-                push_marked(&mut text, "=======", theirs);
-                text.push_str(">>>>>>> theirs\n");
+                push_conflict(&mut text, ours, theirs);
             }
         }
     }
     (text, has_conflicts)
 }
 
-fn push_marked(text: &mut String, marker: &str, lines: &[&str]) {
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text.push_str(marker);
-    text.push('\n');
-    lines.iter().for_each(|line| text.push_str(line));
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
+/// Both sides as one conflict, from the first line that differs to the last.
+fn one_conflict([_, ours, theirs]: &[Zeroizing<String>; 3]) -> Zeroizing<String> {
+    let [ours, theirs] = [ours, theirs].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
+    let same = |(our, their): &(&&str, &&str)| our == their;
+    let start = ours.iter().zip(&theirs).take_while(same).count();
+    let (our_rest, their_rest) = (&ours[start..], &theirs[start..]);
+    let end = our_rest
+        .iter()
+        .rev()
+        .zip(their_rest.iter().rev())
+        .take_while(same)
+        .count();
+    let mut text = Zeroizing::new(ours[..start].concat());
+    push_conflict(
+        &mut text,
+        &our_rest[..our_rest.len() - end],
+        &their_rest[..their_rest.len() - end],
+    );
+    ours[ours.len() - end..]
+        .iter()
+        .for_each(|line| text.push_str(line));
+    text
+}
+
+fn push_conflict(text: &mut String, ours: &[&str], theirs: &[&str]) {
+    let mut lines = ours.iter().chain(theirs);
+    let end = match lines.any(|line| line.ends_with("\r\n")) {
+        true => "\r\n",
+        false => "\n",
+    };
+    let mut push = |line: &str| {
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push_str(end);
+        }
+        text.push_str(line);
+    };
+    push("<<<<<<< ours");
+    push("");
+    ours.iter().for_each(|line| push(line));
+    push("=======");
+    push("");
+    theirs.iter().for_each(|line| push(line));
+    push(">>>>>>> theirs");
+    push("");
 }
