@@ -136,12 +136,30 @@ pub enum Edited {
 ///
 /// In the editor every sealed value stands as `ENC[name:value]`: what is between the first colon and the last bracket is the
 /// value, the name is for people. It stays a secret wherever it is moved; new ones are made the same way, and without the marker
-/// a value is plain text from then on. Values that are as before keep their tokens byte for byte.
+/// a value is plain text from then on. Values that are as before keep their tokens byte for byte. A sealed number or boolean stays
+/// one where it stands, also with another value; under a new name it is a string.
 ///
 /// The plaintext is in a folder of mode 0700 on a tmpfs and is overwritten and removed afterwards, whatever happened, as long
 /// as this process is not killed. Beyond our reach: a tmpfs can be swapped out, and an editor may keep swap and backup files, an
 /// undo history or a list of recent files elsewhere (vim: `-n -i NONE`, `nobackup`; emacs: `make-backup-files`). Waits for the
 /// editor on this thread.
+///
+/// ```no_run
+/// # async fn example(ben: clusterops_secrets::PrivateKey, options: clusterops_secrets::SealOptions) -> clusterops_secrets::Result<()> {
+/// use clusterops_secrets::{Edited, Editor, SealedFile, edit};
+///
+/// let file = SealedFile::read("prod/web.json")?;
+/// let (id, editor) = ("/shop/web".parse()?, Editor::from_environment());
+/// let edited = edit(&file, &id, &[&ben], &options, &editor, |error| {
+///     eprintln!("{error}: the editor opens once more");
+///     true
+/// });
+/// if let Edited::Changed { sealed, .. } = edited.await? {
+///     println!("sealed anew: {:?}", sealed.values);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// When the new text cannot be sealed, `again` is asked with the error whether to open the editor once more; the text is as the
 /// user left it.
@@ -259,22 +277,25 @@ struct PrivateFolder(TempDir);
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        let Ok(entries) = std::fs::read_dir(self.0.path()) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let _ = overwrite(&entry.path());
+        // Editors put backups and swap files there too.
+        let mut work = vec![self.0.path().to_owned()];
+        while let Some(folder) = work.pop() {
+            let entries = std::fs::read_dir(folder).into_iter().flatten();
+            for entry in entries.flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => work.push(entry.path()),
+                    Ok(kind) if kind.is_file() => drop(overwrite(&entry.path())),
+                    _ => {}
+                }
+            }
         }
     }
 }
 
 fn overwrite(path: &Path) -> io::Result<()> {
-    let length = std::fs::symlink_metadata(path)?;
-    if !length.is_file() {
-        return Ok(());
-    }
     let mut file = OpenOptions::new().write(true).open(path)?;
-    io::copy(&mut io::Read::take(io::repeat(0), length.len()), &mut file)?;
+    let length = file.metadata()?.len();
+    io::copy(&mut io::Read::take(io::repeat(0), length), &mut file)?;
     file.flush()
 }
 

@@ -14,6 +14,9 @@ use crate::{Error, ErrorKind, Opened, Result};
 /// The values stand in the environment of the command and nowhere else: not in its arguments, not in a file. Its descendants
 /// inherit them, and root and the command's own user can read them in `/proc/PID/environ` while it runs.
 ///
+/// The document also says how the variables are called, and so can set `PATH` or `LD_PRELOAD`: know who wrote it
+/// ([`verify`](crate::verify)).
+///
 /// ```no_run
 /// # fn example(opened: &clusterops_secrets::Opened) -> clusterops_secrets::Result<()> {
 /// let mut command = std::process::Command::new("./server");

@@ -10,6 +10,14 @@ use crate::{Error, ErrorKind, Result};
 /// It changes the whole process, so nothing here calls it: it is for the first lines of a program's `main`. Root can still
 /// read everything, and memory can still be swapped out.
 ///
+/// ```no_run
+/// fn main() -> clusterops_secrets::Result<()> {
+///     clusterops_secrets::harden_process()?;
+///     // Keys and plaintext from here on.
+///     Ok(())
+/// }
+/// ```
+///
 /// # Errors
 /// [`ErrorKind::Local`] when the kernel refuses.
 pub fn harden_process() -> Result<()> {

@@ -182,12 +182,7 @@ impl RecipientsFile {
     /// As [`load`](Self::load); [`ErrorKind::Local`] when there is none.
     pub fn find(file: impl AsRef<Path>) -> Result<Self> {
         let file = file.as_ref();
-        let folder = folder_of(file)?;
-        match folder
-            .ancestors()
-            .map(|folder| folder.join(FILE))
-            .find(|path| path.exists())
-        {
+        match Self::path_for(file)? {
             Some(path) => Self::load(path),
             None => {
                 let message =
@@ -195,6 +190,13 @@ impl RecipientsFile {
                 Err(Error::new(ErrorKind::Local, message).in_file(file))
             }
         }
+    }
+
+    /// Where the file is that [`find`](Self::find) reads.
+    pub(crate) fn path_for(file: &Path) -> Result<Option<PathBuf>> {
+        let folder = folder_of(file)?;
+        let mut paths = folder.ancestors().map(|folder| folder.join(FILE));
+        Ok(paths.find(|path| path.exists()))
     }
 
     /// The recipients of a file, which need not exist yet.

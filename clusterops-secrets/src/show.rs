@@ -62,7 +62,8 @@ fn shown(text: &str, format: Format, names: Option<&RecipientsFile>) -> Option<S
         let _ = writeln!(
             shown,
             "{comment} sealed as {}, version {}",
-            header.document, header.version
+            crate::epoch::shown(&header.document),
+            header.version
         );
         for (id, json) in &header.epochs {
             let number = uses.iter().filter(|epoch| epoch.as_str() == id).count();

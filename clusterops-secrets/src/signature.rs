@@ -1,6 +1,11 @@
 //! Who vouches for a file: detached signatures beside it.
 
-use std::path::PathBuf;
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
 
 use crate::file::{Digest, SealedFile};
 use crate::jose::{base64url, jws};
@@ -49,9 +54,7 @@ pub fn verify(
     let payload = payload(&Digest::of(bytes), id);
     let mut others = Vec::new();
     for (number, line) in lines(signatures) {
-        let signature = jws::Jws::parse(line).map_err(|why| {
-            Error::new(ErrorKind::Format, format!("the signature {why}")).at(number, 1)
-        })?;
+        let signature = parsed(number, line)?;
         match signers
             .iter()
             .find(|key| key.thumbprint() == signature.signer())
@@ -78,7 +81,8 @@ pub fn verify(
 /// replaces.
 ///
 /// # Errors
-/// As [`sign`]; [`ErrorKind::Local`] when the signature file cannot be written.
+/// As [`sign`]; [`ErrorKind::Local`] when the signature file cannot be read or written, [`ErrorKind::Format`] when there is something
+/// else in it.
 pub fn sign_file<'k>(
     file: &SealedFile,
     id: &DocumentId,
@@ -87,19 +91,18 @@ pub fn sign_file<'k>(
     let signer = signer.into();
     let line = sign(file.text().as_bytes(), id, signer)?;
     let path = signature_path(file);
-    let old = match std::fs::read_to_string(&path) {
-        Ok(old) => old,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed(path, error)),
-    };
-    let is_of_another = |line: &&str| {
-        jws::Jws::parse(line).is_ok_and(|signature| signature.signer() != signer.thumbprint())
-    };
-    let mut text: String = lines(&old)
-        .map(|(_, line)| line)
-        .filter(is_of_another)
-        .flat_map(|line| [line, "\n"])
-        .collect();
+    // Two signers at once do not undo each other's work. Not every file system has such locks.
+    let folder = File::open(folder_of(&path)).map_err(|error| failed(path.clone(), error))?;
+    let _ = rustix::fs::flock(&folder, FlockOperation::LockExclusive);
+    let mut text = String::new();
+    if path.exists() {
+        for (number, line) in lines(&read(&path)?) {
+            let signature = parsed(number, line).map_err(|error| error.in_file(&path))?;
+            if signature.signer() != signer.thumbprint() {
+                text.extend([line, "\n"]);
+            }
+        }
+    }
     text.push_str(&line);
     text.push('\n');
     write(&path, &text).map_err(|error| failed(path.clone(), error))?;
@@ -123,14 +126,8 @@ pub fn verify_file(
         );
         return Err(Error::new(ErrorKind::Signature, message).in_file(file.path()));
     }
-    let signatures = crate::file::bytes_of(&path)?;
-    let signatures = std::str::from_utf8(&signatures)
-        .ok()
-        .filter(|text| text.len() <= LONGEST)
-        .ok_or_else(|| {
-            Error::new(ErrorKind::Format, "this is no file of signatures").in_file(&path)
-        })?;
-    verify(file.text().as_bytes(), id, signers, signatures).map_err(|error| match error.kind() {
+    let signatures = read(&path)?;
+    verify(file.text().as_bytes(), id, signers, &signatures).map_err(|error| match error.kind() {
         ErrorKind::Format => error.in_file(&path),
         _ => error.in_file(file.path()),
     })
@@ -141,6 +138,21 @@ fn payload(digest: &Digest, id: &DocumentId) -> Vec<u8> {
     let id = serde_json::to_string(id.as_str()).expect("a string is always JSON");
     let digest = base64url::encode(digest.bytes());
     format!(r#"{{"document":{id},"version":1,"sha256":"{digest}"}}"#).into_bytes()
+}
+
+fn read(path: &Path) -> Result<String> {
+    let bytes = crate::file::bytes_of(path)?;
+    let text = std::str::from_utf8(&bytes).ok();
+    let text = text.filter(|text| text.len() <= LONGEST);
+    text.map(str::to_owned).ok_or_else(|| {
+        let message = "this is no file of signatures: text of at most 1 MiB";
+        Error::new(ErrorKind::Format, message).in_file(path)
+    })
+}
+
+fn parsed(number: usize, line: &str) -> Result<jws::Jws<'_>> {
+    jws::Jws::parse(line)
+        .map_err(|why| Error::new(ErrorKind::Format, format!("the signature {why}")).at(number, 1))
 }
 
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -154,27 +166,27 @@ fn signature_path(file: &SealedFile) -> PathBuf {
     path.into()
 }
 
-fn write(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let folder = match path.parent() {
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => std::path::Path::new("."),
-    };
+        _ => Path::new("."),
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut new = tempfile::Builder::new()
         .prefix(".signing-")
-        .tempfile_in(folder)?;
+        .tempfile_in(folder_of(path))?;
     new.write_all(text.as_bytes())?;
     // Signatures are for everybody to read.
     new.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        .set_permissions(Permissions::from_mode(0o644))?;
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
-fn failed(path: PathBuf, error: std::io::Error) -> Error {
+fn failed(path: PathBuf, error: io::Error) -> Error {
     Error::new(ErrorKind::Local, "the signature cannot be written")
         .in_file(path)
         .caused_by(error)

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use clusterops_secrets::{
     CheckOptions, Digest, Edited, Editor, ErrorKind, FindingKind, Format, Recipients,
-    RecipientsFile, SealedFile, SigningKey, VerifyingKey, check, edit, exec_and_wait, open, seal,
-    show, sign, sign_file, verify, verify_file,
+    RecipientsFile, SealedFile, SigningKey, VerifyingKey, check, edit, exec, exec_and_wait, open,
+    seal, show, sign, sign_file, verify, verify_file,
 };
 use support::{id, opened, options, private_key};
 use tempfile::TempDir;
@@ -400,6 +400,17 @@ fn no_flipped_byte_of_a_signed_file_verifies() {
             .kind(),
         ErrorKind::Signature
     );
+    // What is no signature is not thrown away by the next signer.
+    write(&path, "what is this\n");
+    let error = sign_file(&file, &id("/shop"), &key).expect_err("no signatures");
+    assert_eq!(
+        (error.kind(), error.place()),
+        (ErrorKind::Format, Some((1, 1)))
+    );
+    assert_eq!(
+        std::fs::read_to_string(&path).expect("ours"),
+        "what is this\n"
+    );
     std::fs::remove_file(&path).expect("ours");
     assert_eq!(
         verify_file(&file, &id("/shop"), &trusted)
@@ -509,6 +520,62 @@ fn secrets_in_plain_text_are_found() {
 }
 
 #[test]
+fn secrets_are_found_wherever_they_hide() {
+    let folder = folder();
+    let root = folder.path().join("tree");
+    let pem = include_str!("../src/keys/data/ben.pem").replace('\n', "\\n");
+    write(
+        &root.join("keys.json"),
+        &format!("{{\"a\": \"-----BEGIN CERTIFICATE-----\", \"b\": \"{pem}\"}}\n"),
+    );
+    std::fs::write(
+        root.join("latin1.txt"),
+        b"# Schl\xfcssel\n-----BEGIN OPENSSH PRIVATE KEY-----\n",
+    )
+    .expect("ours");
+    write(
+        &root.join("public.pem"),
+        "-----BEGIN PUBLIC KEY-----\n-----BEGIN ",
+    );
+    write(
+        &root.join("pod.yaml"),
+        "mark: ENC[a:b]\nenv:\n- {name: DB_PASSWORD, value: hunter2}\n- {name: ZONE, value: a}\nurl: \"amqp://a:hunter2@b\"\n",
+    );
+    write(
+        &root.join("app.env"),
+        "DB_PASSWORD=hunter2\nDB='ENC[a:b]'\n",
+    );
+    write(
+        &root.join("odd\x1b[2J.json"),
+        "{\"a\\n\\u001b\": \"ENC[a:b]\"}",
+    );
+    // The tree that was asked for can be a link; links in it are not followed.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("tree", &link).expect("ours");
+    std::os::unix::fs::symlink("..", root.join("up")).expect("ours");
+    let findings = check(&link, &CheckOptions::default()).expect("it reads");
+    let shown: Vec<String> = findings
+        .iter()
+        .map(|finding| {
+            finding
+                .to_string()
+                .replace(&format!("{}/", link.display()), "")
+        })
+        .collect();
+    let expected = [
+        "app.env:1:13: /DB_PASSWORD: is a secret by its name and stands here in plain text",
+        "app.env:2:4: /DB: is marked to be sealed and is not",
+        "keys.json:1:44: a private key stands here",
+        "latin1.txt:2:1: a private key stands here",
+        "odd?[2J.json:1:15: /a??: is marked to be sealed and is not",
+        "pod.yaml:1:7: /mark: is marked to be sealed and is not",
+        "pod.yaml:3:30: /env/DB_PASSWORD/value: is a secret by its name and stands here in plain text",
+        "pod.yaml:5:6: /url: a password stands in this URL",
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[test]
 fn a_diff_shows_what_changed_and_no_secret() {
     let names = RecipientsFile::load({
         let folder = folder();
@@ -595,6 +662,40 @@ async fn opened_values_are_in_the_environment_and_nowhere_else() {
     assert_eq!((error.kind(), error.path()), (ErrorKind::Input, Some("/A")));
 }
 
+/// The child of the next test.
+#[tokio::test]
+#[ignore = "run by a_process_that_becomes_a_command_gives_it_the_values"]
+async fn becomes_a_command() {
+    let sealed = std::env::var("SEALED_TEXT").expect("the parent gives it");
+    let ben = private_key("ben");
+    let opened = open(&sealed, Format::Json, &id("/shop"), &[&ben])
+        .await
+        .expect("it opens");
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "printf 'now:%s,%s,' \"$DB\" \"$PORT\"; tr '\\0' ' ' </proc/$$/cmdline",
+    ]);
+    let never = exec(&opened, command);
+    panic!("it goes on: {never:?}");
+}
+
+#[test]
+fn a_process_that_becomes_a_command_gives_it_the_values() {
+    let sealed = seal(APP, Format::Json, &options(&["ben"])).expect("it seals");
+    let output = Command::new(std::env::current_exe().expect("ourselves"))
+        .args(["--exact", "becomes_a_command", "--ignored", "--nocapture"])
+        .env("SEALED_TEXT", &*sealed.text)
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let (_, text) = text.split_once("now:").expect("the command has run");
+    let (values, arguments) = text.split_at("hunter2,8080,".len());
+    assert_eq!(values, "hunter2,8080,");
+    assert!(arguments.starts_with("sh -c printf"), "{arguments}");
+    assert!(!arguments.contains("hunter2"), "{arguments}");
+}
+
 #[tokio::test]
 async fn only_what_was_edited_is_sealed_anew() {
     let ben = private_key("ben");
@@ -630,7 +731,7 @@ async fn only_what_was_edited_is_sealed_anew() {
             .map(str::to_owned)
     };
 
-    let added = run(&file, r#"sed -i "s/.PORT.: 8080/\"PORT\": 9090, \"NEW\": \"ENC[n:two:three]\"/" "$1"; touch "$1~""#).await;
+    let added = run(&file, r#"sed -i "s/.PORT.: 8080/\"PORT\": 9090, \"NEW\": \"ENC[n:two:three]\"/" "$1"; touch "$1~"; mkdir "$1.d"; cp "$1" "$1.d/backup""#).await;
     let Edited::Changed {
         file: added,
         sealed,
