@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -168,8 +169,7 @@ impl SealedFile {
         };
         let folder = self.real.parent().unwrap_or(Path::new("/"));
         let folder = File::open(folder).map_err(failed)?;
-        // Two of us do not come between the comparison and the renaming. Not every file system has such locks.
-        let _ = rustix::fs::flock(&folder, FlockOperation::LockExclusive);
+        lock(&folder).map_err(failed)?;
         if *bytes_of(&self.real).map_err(|error| error.in_file(&self.path))?
             != *self.text.as_bytes()
         {
@@ -192,6 +192,29 @@ impl fmt::Debug for SealedFile {
             .field("format", &self.format)
             .field("digest", &self.digest)
             .finish_non_exhaustive()
+    }
+}
+
+/// How long somebody else may hold the lock of a folder.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Locks a folder as long as it is open, so that two of us do not come between the comparison and the renaming. Not every file
+/// system has such locks.
+fn lock(folder: &File) -> io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match rustix::fs::flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "another program holds the lock of its folder",
+                ));
+            }
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -513,6 +513,9 @@ fn secrets_in_plain_text_are_found() {
         check(root.join("good.json"), &options).expect("it reads"),
         []
     );
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("vendor", &link).expect("ours");
+    assert_eq!(check(&link, &options).expect("it reads").len(), 1);
     assert_eq!(
         check(root.join("none"), &options).expect_err("none").kind(),
         ErrorKind::Local
