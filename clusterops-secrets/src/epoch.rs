@@ -154,8 +154,11 @@ impl Wrapped {
             .parse()
             .map_err(|_| "has no thumbprint as its name".to_owned())?;
         let jwe: Jwe<'_> = serde_json::from_str(text).map_err(|error| {
-            // serde's words can hold what stands in the file, which is public.
-            format!("is no JWE in the general JSON serialization: {error}")
+            // serde's words hold what stands in the file: public, but perhaps long, or written for a terminal.
+            format!(
+                "is no JWE in the general JSON serialization: {}",
+                shown(&error.to_string())
+            )
         })?;
         let header = base64url::decode(&jwe.protected)
             .ok_or("has a protected header that is not strict base64url")?;
@@ -384,7 +387,8 @@ fn from_jwk(payload: &[u8]) -> Option<EpochKey> {
 }
 
 fn cipher(key: &[u8; KEY]) -> Aes256Gcm {
-    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
+    // Borrowed, so that no second copy stays on the stack.
+    Aes256Gcm::new(<&Key<Aes256Gcm>>::from(key))
 }
 
 fn encrypt(cipher: &Aes256Gcm, header: &[u8], text: &mut [u8]) -> ([u8; NONCE], [u8; TAG]) {

@@ -16,7 +16,12 @@ pub(crate) fn decode_array<const LENGTH: usize>(text: &str) -> Option<[u8; LENGT
     if text.len() != BASE64URL_NOPAD.encode_len(LENGTH) {
         return None;
     }
-    decode(text)?.try_into().ok()
+    // Not by way of a vector: some of what is decoded here is a key, and would stay in freed memory.
+    let mut bytes = [0; LENGTH];
+    BASE64URL_NOPAD
+        .decode_mut(text.as_bytes(), &mut bytes)
+        .ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -99,3 +99,166 @@ fn signed(protected: &str, payload: &[u8]) -> Vec<u8> {
     ]
     .concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PrivateKey, SigningKey};
+    use proptest::prelude::*;
+
+    const PAYLOAD: &[u8] = br#"{"document":"/shop","version":1,"sha256":"AA"}"#;
+
+    fn ed25519() -> SigningKey {
+        SigningKey::from_pem(include_str!("../keys/data/sig.pem"), None).expect("a committed key")
+    }
+
+    fn rsa() -> (PrivateKey, VerifyingKey) {
+        let key = PrivateKey::from_pem(include_str!("../keys/data/ben.pem"), None);
+        let public = VerifyingKey::from_pem(include_str!("../keys/data/ben.pub.pem"));
+        (key.expect("a committed key"), public.expect("its half"))
+    }
+
+    /// A signature with another header, as the holder of the key would make it.
+    fn with_header(header: &str, signer: Signer<'_>) -> String {
+        let protected = base64url::encode(header.as_bytes());
+        let signature = signer.sign(&signed(&protected, PAYLOAD)).expect("it signs");
+        format!("{protected}..{}", base64url::encode(&signature))
+    }
+
+    fn header(algorithm: &str, key: &Thumbprint) -> String {
+        format!(r#"{{"alg":"{algorithm}","kid":"{key}","typ":"{TYPE}"}}"#)
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_payload_and_its_key() {
+        let (ed25519, (rsa, rsa_public)) = (ed25519(), rsa());
+        let keys = [
+            (Signer::from(&ed25519), ed25519.verifying_key()),
+            (Signer::from(&rsa), &rsa_public),
+        ];
+        for (signer, key) in keys {
+            let text = sign(PAYLOAD, signer).expect("it signs");
+            let jws = Jws::parse(&text).expect("a signature");
+            assert_eq!(jws.signer(), key.thumbprint());
+            assert!(jws.is_by(key, PAYLOAD));
+            assert!(!jws.is_by(key, b"{}"));
+            for (_, other) in keys.iter().filter(|(_, other)| *other != key) {
+                assert!(!jws.is_by(other, PAYLOAD));
+            }
+        }
+        // Ed25519 has no randomness: the header is as FORMAT.md describes it.
+        assert_eq!(
+            sign(PAYLOAD, Signer::from(&ed25519)).expect("it signs"),
+            with_header(
+                &header("EdDSA", ed25519.verifying_key().thumbprint()),
+                Signer::from(&ed25519)
+            )
+        );
+    }
+
+    #[test]
+    fn the_key_chooses_the_algorithm() {
+        let (ed25519, (rsa, rsa_public)) = (ed25519(), rsa());
+        for algorithm in [
+            "PS256", "RS256", "PS512", "ES256", "HS256", "none", "Ed25519", "",
+        ] {
+            let text = with_header(
+                &header(algorithm, ed25519.verifying_key().thumbprint()),
+                Signer::from(&ed25519),
+            );
+            let jws = Jws::parse(&text).expect("of the right form");
+            assert!(!jws.is_by(ed25519.verifying_key(), PAYLOAD), "{algorithm}");
+        }
+        for algorithm in ["EdDSA", "RS256", "PS384", "none"] {
+            let text = with_header(
+                &header(algorithm, rsa_public.thumbprint()),
+                Signer::from(&rsa),
+            );
+            let jws = Jws::parse(&text).expect("of the right form");
+            assert!(!jws.is_by(&rsa_public, PAYLOAD), "{algorithm}");
+        }
+        // Another name than that of the key that made it.
+        let text = with_header(
+            &header("EdDSA", rsa_public.thumbprint()),
+            Signer::from(&ed25519),
+        );
+        let jws = Jws::parse(&text).expect("of the right form");
+        assert!(!jws.is_by(ed25519.verifying_key(), PAYLOAD));
+        assert!(!jws.is_by(&rsa_public, PAYLOAD));
+    }
+
+    #[test]
+    fn only_the_one_form_is_read() {
+        let key = ed25519();
+        let good = header("EdDSA", key.verifying_key().thumbprint());
+        let refused = |text: &str, why: &str| {
+            let error = Jws::parse(text).expect_err(text);
+            assert!(error.contains(why), "{error} does not say {why}");
+        };
+        for (extra, why) in [
+            (r#""b64":false"#, "each once"),
+            (r#""crit":["b64"]"#, "each once"),
+            (r#""crit":"b64""#, "not allowed"),
+            (r#""jwk":{}"#, "each once"),
+            (r#""jku":"https://example.org""#, "not allowed"),
+            (r#""x5u":"https://example.org""#, "not allowed"),
+            (r#""alg":"EdDSA""#, "each once"),
+        ] {
+            let header = good.replacen('{', &format!("{{{extra},"), 1);
+            refused(&with_header(&header, Signer::from(&key)), why);
+        }
+        let other_type = good.replace(TYPE, "JWT");
+        refused(&with_header(&other_type, Signer::from(&key)), "of the type");
+        let id = key.verifying_key().thumbprint().as_str();
+        refused(
+            &with_header(&good.replace(id, "me"), Signer::from(&key)),
+            "no thumbprint",
+        );
+        refused(&with_header("{}", Signer::from(&key)), "no thumbprint");
+
+        let text = sign(PAYLOAD, Signer::from(&key)).expect("it signs");
+        let (header, signature) = text.split_once("..").expect("detached");
+        let attached = format!("{header}.{}.{signature}", base64url::encode(PAYLOAD));
+        refused(&attached, "detached");
+        refused(&format!("{text}."), "detached");
+        refused(&format!("{text}="), "base64url");
+        refused(&format!("{text} "), "base64url");
+        refused(&format!("{header}=..{signature}"), "base64url");
+        refused(&format!(" {text}"), "base64url");
+        refused("", "detached");
+        refused(&format!("{header}..{}", "A".repeat(LONGEST)), "the limit");
+    }
+
+    #[test]
+    fn no_flipped_bit_verifies() {
+        let (ed25519, (rsa, rsa_public)) = (ed25519(), rsa());
+        for (signer, key) in [
+            (Signer::from(&ed25519), ed25519.verifying_key()),
+            (Signer::from(&rsa), &rsa_public),
+        ] {
+            let text = sign(PAYLOAD, signer).expect("it signs");
+            for index in 0..text.len() {
+                for bit in 0..8 {
+                    let mut bytes = text.clone().into_bytes();
+                    bytes[index] ^= 1 << bit;
+                    if let Ok(changed) = String::from_utf8(bytes) {
+                        let is_by = Jws::parse(&changed).is_ok_and(|jws| jws.is_by(key, PAYLOAD));
+                        assert!(!is_by, "byte {index}, bit {bit}");
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(
+            text in ".{0,200}",
+            header in prop::collection::vec(any::<u8>(), 0..80),
+            rest in "[A-Za-z0-9_.-]{0,80}",
+        ) {
+            let _ = Jws::parse(&text);
+            let _ = Jws::parse(&format!("{}..{rest}", base64url::encode(&header)));
+        }
+    }
+}

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::jose::base64url;
 use crate::{Error, ErrorKind, Result};
 
 /// A public JWK's members that we read. Others that describe the key (`use`, `kid`, `alg`, `x5c`) are allowed, and not relied
-/// on; those of a private key are not.
+/// on; those of a private key (RFC 7518 sections 6.3.2 and 6.4.1) are not.
 #[derive(Deserialize)]
 pub(super) struct Jwk<'a> {
     #[serde(borrow)]
@@ -17,8 +18,14 @@ pub(super) struct Jwk<'a> {
     e: Option<Cow<'a, str>>,
     crv: Option<Cow<'a, str>>,
     x: Option<Cow<'a, str>>,
-    d: Option<serde::de::IgnoredAny>,
-    k: Option<serde::de::IgnoredAny>,
+    d: Option<IgnoredAny>,
+    p: Option<IgnoredAny>,
+    q: Option<IgnoredAny>,
+    dp: Option<IgnoredAny>,
+    dq: Option<IgnoredAny>,
+    qi: Option<IgnoredAny>,
+    oth: Option<IgnoredAny>,
+    k: Option<IgnoredAny>,
 }
 
 /// What a JWK holds.
@@ -35,7 +42,10 @@ pub(super) fn parse(json: &str) -> Result<Material> {
             "it is no JSON object with the members of a JWK ({at})"
         ))
     })?;
-    if jwk.d.is_some() || jwk.k.is_some() {
+    let private = [
+        &jwk.d, &jwk.p, &jwk.q, &jwk.dp, &jwk.dq, &jwk.qi, &jwk.oth, &jwk.k,
+    ];
+    if private.iter().any(|member| member.is_some()) {
         return Err(unusable(
             "it is private; treat it as known to whoever saw it, and give the public one",
         ));

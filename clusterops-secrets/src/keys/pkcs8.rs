@@ -1,8 +1,9 @@
 //! Private keys in PEM: PKCS#8, plain or encrypted (RFC 5958, RFC 7468).
 
 use ::pkcs8::der::pem::PemLabel as _;
-use ::pkcs8::pkcs5::pbes2::Parameters;
+use ::pkcs8::pkcs5::pbes2::{Kdf, Parameters};
 use ::pkcs8::pkcs5::scrypt::Params;
+use ::pkcs8::pkcs5::{self, EncryptionScheme};
 use ::pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -10,6 +11,12 @@ use crate::{Error, ErrorKind, Result, random};
 
 /// scrypt's cost: N = 2^14, r = 8, p = 5, one of OWASP's equal choices (Password Storage Cheat Sheet); 16 MiB of memory.
 const SCRYPT: (u8, u32, u32) = (14, 8, 5);
+
+/// The most that deriving a key may cost, since the file says it: memory, and memory times passes, in bytes, for scrypt
+/// (N = 2^20 with r = 8 is allowed, four times over), and rounds for PBKDF2 (NIST SP 800-132 section 5.2 names ten million).
+const MOST_MEMORY: u64 = 1 << 30;
+const MOST_WORK: u64 = 4 << 30;
+const MOST_ROUNDS: u32 = 10_000_000;
 
 /// The DER of a private key; a passphrase is asked for only where one is needed.
 ///
@@ -28,13 +35,20 @@ pub(super) fn read(pem: &str, passphrase: Option<&SecretString>) -> Result<Secre
                 return Err(Error::new(ErrorKind::Key, message));
             };
             let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes());
-            let encrypted = encrypted.map_err(|error| {
-                let message = "the encrypted private key is not of a known form";
-                Error::new(ErrorKind::Key, message).caused_by(error.to_string())
-            })?;
-            encrypted.decrypt(passphrase.expose_secret()).map_err(|_| {
-                let message = "the private key does not decrypt: the passphrase is wrong, or the key is damaged";
-                Error::new(ErrorKind::Key, message)
+            let encrypted = encrypted.map_err(|error| unsupported(&error))?;
+            check_cost(&encrypted.encryption_algorithm)?;
+            let decrypted = encrypted.decrypt(passphrase.expose_secret());
+            decrypted.map_err(|error| match error {
+                ::pkcs8::Error::EncryptedPrivateKey(
+                    pkcs5::Error::UnsupportedAlgorithm { .. }
+                    | pkcs5::Error::AlgorithmParametersInvalid { .. }
+                    | pkcs5::Error::NoPbes1CryptSupport,
+                ) => unsupported(&error),
+                // Padding or what is below it: not told apart.
+                _ => {
+                    let message = "the private key does not decrypt: the passphrase is wrong, or the key is damaged";
+                    Error::new(ErrorKind::Key, message)
+                }
             })
         }
         "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "OPENSSH PRIVATE KEY" => {
@@ -88,4 +102,35 @@ pub(super) fn write(
         .to_pem(label, LineEnding::LF)
         .map_err(|error| failed(&error))?;
     Ok(SecretString::from(pem.as_str()))
+}
+
+/// Refuses what would take all memory or minutes, before anything is derived.
+fn check_cost(scheme: &EncryptionScheme) -> Result<()> {
+    let is_affordable = match scheme.pbes2().map(|parameters| &parameters.kdf) {
+        Some(Kdf::Scrypt(scrypt)) => {
+            let n = scrypt.cost_parameter;
+            let [r, p] = [scrypt.block_size, scrypt.parallelization].map(u64::from);
+            // RFC 7914 section 2: N is a power of two above 1; the crate below panics at 0.
+            if !n.is_power_of_two() || n == 1 || r == 0 || p == 0 {
+                return Err(unsupported(&"scrypt's parameters are none"));
+            }
+            let memory = n.saturating_add(p).saturating_mul(128 * r);
+            memory <= MOST_MEMORY && n.saturating_mul(128 * r * p) <= MOST_WORK
+        }
+        Some(Kdf::Pbkdf2(pbkdf2)) => pbkdf2.iteration_count <= MOST_ROUNDS,
+        // Refused by whoever derives.
+        _ => true,
+    };
+    if is_affordable {
+        return Ok(());
+    }
+    let message = "the private key's passphrase is made into a key with more than 1 GiB of memory or 10,000,000 rounds, the limit; \
+                   `openssl pkcs8 -topk8 -scrypt` encrypts it anew";
+    Err(Error::new(ErrorKind::Key, message))
+}
+
+fn unsupported(error: &dyn std::fmt::Display) -> Error {
+    let message = "the private key is encrypted in a way that is not supported (PBES2 with scrypt, or with PBKDF2 and SHA-2, and AES); \
+                   `openssl pkcs8 -topk8 -scrypt` encrypts it anew";
+    Error::new(ErrorKind::Key, message).caused_by(error.to_string())
 }

@@ -95,11 +95,11 @@ impl PublicKey {
     }
 
     pub(super) fn of_numbers(n: &[u8], e: &[u8]) -> Result<Self> {
-        if n.len() > BITS.end() / 8 + 1 || e.len() > 8 {
-            return Err(Error::new(
-                ErrorKind::Key,
-                "the RSA key is longer than 8192 bits",
-            ));
+        // Some libraries write zeros in front of `n` (RFC 7518 section 6.3.1.1).
+        let [n, e] = [n, e].map(without_zeros);
+        if n.len() > BITS.end() / 8 || e.len() > 8 {
+            let message = "the RSA key is longer than 8192 bits, or its exponent than 64";
+            return Err(Error::new(ErrorKind::Key, message));
         }
         let number = BoxedUint::from_be_slice_vartime;
         RsaPublicKey::new(number(n), number(e))
@@ -220,7 +220,8 @@ impl PrivateKey {
     /// Reads PKCS#8 in PEM, plain or encrypted with PBES2.
     ///
     /// # Errors
-    /// [`ErrorKind::Key`] when it is none, not of RSA, not of 2048 to 8192 bits, or when the passphrase is missing or wrong.
+    /// [`ErrorKind::Key`] when it is none, not of RSA, not of 2048 to 8192 bits, or when the passphrase is missing or wrong; when
+    /// making a key of the passphrase would take more than 1 GiB or 10,000,000 rounds.
     pub fn from_pem(pem: &str, passphrase: Option<&SecretString>) -> Result<Self> {
         let document = pkcs8::read(pem, passphrase)?;
         Self::from_pkcs8(document.as_bytes())
@@ -335,6 +336,11 @@ impl fmt::Debug for PrivateKey {
             .field(&self.public.thumbprint)
             .finish()
     }
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
 }
 
 fn jwk_of(key: &RsaPublicKey) -> String {

