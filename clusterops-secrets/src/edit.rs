@@ -150,11 +150,12 @@ pub enum Edited {
 ///
 /// let file = SealedFile::read("prod/web.json")?;
 /// let (id, editor) = ("/shop/web".parse()?, Editor::from_environment());
-/// let edited = edit(&file, &id, &[&ben], &options, &editor, |error| {
+/// let again = |error: &clusterops_secrets::Error| {
 ///     eprintln!("{error}: the editor opens once more");
 ///     true
-/// });
-/// if let Edited::Changed { sealed, .. } = edited.await? {
+/// };
+/// let edited = edit(&file, &id, &[&ben], &options, &editor, again).await?;
+/// if let Edited::Changed { sealed, .. } = edited {
 ///     println!("sealed anew: {:?}", sealed.values);
 /// }
 /// # Ok(())

@@ -15,17 +15,25 @@ const BEN: &str = include_str!("keys/data/ben.pem");
 const CYD: &str = include_str!("keys/data/cyd.pem");
 const SIGNER: &str = include_str!("keys/data/sig.pem");
 
-const SOURCES: [(Format, &str); 3] = [
+/// Each format, a source, and what is opened in the end.
+const SOURCES: [(Format, &str, &str); 3] = [
     (
         Format::Json,
         "{\n  \"id\": \"/shop/web\",\n  \"env\": {\"DB\": \"ENC[db:hunter:2]\", \"EMPTY\": \"ENC[e:]\", \"PORT\": 8080},\n  \
          \"containers\": [{\"name\": \"a/b\", \"key\": \"ENC[k:ä\\n\\\"]\"}]\n}\n",
+        "{\n  \"id\": \"/shop/web\",\n  \"env\": {\"DB\": \"hunter:2\", \"EMPTY\": \"\", \"PORT\": 8080},\n  \
+         \"containers\": [{\"name\": \"a/b\", \"key\": \"ä\\n\\\"\"}]\n}\n",
     ),
     (
         Format::Yaml,
         "id: /shop/web\nenv:\n  DB: ENC[db:hunter:2] # the database\n",
+        "id: /shop/web\nenv:\n  DB: hunter:2 # the database\n",
     ),
-    (Format::Dotenv, "# shop\nDB='ENC[db:hunter:2]'\n"),
+    (
+        Format::Dotenv,
+        "# shop\nDB='ENC[db:hunter:2]'\n",
+        "# shop\nDB='hunter:2'\n",
+    ),
 ];
 
 fn id() -> DocumentId {
@@ -50,7 +58,7 @@ fn written() -> String {
         cyd.public_key().thumbprint(),
         signer.verifying_key().thumbprint()
     );
-    for (format, source) in SOURCES {
+    for (format, source, opened) in SOURCES {
         let mut sealed = seal(source, format, &options).expect("it seals").text;
         if format == Format::Json {
             let paths = ["/env/PORT".parse().expect("a path")];
@@ -65,7 +73,7 @@ fn written() -> String {
         };
         text.push_str(&format!(
             "\n### {format}\n\nThe source{marked}:\n\n```{format}\n{source}```\n\nSealed as `/shop/web`:\n\n```{format}\n{}```\n\n\
-             Signed:\n\n```text\n{signature}\n```\n",
+             Signed:\n\n```text\n{signature}\n```\n\nOpened:\n\n```{format}\n{opened}```\n",
             &*sealed
         ));
     }
@@ -104,10 +112,10 @@ fn they_are_what_this_crate_writes() {
 async fn they_open_for_each_recipient() {
     let signer = SigningKey::from_pem(SIGNER, None).expect("a committed key");
     let blocks = blocks();
-    assert_eq!(blocks.len(), 9);
-    for ((format, source), block) in SOURCES.into_iter().zip(blocks.chunks(3)) {
-        let [given, sealed, signature] = block else {
-            panic!("three blocks")
+    assert_eq!(blocks.len(), 12);
+    for ((format, source, text), block) in SOURCES.into_iter().zip(blocks.chunks(4)) {
+        let [given, sealed, signature, _] = block else {
+            panic!("four blocks")
         };
         assert_eq!(*given, source);
         let trusted = [signer.verifying_key().clone()];
@@ -119,7 +127,7 @@ async fn they_open_for_each_recipient() {
                 .expect("it opens");
             let (_, value) = opened.values().next().expect("a value");
             assert_eq!(value.expose_secret(), "hunter:2");
-            assert!(opened.text().expose_secret().contains("hunter:2"));
+            assert_eq!(opened.text().expose_secret(), text);
         }
     }
 }
