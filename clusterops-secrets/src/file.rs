@@ -218,10 +218,20 @@ fn lock(folder: &File) -> io::Result<()> {
     }
 }
 
+/// Opens a file to be read; a pipe that nobody writes to is not waited for.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?
+    .into())
+}
+
 /// Reads a file of bounded length.
 pub(crate) fn bytes_of(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error| unreadable(path, error);
-    let file = File::open(path).map_err(failed)?;
+    let file = open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(Error::new(ErrorKind::Local, "this is no regular file").in_file(path));

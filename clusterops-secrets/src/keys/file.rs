@@ -1,6 +1,6 @@
 //! Files that hold private keys.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -57,7 +57,7 @@ pub(crate) fn read(path: &Path) -> Result<SecretString> {
             .caused_by(error)
     };
     let unusable = |message: String| Err(Error::new(ErrorKind::Key, message).in_file(path));
-    let file = File::open(path).map_err(failed)?;
+    let file = crate::file::open(path).map_err(failed)?;
     // Of the file that is open, so that nobody can put another in its place.
     let metadata = file.metadata().map_err(failed)?;
     let mode = metadata.mode() & 0o7777;

@@ -198,6 +198,20 @@ fn key_files_are_for_their_owner_only() {
         assert_eq!((error.kind(), error.file()), (ErrorKind::Key, Some(&*path)));
         assert!(error.to_string().contains("chmod 600"), "{error}");
     }
+    // Nobody writes to it.
+    let pipe = folder.path().join("pipe.pem");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .expect("ours");
+    assert_eq!(
+        PrivateKey::read(&pipe, None).expect_err("a pipe").kind(),
+        ErrorKind::Key
+    );
     let error = SigningKey::read(folder.path(), None).expect_err("a folder");
     assert_eq!(error.kind(), ErrorKind::Key);
     let signer = SigningKey::generate();
