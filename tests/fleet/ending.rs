@@ -49,16 +49,18 @@ async fn a_dropped_run_ends_the_remote_processes() {
         return;
     };
     let folder = shared_folder(&sshd, "dropped");
+    // Nobody else's, not even of the same test at the same time.
+    let own = std::process::id();
     let plan = Plan::new("p").stage(Stage::shell(
         "s",
-        format!("touch {folder}/begun; exec sleep 1003"),
+        format!("touch {folder}/begun; exec sleep 1003.{own}"),
     ));
     let run = fleet(targets(&sshd, 1)).run(&plan).expect("a valid plan");
     wait_until(|| Path::new(&folder).join("begun").exists()).await;
     drop(run);
     let is_gone = || {
         let left = std::process::Command::new("pgrep")
-            .args(["-f", "sleep 100[3]"])
+            .args(["-f", &format!("sleep 1003[.]{own}")])
             .output()
             .expect("procps");
         left.stdout.is_empty()
