@@ -448,3 +448,98 @@ proptest! {
         }
     }
 }
+
+/// What somebody does to a document.
+#[derive(Debug, Clone)]
+enum Step {
+    Set(u8, u8),
+    Remove(u8),
+    Swap(usize),
+    Rename,
+    Rotate,
+    Plain(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..8u8, any::<u8>()).prop_map(|(name, value)| Step::Set(name, value)),
+        1 => (0..8u8).prop_map(Step::Remove),
+        1 => (0..6usize).prop_map(Step::Swap),
+        1 => Just(Step::Rename),
+        1 => Just(Step::Rotate),
+        1 => any::<u8>().prop_map(Step::Plain),
+    ]
+}
+
+async fn done(base: &str, steps: &[Step]) -> String {
+    let mut text = base.to_owned();
+    for step in steps {
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let end = lines.iter().position(|line| line.starts_with("x-sealed"));
+        let end = end.unwrap_or(lines.len());
+        text = match step {
+            // Lines that were swapped can be no YAML any more.
+            Step::Set(name, value) if text.contains("\nenv:\n") => {
+                let options = options(&["ben"]).document(id("/shop"));
+                let (path, value) = (format!("/env/V{name}"), Value::text(value.to_string()));
+                set(&text, Format::Yaml, &pointer(&path), &value, &options)
+                    .map_or(text, |sealed| sealed.text.to_string())
+            }
+            Step::Remove(name) => {
+                let name = format!("  V{name}:");
+                lines.retain(|line| !line.starts_with(&name));
+                lines.concat()
+            }
+            Step::Swap(line) if line + 2 < end => {
+                lines.swap(line + 1, line + 2);
+                lines.concat()
+            }
+            Step::Rename => text.replace("\nenv:\n", "\nenvironment:\n"),
+            Step::Plain(value) => text.replace("zone: a", &format!("zone: z{value}")),
+            Step::Rotate => {
+                let (options, ben) = (options(&["ben"]), private_key("ben"));
+                let sealed = rotate(&text, Format::Yaml, &id("/shop"), &[&ben], &options).await;
+                sealed.map_or(text, |sealed| sealed.text.to_string())
+            }
+            Step::Set(..) | Step::Swap(_) => text,
+        };
+    }
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_two_people_do_what_merges_clean_opens(
+        our_steps in prop::collection::vec(step(), 0..4),
+        their_steps in prop::collection::vec(step(), 0..4),
+    ) {
+        const SOURCE: &str = "id: /shop\nzone: a\nenv:\n  V0: ENC[a:0]\n  V1: ENC[a:1]\n  V2: ENC[a:2]\n  V3: plain\nlabels: {x: y}\n";
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let ben = private_key("ben");
+        runtime.block_on(async {
+            let base = sealed(SOURCE, Format::Yaml);
+            let (our, their) = (done(&base, &our_steps).await, done(&base, &their_steps).await);
+            let open_now = async |text: &str| opened(text, Format::Yaml, &ben).await;
+            let both_open = open_now(&our).await.is_ok() && open_now(&their).await.is_ok();
+            let Ok(merged) = merge(&base, &our, &their, Format::Yaml) else {
+                prop_assert!(!both_open, "both open, and do not merge");
+                return Ok(());
+            };
+            if both_open && merged.is_clean() {
+                let text = open_now(&merged.text).await;
+                prop_assert!(text.is_ok(), "{}: {:?}", &*merged.text, text.err());
+            }
+            if both_open {
+                let known = merged_opened(&base, &our, &their, Format::Yaml).await;
+                prop_assert!(known.is_clean() || !merged.is_clean(), "who can open decides no less");
+                if known.is_clean() {
+                    let text = open_now(&known.text).await;
+                    prop_assert!(text.is_ok(), "{}: {:?}", &*known.text, text.err());
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
