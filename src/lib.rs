@@ -38,7 +38,10 @@ pub use clusterops_core::{
 pub use clusterops_core::{http, marathon};
 #[cfg(feature = "secrets")]
 #[doc(inline)]
-pub use clusterops_secrets as secrets;
+pub use clusterops_secrets::{
+    self as secrets, DocumentId, Identity, PrivateKey, PublicKey, Recipients, SealedFile,
+    SigningKey, VerifyingKey,
+};
 #[cfg(feature = "sim")]
 #[doc(inline)]
 pub use clusterops_ssh::sim;

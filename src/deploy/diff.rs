@@ -2,14 +2,17 @@
 
 use std::fmt;
 
-use clusterops_core::marathon::{AppId, Marathon};
+use clusterops_core::Printable;
+use clusterops_core::marathon::{Marathon, STATUS_MEMBERS};
 use clusterops_secrets::{Digest, DocumentId, Identity, Pointer, SealedFile};
 use serde_json::Value;
 
-use super::{document_id, open_app};
+use super::{BLOCK, Source, is_sealed};
 use crate::Result;
 
 /// What a deploy of a file to a Marathon would change. `Display` gives it as a diff.
+///
+/// No value that is sealed, and none under `env`, stands in it: neither the document's nor that of the running app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DryRun {
@@ -21,8 +24,10 @@ pub struct DryRun {
     pub marathon: String,
     /// Whether there is no such app yet.
     pub is_new: bool,
-    /// The differences, in the order of the document.
+    /// The differences, sorted by path.
     pub changes: Vec<Change>,
+    /// Where the running app has the very value that is sealed; empty without identities.
+    pub unchanged: Vec<Pointer>,
 }
 
 /// One difference between a document and the running app.
@@ -33,10 +38,12 @@ pub struct Change {
     pub path: Pointer,
     /// What would happen.
     pub kind: ChangeKind,
-    /// What stands there now, as JSON. Only numbers, booleans and the name of an image are shown of a running app: any string of
-    /// it may be a secret that was sealed once.
+    /// Whether the document has a sealed value there.
+    pub is_sealed: bool,
+    /// What stands there now, as JSON, if it can be shown. Of a running app only numbers, booleans and the name of an image can: any
+    /// of its texts may be a secret that was sealed once.
     pub before: Option<String>,
-    /// What the document says, as JSON; `None` for a sealed value.
+    /// What the document says, as JSON, if it can be shown: not what is sealed, and nothing under `env`.
     pub after: Option<String>,
 }
 
@@ -50,8 +57,51 @@ pub enum ChangeKind {
     Changed,
     /// It would go.
     Removed,
+    /// The document does not mention this member of the definition, which is not as Marathon would have it by default. It would
+    /// go, or stay with [`Deploy::replace(false)`](super::Deploy::replace).
+    Unmentioned,
     /// It is sealed, and was not opened to be compared.
     Sealed,
+}
+
+/// Compares a file with the app that runs, and sends nothing.
+///
+/// With identities the values are opened in memory, to say which of them differ; without, they are only named. What Marathon
+/// adds to every definition (its state, and its defaults where they are known) is no difference.
+///
+/// # Errors
+/// When the file is no definition of an app that could be deployed, whoever vouches for it, and when the Marathon cannot be
+/// asked.
+pub async fn dry_run(
+    file: &SealedFile,
+    identities: &[&dyn Identity],
+    marathon: &Marathon,
+) -> Result<DryRun> {
+    let source = Source::of(file)?;
+    // Both are overwritten when they are dropped.
+    let opened = match identities.is_empty() {
+        true => None,
+        false => Some(source.open(file, identities).await?.to_json()),
+    };
+    let running = marathon.app(&source.app).await?;
+    let running = running.map(|running| running.to_json());
+    let mut walk = Walk::default();
+    walk.compare(
+        &Pointer::root(),
+        &source.root,
+        opened.as_deref(),
+        running.as_deref(),
+    );
+    walk.changes.sort_by(|a, b| a.path.cmp(&b.path));
+    walk.unchanged.sort();
+    Ok(DryRun {
+        digest: file.digest(),
+        document: source.id,
+        marathon: marathon.url().to_owned(),
+        is_new: running.is_none(),
+        changes: walk.changes,
+        unchanged: walk.unchanged,
+    })
 }
 
 impl fmt::Display for DryRun {
@@ -63,75 +113,40 @@ impl fmt::Display for DryRun {
             (false, true) => writeln!(f, "nothing would change")?,
             (false, false) => {}
         }
-        self.changes
-            .iter()
-            .try_for_each(|change| writeln!(f, "{change}"))
+        for change in &self.changes {
+            writeln!(f, "{change}")?;
+        }
+        for path in &self.unchanged {
+            writeln!(f, "= {}: (sealed), unchanged", Printable(path.as_str()))?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let before = self.before.as_deref().unwrap_or("(hidden)");
-        let after = self.after.as_deref().unwrap_or("(sealed)");
+        // Names and texts are those of a server, or of somebody's file.
+        let path = Printable(self.path.as_str());
+        let before = Printable(self.before.as_deref().unwrap_or("(hidden)"));
+        let after = self.after.as_deref().map(Printable);
+        let after = after.unwrap_or(Printable(match self.is_sealed {
+            true => "(sealed)",
+            false => "(hidden)",
+        }));
         match self.kind {
-            ChangeKind::Added => write!(f, "+ {}: {after}", self.path),
-            ChangeKind::Removed => write!(f, "- {}: {before}", self.path),
-            ChangeKind::Changed => write!(f, "~ {}: {before} -> {after}", self.path),
-            ChangeKind::Sealed => write!(f, "? {}: (sealed, not compared)", self.path),
+            ChangeKind::Added => write!(f, "+ {path}: {after}"),
+            ChangeKind::Removed => write!(f, "- {path}: {before}"),
+            ChangeKind::Unmentioned => write!(f, "- {path}: {before}, not in the document"),
+            ChangeKind::Changed => write!(f, "~ {path}: {before} -> {after}"),
+            ChangeKind::Sealed => write!(f, "? {path}: (sealed), not compared"),
         }
     }
 }
-
-/// Compares a file with the app that runs, and sends nothing.
-///
-/// With identities the values are opened in memory, to say which of them differ; without, they are only named. Members that the
-/// document does not mention are not compared, but for those of `env` and `labels`, which Marathon replaces as a whole.
-///
-/// # Errors
-/// When the file is no definition of an app that could be deployed, and when the Marathon cannot be asked.
-pub async fn dry_run(
-    file: &SealedFile,
-    identities: &[&dyn Identity],
-    marathon: &Marathon,
-) -> Result<DryRun> {
-    let document = document_id(file)?;
-    let app: AppId = document.as_str().parse()?;
-    let opened = match identities.is_empty() {
-        true => None,
-        false => Some(open_app(file, &document, identities).await?),
-    };
-    let opened = match &opened {
-        // Strings of it are overwritten when it is dropped.
-        Some(opened) => {
-            Some(clusterops_core::marathon::AppDefinition::parse(opened.text().clone())?.to_json())
-        }
-        None => None,
-    };
-    let running = marathon.app(&app).await?;
-    let is_new = running.is_none();
-    let running = running.map(|running| running.to_json());
-    let mut sealed: Value = serde_json::from_str(file.text()).unwrap_or_default();
-    if let Some(root) = sealed.as_object_mut() {
-        root.remove("x-sealed");
-    }
-    let mut walk = Walk::default();
-    let place = Pointer::root();
-    walk.compare(&place, &sealed, opened.as_deref(), running.as_deref());
-    Ok(DryRun {
-        digest: file.digest(),
-        document,
-        marathon: marathon.url().to_owned(),
-        is_new,
-        changes: walk.changes,
-    })
-}
-
-/// Objects whose members Marathon replaces as a whole.
-const WHOLE: [&str; 2] = ["/env", "/labels"];
 
 #[derive(Default)]
 struct Walk {
     changes: Vec<Change>,
+    unchanged: Vec<Pointer>,
 }
 
 impl Walk {
@@ -147,27 +162,22 @@ impl Walk {
             return self.compare_sealed(path, opened, running);
         }
         match (sealed, running) {
-            (Value::Object(members), None) => {
-                for (name, value) in members {
-                    self.compare(
-                        &path.join(name),
-                        value,
-                        opened.and_then(|opened| opened.get(name)),
-                        None,
-                    );
-                }
-            }
-            (Value::Object(members), Some(Value::Object(before))) => {
-                for (name, value) in members {
+            (Value::Object(members), None | Some(Value::Object(_))) => {
+                // State, not definition; but a `version` that a document has makes Marathon go back to that one.
+                let is_state = |name: &str| path.is_root() && STATUS_MEMBERS.contains(&name);
+                let is_passed_over = |name: &str| {
+                    (path.is_root() && ["id", BLOCK].contains(&name))
+                        || (is_state(name) && name != "version")
+                };
+                for (name, value) in members.iter().filter(|(name, _)| !is_passed_over(name)) {
                     let opened = opened.and_then(|opened| opened.get(name));
-                    self.compare(&path.join(name), value, opened, before.get(name));
+                    let before = running.and_then(|running| running.get(name));
+                    self.compare(&path.join(name), value, opened, before);
                 }
-                if WHOLE.contains(&path.as_str()) {
-                    for (name, value) in before
-                        .iter()
-                        .filter(|(name, _)| !members.contains_key(*name))
-                    {
-                        self.push(&path.join(name), ChangeKind::Removed, Some(value), None);
+                let before = running.and_then(Value::as_object);
+                for (name, value) in before.into_iter().flatten() {
+                    if !members.contains_key(name) && !is_passed_over(name) && !is_state(name) {
+                        self.compare_unmentioned(path, name, value);
                     }
                 }
             }
@@ -179,9 +189,11 @@ impl Walk {
                     self.compare(&path.join(&index.to_string()), value, opened, Some(before));
                 }
             }
-            (value, Some(before)) if is_same(opened.unwrap_or(value), before) => {}
+            (value, Some(before)) if is_same(value, before) => {}
+            // Marathon does not show every member that is as it is by default.
+            (Value::Null, None) => {}
             (value, Some(before)) => {
-                self.push(path, ChangeKind::Changed, Some(before), Some(value))
+                self.push(path, ChangeKind::Changed, Some(before), Some(value));
             }
             (value, None) => self.push(path, ChangeKind::Added, None, Some(value)),
         }
@@ -191,10 +203,31 @@ impl Walk {
         let kind = match (opened, running) {
             (_, None) => ChangeKind::Added,
             (None, Some(_)) => ChangeKind::Sealed,
-            (Some(opened), Some(running)) if is_same(opened, running) => return,
+            (Some(opened), Some(running)) if is_same(opened, running) => {
+                return self.unchanged.push(path.clone());
+            }
             (Some(_), Some(_)) => ChangeKind::Changed,
         };
-        self.push(path, kind, None, None);
+        self.changes.push(Change {
+            path: path.clone(),
+            kind,
+            is_sealed: true,
+            before: None,
+            after: None,
+        });
+    }
+
+    /// A member of the running app that the document does not have. Marathon merges definitions at their root only; an object
+    /// in there is replaced by the document's.
+    fn compare_unmentioned(&mut self, object: &Pointer, name: &str, value: &Value) {
+        let is_free = ["/env", "/labels"].contains(&object.as_str());
+        if is_free || !is_default(name, value) {
+            let kind = match object.is_root() {
+                true => ChangeKind::Unmentioned,
+                false => ChangeKind::Removed,
+            };
+            self.push(&object.join(name), kind, Some(value), None);
+        }
     }
 
     fn push(
@@ -204,36 +237,35 @@ impl Walk {
         before: Option<&Value>,
         after: Option<&Value>,
     ) {
+        let is_hidden = path.tokens().any(|name| name == "env");
         let is_harmless = |value: &&Value| {
             value.is_number()
                 || value.is_boolean()
                 || value.is_null()
                 || path.as_str() == "/container/docker/image"
         };
+        let before = before.filter(|value| !is_hidden && is_harmless(value));
+        let after = after.filter(|_| !is_hidden);
         self.changes.push(Change {
             path: path.clone(),
             kind,
-            before: before.filter(is_harmless).map(Value::to_string),
-            after: after.map(|after| without_sealed(after).to_string()),
+            is_sealed: false,
+            before: before.map(Value::to_string),
+            after: after.map(|value| redacted(value).to_string()),
         });
     }
 }
 
-fn is_sealed(value: &Value) -> bool {
-    value
-        .as_str()
-        .is_some_and(|text| text.starts_with("SEALED["))
-}
-
-/// A value with short words for the sealed values in it.
-fn without_sealed(value: &Value) -> Value {
+/// A value with words in place of what is sealed and of what stands under `env` in it.
+fn redacted(value: &Value) -> Value {
     match value {
-        value if is_sealed(value) => "SEALED".into(),
-        Value::Array(elements) => elements.iter().map(without_sealed).collect(),
+        value if is_sealed(value) => "(sealed)".into(),
+        Value::Array(elements) => elements.iter().map(redacted).collect(),
         Value::Object(members) => {
-            let members = members
-                .iter()
-                .map(|(name, value)| (name.clone(), without_sealed(value)));
+            let members = members.iter().map(|(name, value)| match name.as_str() {
+                "env" => (name.clone(), "(hidden)".into()),
+                _ => (name.clone(), redacted(value)),
+            });
             Value::Object(members.collect())
         }
         value => value.clone(),
@@ -246,19 +278,48 @@ fn is_same(one: &Value, other: &Value) -> bool {
         (Value::Number(one), Value::Number(other)) => {
             one == other || one.as_f64() == other.as_f64()
         }
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len()
-                && one
-                    .iter()
-                    .zip(other)
-                    .all(|(one, other)| is_same(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one
-                    .iter()
-                    .all(|(name, value)| other.get(name).is_some_and(|other| is_same(value, other)))
-        }
         (one, other) => one == other,
+    }
+}
+
+/// Whether Marathon shows this of an app that does not say it. Marathon 1.x's defaults, of several versions; one that is not
+/// known is a line too much in a diff.
+fn is_default(name: &str, value: &Value) -> bool {
+    const TEXTS: &[(&str, &str)] = &[
+        ("killSelection", "YOUNGEST_FIRST"),
+        ("mode", "host"),
+        ("protocol", "tcp"),
+        ("type", "MESOS"),
+    ];
+    const NUMBERS: &[(&str, f64)] = &[
+        ("backoffFactor", 1.15),
+        ("backoffSeconds", 1.0),
+        ("cpus", 1.0),
+        ("delaySeconds", 15.0),
+        ("disk", 0.0),
+        ("expungeAfterSeconds", 0.0),
+        ("gpus", 0.0),
+        ("gracePeriodSeconds", 300.0),
+        ("hostPort", 0.0),
+        ("inactiveAfterSeconds", 0.0),
+        ("instances", 1.0),
+        ("intervalSeconds", 60.0),
+        ("maxConsecutiveFailures", 3.0),
+        ("maxLaunchDelaySeconds", 300.0),
+        ("maxLaunchDelaySeconds", 3600.0),
+        ("maximumOverCapacity", 1.0),
+        ("mem", 128.0),
+        ("minimumHealthCapacity", 1.0),
+        ("timeoutSeconds", 20.0),
+    ];
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::String(value) => value.is_empty() || TEXTS.contains(&(name, value)),
+        Value::Number(value) => value
+            .as_f64()
+            .is_some_and(|value| NUMBERS.contains(&(name, value))),
+        Value::Array(elements) => elements.iter().all(|element| is_default(name, element)),
+        Value::Object(members) => members.iter().all(|(name, value)| is_default(name, value)),
     }
 }

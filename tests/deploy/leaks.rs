@@ -6,7 +6,10 @@ use std::sync::Mutex;
 
 use clusterops::deploy::{Deploy, Trust, dry_run};
 use clusterops::secrets::secrecy::{ExposeSecret as _, SecretString};
-use clusterops::secrets::{PrivateKey, SealedFile, Value, exec_and_wait, open, show};
+use clusterops::secrets::{
+    CheckOptions, Editor, PrivateKey, SealedFile, SigningKey, Value, check, edit, exec_and_wait,
+    extract, merge, open, reseal, rotate, set, show, sign_file, verify_file,
+};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -96,8 +99,8 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
     let (_folder, file) = sealed(&source);
     let value = Value::text(OTHER);
     let path = "/env/B".parse().expect("a path");
-    let set = clusterops::secrets::set(file.text(), file.format(), &path, &value, &options())
-        .expect("it is set");
+    let set = set(file.text(), file.format(), &path, &value, &options()).expect("it is set");
+    let merged = merge(file.text(), &set.text, file.text(), file.format()).expect("it merges");
     let file = file.replace(&set.text).expect("it is replaced");
     let id = "/prod/web".parse().expect("an id");
     let opened = open(file.text(), file.format(), &id, &[&key()])
@@ -105,10 +108,23 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
         .expect("it opens");
     let _ = write!(
         shown,
-        "{value:?} {set:?} {file:?} {opened:?} {:?} {:?}",
+        "{value:?} {set:?} {merged:?} {file:?} {opened:?} {:?} {:?} {:?}",
         options(),
-        key()
+        key(),
+        opened.environment()
     );
+    let (text, format, identities) = (file.text(), file.format(), [&key() as _]);
+    let one = extract(text, format, &id, &path, &identities).await;
+    assert_eq!(one.as_ref().expect("it opens").expose_secret(), OTHER);
+    let rotated = rotate(text, format, &id, &identities, &options()).await;
+    let resealed = reseal(text, format, &id, &identities, &options()).await;
+    let _ = write!(shown, "{one:?} {rotated:?} {resealed:?}");
+    let signer = SigningKey::generate();
+    let trusted = [signer.verifying_key().clone()];
+    let signed = sign_file(&file, &id, &signer).expect("it signs");
+    shown.push_str(&std::fs::read_to_string(signed).expect("ours"));
+    let verified = verify_file(&file, &id, &trusted).expect("it verifies");
+    let _ = write!(shown, "{signer:?} {trusted:?} {verified:?}");
     shown.push_str(file.text());
     shown.push_str(&show(file.text(), file.format(), None));
     assert!(
@@ -124,7 +140,17 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
     let out = folder.path().join("out");
     command.stdout(std::fs::File::create(&out).expect("ours"));
     assert!(exec_and_wait(&opened, command).expect("it runs").success());
-    shown.push_str(&std::fs::read_to_string(out).expect("ours"));
+    shown.push_str(&std::fs::read_to_string(&out).expect("ours"));
+    let editor = format!(
+        "tr '\\0' ' ' </proc/$$/cmdline >{0}; tr '\\0' '\\n' </proc/$$/environ >>{0}; sed -i s/prod/prod/",
+        out.display()
+    );
+    let editor = Editor::new(editor);
+    let edited = edit(&file, &id, &[&key()], &options(), &editor, |_| false).await;
+    let argv = std::fs::read_to_string(&out).expect("ours");
+    assert!(argv.contains("web.json"), "{argv}");
+    let _ = write!(shown, "{editor:?} {edited:?} {argv}");
+    edited.expect("it is edited");
     for own in ["/proc/self/cmdline", "/proc/self/environ"] {
         shown.push_str(&String::from_utf8_lossy(&std::fs::read(own).expect("ours")));
     }
@@ -161,7 +187,7 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
     ];
     let marathons: Vec<_> = servers.iter().map(marathon).collect();
     let deploy = Deploy::new(Trust::Reviewed(file.digest()));
-    let _ = write!(shown, "{deploy:?}");
+    let _ = write!(shown, "{deploy:?} {marathons:?}");
     for deployed in deploy
         .run(&file, &[&key()], &marathons)
         .await
@@ -172,10 +198,11 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
             shown.push_str(&told(error));
         }
     }
-    match dry_run(&file, &[&key()], &marathons[0]).await {
-        Ok(plan) => drop(write!(shown, "{plan} {plan:?}")),
-        Err(error) => panic!("{error}"),
-    }
+    let plan = dry_run(&file, &[&key()], &marathons[0]).await;
+    let plan = plan.expect("it compares");
+    let unopened = dry_run(&file, &[], &marathons[0]).await;
+    let _ = write!(shown, "{plan} {plan:?} {unopened:?}");
+    assert_eq!(plan.unchanged.len(), 2);
     let plaintexts = servers[0]
         .seen()
         .iter()
@@ -194,29 +221,67 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
         .run(&broken, &[&key()], &marathons)
         .await;
     shown.push_str(&told(&refused.expect_err("it is broken")));
+    let bare = folder.path().join("bare.json");
+    std::fs::write(&bare, source).expect("ours");
+    let bare = SealedFile::read(bare).expect("it reads");
+    let refused = dry_run(&bare, &[], &marathons[0]).await;
+    shown.push_str(&told(&refused.expect_err("it is not sealed")));
+    let findings = check(folder.path(), &CheckOptions::default()).expect("it reads");
+    assert!(findings.len() > 1, "{findings:?}");
+    for finding in findings {
+        let _ = write!(shown, "{finding} {finding:?}");
+    }
     let wrong = PrivateKey::from_pem(SECRET, Some(&SecretString::from(OTHER))).expect_err("no key");
     shown.push_str(&told(&wrong));
 
     shown.push_str(&LOGGED.lock().expect("nobody panics with it"));
-    assert!(shown.contains("the capture works") && shown.contains("the capture works too"));
+    for logged in [
+        "the capture works",
+        "the capture works too",
+        "reqwest",
+        "event hyper_util",
+    ] {
+        assert!(shown.contains(logged), "{logged}");
+    }
+    let pem = include_str!("../../clusterops-secrets/src/keys/data/ben.pem");
+    let of_key = pem.lines().filter(|line| !line.starts_with("--"));
+    // That of the HTTP server, and how it is sent.
+    let password = ["sesame".to_owned(), BASE64.encode(b"deployer:sesame")];
+    let mut forms: Vec<String> = of_key.map(str::to_owned).chain(password).collect();
     for secret in [SECRET, OTHER] {
-        // Also as base64, at each of the three places that it can begin in a group of four.
-        let mut forms = vec![secret.to_owned()];
-        for skipped in 0..3 {
-            let bytes = [&b"xx"[..skipped.min(2)], secret.as_bytes()].concat();
-            let (from, until) = (4, bytes.len() / 3 * 4 - 4);
-            forms.push(BASE64.encode(&bytes)[from..until].to_owned());
-            forms.push(BASE64URL_NOPAD.encode(&bytes)[from..until].to_owned());
+        forms.extend(forms_of(secret));
+    }
+    for form in forms {
+        if let Some(at) = shown.find(&form) {
+            let mut before = shown[..at].char_indices().rev();
+            let start = before.nth(200).map_or(0, |(at, _)| at);
+            panic!("{form} is shown: ...{}", &shown[start..at + form.len()]);
         }
-        for form in forms {
-            if let Some(at) = shown.find(&form) {
-                let start = shown[..at]
-                    .char_indices()
-                    .rev()
-                    .nth(200)
-                    .map_or(0, |(at, _)| at);
-                panic!("{form} is shown: ...{}", &shown[start..at + form.len()]);
-            }
-        }
+    }
+}
+
+/// A text, and what of it shows when it stands in something that is encoded as base64, at each of the three places that it can begin
+/// at in a group of four.
+fn forms_of(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned()];
+    for skipped in 0..3 {
+        let bytes = [&b"xx"[..skipped], secret.as_bytes()].concat();
+        // Without the groups that what stands around it has a part in.
+        let (from, until) = (skipped.div_ceil(3) * 4, bytes.len() / 3 * 4);
+        forms.push(BASE64.encode(&bytes)[from..until].to_owned());
+        forms.push(BASE64URL_NOPAD.encode(&bytes)[from..until].to_owned());
+    }
+    forms
+}
+
+#[test]
+fn a_secret_is_found_in_base64_wherever_it_begins() {
+    let secret = "Tr0ub4dor&3-never-shown";
+    for before in ["", "a", "ab", "abc"] {
+        let text = BASE64.encode(format!("{before}{secret}?after").as_bytes());
+        assert!(
+            forms_of(secret).iter().any(|form| text.contains(form)),
+            "{text}"
+        );
     }
 }

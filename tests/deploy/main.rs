@@ -190,6 +190,38 @@ async fn nothing_is_sent_when_anything_is_not_as_it_should_be() {
             Misplaced,
             "belongs at `/env/KEY`",
         ),
+        // Escapes, words inside of a value, names, and what was sealed twice.
+        (
+            file.text()
+                .replace("\"ZONE\": \"a\"", "\"ZONE\": \"\\u0044EC[zone]\""),
+            Unresolved,
+            "/env/ZONE: `DEC[`",
+        ),
+        (
+            file.text()
+                .replace("\"ZONE\": \"a\"", "\"URL\": \"db://u:SEALED[x]@db\""),
+            Unresolved,
+            "/env/URL: `SEALED[`",
+        ),
+        (
+            file.text().replace("\"ZONE\"", "\"ENC[zone]\""),
+            Unresolved,
+            "`ENC[`",
+        ),
+        (
+            sealed(&APP.replace("k-17", "ENC[key:k-17]"))
+                .1
+                .text()
+                .to_owned(),
+            Unresolved,
+            "/env/KEY: `ENC[`",
+        ),
+        (
+            file.text()
+                .replace("\"cpus\": 0.5", "\"cpus\": 0.5, \"cpus\": 9"),
+            Syntax,
+            "cpus",
+        ),
         (r#"{"cpus": 1}"#.to_owned(), Syntax, "no string `id`"),
         ("{".to_owned(), Syntax, "line 1"),
     ] {
@@ -200,6 +232,7 @@ async fn nothing_is_sent_when_anything_is_not_as_it_should_be() {
             error.to_string().contains(why) && error.to_string().contains("other.json"),
             "{error}"
         );
+        assert!(!error.to_string().contains("k-17"), "{error}");
     }
     let yaml = write("web.yaml", "id: /prod/web\n");
     assert!(is_refused(
@@ -217,7 +250,74 @@ async fn nothing_is_sent_when_anything_is_not_as_it_should_be() {
         refused(&bad_id, reviewed(&bad_id), &key()).await,
         Error::Core(_)
     ));
+    let nowhere = reviewed(&file).run(&file, &[&key()], &[]).await;
+    assert!(matches!(nowhere.expect_err("no Marathon"), Error::Core(_)));
     assert_eq!(server.seen().len(), 0);
+}
+
+/// What lies on the disk by then is another matter.
+#[tokio::test]
+async fn the_bytes_that_were_read_are_checked_and_posted() {
+    let server = start(None, Course::Done(0), "").await;
+    let (_folder, file) = sealed(APP);
+    let (id, signer) = ("/prod/web".parse().expect("an id"), SigningKey::generate());
+    sign_file(&file, &id, &signer).expect("it signs");
+    let evil = file.text().replace("web:1.4", "evil:6.6");
+    std::fs::write(file.path(), &evil).expect("ours");
+    let other = SealedFile::read(file.path()).expect("it reads");
+    let by_signer = Deploy::new(Trust::Signers(vec![signer.verifying_key().clone()]));
+    for deploy in [by_signer, reviewed(&file)] {
+        let error = deploy
+            .run(&other, &[&key()], &[marathon(&server)])
+            .await
+            .expect_err("nobody vouches for it");
+        assert!(
+            is_refused(&error, clusterops::secrets::ErrorKind::Signature),
+            "{error}"
+        );
+        let sent = deploy.run(&file, &[&key()], &[marathon(&server)]).await;
+        assert!(only(sent.expect("it is sent")).is_success());
+    }
+    let images: Vec<Json> = put(&server)
+        .iter()
+        .map(|app| app["container"]["docker"]["image"].clone())
+        .collect();
+    assert_eq!(images, ["web:1.4", "web:1.4"]);
+}
+
+#[tokio::test]
+async fn nothing_that_nobody_reviewed_stays_unless_asked_for() {
+    let running = json!({"id": "/prod/web", "cmd": "curl evil", "instances": 7});
+    let server = start(Some(running), Course::Done(0), "").await;
+    let (_folder, file) = sealed(APP);
+    let (_folder, no_instances) = sealed(&APP.replace("  \"instances\": 2,\n", ""));
+    let run = async |file: &SealedFile, replace: Option<bool>| {
+        let deploy = replace
+            .into_iter()
+            .fold(reviewed(file), |deploy, replace| deploy.replace(replace));
+        only(
+            deploy
+                .run(file, &[&key()], &[marathon(&server)])
+                .await
+                .expect("it is sent"),
+        )
+    };
+    // Marathon would start one in place of seven.
+    let refused = run(&no_instances, None).await;
+    assert!(refused.to_string().contains("7 instances"), "{refused}");
+    assert_eq!(put(&server).len(), 0);
+    assert!(run(&no_instances, Some(false)).await.is_success());
+    assert!(run(&file, None).await.is_success());
+    let targets: Vec<String> = server
+        .seen()
+        .into_iter()
+        .filter(|request| request.method == "PUT")
+        .map(|request| request.target)
+        .collect();
+    assert_eq!(
+        targets,
+        ["/v2/apps/prod/web", "/v2/apps/prod/web?partialUpdate=false"]
+    );
 }
 
 #[tokio::test]
@@ -311,9 +411,11 @@ async fn each_of_several_marathons_has_its_result() {
 #[tokio::test]
 async fn a_dry_run_shows_what_would_change_and_no_secret() {
     let running = json!({
-        "id": "/prod/web", "cpus": 0.5, "instances": 1.0, "mem": 128,
-        "container": {"docker": {"image": "web:1.3", "network": "HOST"}},
-        "env": {"ZONE": "old zone", "DB": "hunter2 \"x\"", "KEY": "k-16", "GONE": "old secret"},
+        "id": "/prod/web", "cpus": 0.5, "instances": 1.0, "mem": 128, "disk": 0, "gpus": 2, "user": null, "cmd": "./old",
+        "upgradeStrategy": {"maximumOverCapacity": 1, "minimumHealthCapacity": 1.0}, "requirePorts": false,
+        "container": {"type": "DOCKER", "docker": {"image": "web:1.3", "privileged": true, "parameters": []}},
+        "env": {"ZONE": "old zone", "DB": "hunter2 \"x\"", "KEY": "k-16", "GONE": "old secret", "X\n+ /y": "",
+            "PIN": 4711},
     });
     let server = start(Some(running), Course::Done(0), "").await;
     let (_folder, file) = sealed(APP);
@@ -326,11 +428,18 @@ async fn a_dry_run_shows_what_would_change_and_no_secret() {
     assert_eq!(
         lines,
         [
+            "- /cmd: (hidden), not in the document",
             "~ /container/docker/image: \"web:1.3\" -> \"web:1.4\"",
-            "~ /env/KEY: (hidden) -> (sealed)",
-            "~ /env/ZONE: (hidden) -> \"a\"",
+            "- /container/docker/privileged: true",
+            "- /container/type: (hidden)",
             "- /env/GONE: (hidden)",
+            "~ /env/KEY: (hidden) -> (sealed)",
+            "- /env/PIN: (hidden)",
+            "- /env/X\\n+ ~1y: (hidden)",
+            "~ /env/ZONE: (hidden) -> (hidden)",
+            "- /gpus: 2, not in the document",
             "~ /instances: 1.0 -> 2",
+            "= /env/DB: (sealed), unchanged",
         ]
     );
     assert!(
@@ -338,7 +447,7 @@ async fn a_dry_run_shows_what_would_change_and_no_secret() {
             && shown.starts_with("/prod/web at http://127.0.0.1"),
         "{shown}"
     );
-    for secret in ["hunter2", "k-16", "k-17", "old"] {
+    for secret in ["hunter2", "k-16", "k-17", "old", "4711"] {
         assert!(!format!("{plan:?}{shown}").contains(secret), "{secret}");
     }
     // Without a key, what is sealed cannot be compared.
@@ -352,6 +461,23 @@ async fn a_dry_run_shows_what_would_change_and_no_secret() {
         .map(|change| change.path.as_str())
         .collect();
     assert_eq!(sealed, ["/env/DB", "/env/KEY"]);
+    assert_eq!(plan.unchanged, []);
+    assert!(
+        plan.to_string()
+            .contains("? /env/DB: (sealed), not compared\n"),
+        "{plan}"
+    );
+    // What should be sealed and is not is refused, not shown.
+    std::fs::write(file.path(), APP).expect("ours");
+    let bare = SealedFile::read(file.path()).expect("it reads");
+    let error = dry_run(&bare, &[], &marathon(&server))
+        .await
+        .expect_err("it is not sealed");
+    assert!(
+        is_refused(&error, clusterops::secrets::ErrorKind::Unresolved),
+        "{error}"
+    );
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     assert_eq!(put(&server).len(), 0);
 
     let server = start(None, Course::Done(0), "").await;
@@ -372,7 +498,10 @@ async fn a_dry_run_shows_what_would_change_and_no_secret() {
         .await
         .expect("it compares");
     assert!(
-        plan.to_string().ends_with("nothing would change\n"),
+        plan.changes.is_empty()
+            && plan
+                .to_string()
+                .contains("nothing would change\n= /env/DB: "),
         "{plan}"
     );
 }
