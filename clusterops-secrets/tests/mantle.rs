@@ -32,14 +32,19 @@ fn store(user: &str) -> Store {
     Store::load(data(&format!("eyaml/{user}.yaml")), &key).expect("it opens")
 }
 
-/// The environment that an app has once it is sealed and opened again.
-async fn environment(sealed: &str) -> Json {
+/// What an app says once it is sealed and opened again.
+async fn opened(sealed: &str) -> String {
     let document: Json = serde_json::from_str(sealed).expect("JSON");
     let id = id(document["id"].as_str().expect("an id"));
     let opened = open(sealed, Format::Json, &id, &[&private_key("ben")])
         .await
         .expect("it opens");
-    let document: Json = serde_json::from_str(opened.text().expose_secret()).expect("JSON");
+    opened.text().expose_secret().to_owned()
+}
+
+/// Its environment.
+async fn environment(sealed: &str) -> Json {
+    let document: Json = serde_json::from_str(&opened(sealed).await).expect("JSON");
     document["env"].clone()
 }
 
@@ -73,8 +78,6 @@ async fn every_safe_file_is_sealed_anew() {
         for user in app["opened_with"].as_array().expect("users") {
             let store = store(user.as_str().expect("a name"));
             let safe = text(app["safe"].as_str().expect("a path"));
-            // That one Mantle has lost: it stored it under no name.
-            let safe = safe.replace("DEC[]", "s3cr3t-14");
             let sealed = migrate(&safe, &store, &options(&["ben"]))
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(
@@ -85,6 +88,63 @@ async fn every_safe_file_is_sealed_anew() {
             assert!(!sealed.text.contains("DEC["));
         }
     }
+}
+
+#[tokio::test]
+async fn what_mantle_posted_is_what_opens() {
+    let posts: Json = serde_json::from_str(&text("marathon-posts.json")).expect("JSON");
+    let mut compared = 0;
+    for post in posts.as_array().expect("posts") {
+        let deployed = post["deployed"].as_str().expect("what it was");
+        let (file, user) = deployed.split_once(" as ").expect("who it was");
+        let migrated = migrate(&text(file), &store(user), &options(&["ben"]));
+        if file.starts_with("faults/") {
+            let error = migrated.expect_err("Mantle posted `DEC[no_such_name]`");
+            assert_eq!(error.kind(), ErrorKind::Unresolved, "{deployed}");
+            continue;
+        }
+        let posted = post["request"]["body"].as_str().expect("a body");
+        // Mantle looked at `env` only: what is marked elsewhere is sealed too, and opens to its value.
+        let posted = posted.replace("ENC[label_not_touched:visible]", "visible");
+        let opened: Json =
+            serde_json::from_str(&opened(&migrated.expect(deployed).text).await).expect("JSON");
+        let posted: Json = serde_json::from_str(&posted).expect("JSON");
+        assert_eq!(opened, posted, "{deployed}");
+        compared += 1;
+    }
+    assert_eq!(compared, 9);
+}
+
+#[tokio::test]
+async fn all_else_stays_byte_for_byte() {
+    let (store, mut expected) = (store("ops"), text("safe/payments.json"));
+    let sealed = migrate(&expected, &store, &options(&["ben"])).expect("it seals");
+    assert_eq!(sealed.values.len(), store.names().count() - 2 + 1);
+    for name in store.names() {
+        let value = store.value(name).expect("it is there").expose_secret();
+        let json = serde_json::to_string(value).expect("JSON");
+        expected = expected.replace(&format!("\"DEC[{name}]\""), &json);
+    }
+    expected = expected.replace("ENC[label_not_touched:visible]", "visible");
+    assert_eq!(opened(&sealed.text).await, expected);
+    // Line for line, only the sealed values are others, and the block stands at the end.
+    let before = text("safe/payments.json");
+    let lines = before.lines().zip(sealed.text.lines());
+    for (old, new) in lines.take_while(|(_, new)| !new.contains("x-sealed")) {
+        let is_marked = old.contains("\"DEC[") || old.contains("\"ENC[");
+        assert_eq!(is_marked, new.contains("\"SEALED["), "{old}");
+        // The block needs a comma before it.
+        assert!(is_marked || new == old || new == format!("{old},"), "{old}");
+    }
+    let crlf = "{\r\n  \"id\": \"/a\", \"n\": 1.50e1,\r\n  \"list\": [\"DEC[api_key]\", \"DEC\\u005bapi_key]\"]\r\n}\r\n";
+    let sealed = migrate(crlf, &store, &options(&["ben"])).expect("it seals");
+    let values: Vec<&str> = sealed.values.iter().map(|path| path.as_str()).collect();
+    assert_eq!(values, ["/list/0", "/list/1"]);
+    assert_eq!(
+        opened(&sealed.text).await,
+        crlf.replace("DEC[api_key]", "s3cr3t-2")
+            .replace("DEC\\u005bapi_key]", "s3cr3t-2")
+    );
 }
 
 #[test]
@@ -107,6 +167,10 @@ fn configurations_are_read() {
     );
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("config.yaml");
+    std::fs::write(&path, "marathons:\nkey_directory: ~\nsafe_dir: x\n").expect("ours");
+    let sparse = Config::load(&path).expect("what is empty is not there");
+    assert!(sparse.marathons.is_empty() && sparse.key_directory == Path::new(""));
+    assert_eq!(sparse.safe_dir, Path::new("x"));
     std::fs::write(&path, "safe_dir: x\nsafe_dirs: y\n").expect("ours");
     let error = Config::load(&path).expect_err("misspelt");
     assert_eq!(
@@ -137,6 +201,35 @@ fn keys_are_pairs_and_open_their_own_store_only() {
         MantleKey::from_pem(include_str!("../src/keys/data/ben.pem")).is_err(),
         "PKCS#8 is none of Mantle's"
     );
+}
+
+#[test]
+fn a_spoilt_store_opens_to_nothing_else() {
+    let key = MantleKey::from_pem(&text("keys/privatekey_sally.pem")).expect("a key");
+    let (whole, good) = (text("eyaml/sally.yaml"), store("sally"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sally.yaml");
+    let mut refused = 0;
+    for at in 0..whole.len() {
+        let (mut flipped, cut) = (whole.clone().into_bytes(), &whole.as_bytes()[..at]);
+        flipped[at] ^= 1 << (at % 8);
+        for bytes in [&flipped, cut] {
+            std::fs::write(&path, bytes).expect("ours");
+            match Store::load(&path, &key) {
+                Err(_) => refused += 1,
+                Ok(store) => {
+                    let is_good = |name: &str| {
+                        let value = store.value(name).expect("it is there").expose_secret();
+                        good.names()
+                            .filter_map(|name| good.value(name))
+                            .any(|good| good.expose_secret() == value)
+                    };
+                    assert!(store.names().all(is_good), "byte {at}");
+                }
+            }
+        }
+    }
+    assert!(refused > whole.len(), "{refused}");
 }
 
 /// Mantle: `^ENC\[*` also matched ENCODING, and crashed.
@@ -187,7 +280,9 @@ async fn any_environment_is_accepted() {
         let source = text(&format!("faults/{name}.json"));
         let sealed = seal(&source, Format::Json, &options(&["ben"]))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        environment(&sealed.text).await;
+        assert_eq!(opened(&sealed.text).await, source, "{name}");
+        let migrated = migrate(&source, &store("ops"), &options(&["ben"])).expect(name);
+        assert_eq!(opened(&migrated.text).await, source, "{name}");
     }
 }
 
@@ -201,11 +296,10 @@ async fn long_values_are_sealed() {
     )
     .expect("it seals");
     let env = environment(&sealed.text).await;
+    let long = env["LONG"].as_str().expect("a string");
     assert!(
-        env.as_object()
-            .expect("values")
-            .values()
-            .any(|value| value.as_str().is_some_and(|text| text.len() >= 87))
+        long.len() == 87 && long.starts_with("87-bytes-") && long.ends_with(".!"),
+        "{long}"
     );
     let long = Value::text("x".repeat(1 << 20));
     let sealed = set(

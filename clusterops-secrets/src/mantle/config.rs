@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::document::{Document, Format};
+use crate::document::{Document, Format, Kind};
 use crate::{Error, ErrorKind, Result};
 
 /// What a `config.yaml` of Mantle's says.
@@ -17,7 +17,7 @@ pub struct Config {
     pub eyaml_dir: PathBuf,
     /// Where the safe files are.
     pub safe_dir: PathBuf,
-    /// A user, which Mantle itself never looked at: it took the one who was logged in.
+    /// A user, whom Mantle itself never looked at: it took the one who was logged in, or its option `-u`.
     pub username: Option<String>,
 }
 
@@ -41,6 +41,10 @@ impl Config {
             let tokens: Vec<_> = path.tokens().collect();
             let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
             match tokens[..] {
+                // To Mantle, what is empty is not there.
+                ["marathons"] | ["marathons", _] if scalar.kind == Kind::Null => {}
+                ["key_directory" | "eyaml_dir" | "safe_dir" | "username" | "user"]
+                    if scalar.kind == Kind::Null => {}
                 ["marathons", _] => config.marathons.push(text),
                 ["key_directory"] => config.key_directory = text.into(),
                 ["eyaml_dir"] => config.eyaml_dir = text.into(),

@@ -110,7 +110,8 @@ impl Store {
             let Some(text) = text else {
                 return failed(
                     ErrorKind::Tampered,
-                    "this entry does not open with this key; is it another user's?",
+                    "this entry does not open with this key; is the store another user's, or the entry older than the key? remove an \
+                     entry that nothing uses",
                 );
             };
             store
