@@ -5,12 +5,16 @@
 //! cargo run --example mantle -- encode apps/web.json
 //! cargo run --example mantle -- deploy apps/web.json --marathon https://marathon.example.org --key ops.pem
 //! ```
+//!
+//! Other than Mantle's, none of them prints or logs a private key, and `decode` alone prints values: that is what it is for.
+//! Secrets stand in no argument.
 
 #[path = "../seal/arguments.rs"]
 #[expect(dead_code, reason = "the example `seal` uses all of it")]
 mod arguments;
+mod migrate;
 
-use std::ffi::OsString;
+use std::fs::File;
 use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,11 +23,10 @@ use arguments::{Arguments, Misused};
 use clusterops::deploy::{Deploy, Trust, dry_run};
 use clusterops::http::HttpOptions;
 use clusterops::marathon::Marathon;
-use clusterops::secrets::mantle::{Config, MantleKey, Store, migrate};
+use clusterops::secrets::mantle::Config;
 use clusterops::secrets::secrecy::ExposeSecret as _;
-use clusterops::secrets::{
-    DEFAULT_BITS, Identity, PrivateKey, RecipientsFile, SealOptions, harden_process, open, seal,
-};
+use clusterops::secrets::secrecy::zeroize::Zeroizing;
+use clusterops::secrets::{DEFAULT_BITS, Identity, PrivateKey, Sealed, harden_process, open, seal};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -35,15 +38,16 @@ Usage: mantle generate FILE            a new key pair: FILE and FILE.pub
        mantle migrate [SAFE...]        seals Mantle's own safe files anew (all of its safe_dir)
 
   --key FILE         a private key of a recipient
-  --passphrase FILE  holds its passphrase, on its first line; without it you are asked
+  --passphrase FILE  holds its passphrase, on its first line (/dev/fd/3 for an open file); without it you are asked
   --recipients FILE  whom to seal for (the recipients.yaml beside the file or above it)
-  --marathon URL     where to deploy to; several may be given
-  --user FILE        a file with USER:PASSWORD for the Marathons
-  --reviewed DIGEST  deploys the file that was reviewed, if it has this digest
-  --signer FILE      deploys a file that the owner of this public key has signed
-  --force yes        cancels deployments that have locked the app
-  --config FILE      migrate: Mantle's config.yaml (~/.mantle/config.yaml)
-  --as USER          migrate: whose store and keys (the configuration's, else $USER)
+  --pin THUMBPRINT   encode, migrate: refuses any other recipients than the pinned ones; several may be given
+  --marathon URL     deploy: where to; several may be given (all that Mantle's configuration names)
+  --user FILE        deploy: a file with USER:PASSWORD for the Marathons
+  --reviewed DIGEST  deploy: the file was reviewed, and has this digest
+  --signer FILE      deploy: the owner of this public key has signed the file
+  --force yes        deploy: cancels deployments that have locked the app
+  --config FILE      deploy, migrate: Mantle's config.yaml (~/.mantle/config.yaml)
+  --as USER          migrate: whose store and key ($USER, as Mantle did whatever its configuration says)
   --to FOLDER        migrate: where the sealed apps go
 ";
 
@@ -64,14 +68,19 @@ async fn main() -> ExitCode {
         Ok(()) => run().await,
     };
     done.unwrap_or_else(|error| {
-        eprintln!("mantle: {error}");
-        let causes = std::iter::successors(error.source(), |error| error.source());
-        causes.for_each(|cause| eprintln!("  because {cause}"));
+        complain(&*error);
         match error.is::<Misused>() {
             true => ExitCode::from(2),
             false => ExitCode::FAILURE,
         }
     })
+}
+
+/// Says on standard error what went wrong, and why.
+fn complain(error: &dyn std::error::Error) {
+    eprintln!("mantle: {error}");
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.for_each(|cause| eprintln!("  because {cause}"));
 }
 
 async fn run() -> Result<ExitCode> {
@@ -81,6 +90,10 @@ async fn run() -> Result<ExitCode> {
     };
     match arguments.command.as_str() {
         "help" => print!("{USAGE}"),
+        _ if arguments.is_plain => return Err(Misused("there is no option --plain".into()).into()),
+        _ if arguments.is_signing => {
+            return Err(Misused("there is no option --signing".into()).into());
+        }
         "generate" => generate(&arguments)?,
         "encode" => encode(&arguments)?,
         "decode" => {
@@ -97,7 +110,7 @@ async fn run() -> Result<ExitCode> {
             stdout().write_all(opened.text().expose_secret().as_bytes())?;
         }
         "deploy" => return deploy(&arguments).await,
-        "migrate" => migrate_all(&arguments)?,
+        "migrate" => return migrate::run(&arguments),
         command => return Err(Misused(format!("there is no command {command}")).into()),
     }
     Ok(ExitCode::SUCCESS)
@@ -105,34 +118,52 @@ async fn run() -> Result<ExitCode> {
 
 fn generate(arguments: &Arguments) -> Result<()> {
     let path = Path::new(arguments.words::<1>()?[0]);
-    let passphrase = arguments.passphrase(path)?;
-    let key = PrivateKey::generate(DEFAULT_BITS)?;
-    key.write_new(path, &passphrase)?;
     let mut public = path.as_os_str().to_owned();
     public.push(".pub");
-    std::fs::write(&public, key.public_key().to_pem())?;
+    let public = Path::new(&public);
+    if public.exists() {
+        return Err(format!("{}: it is there already", public.display()).into());
+    }
+    let passphrase = arguments.new_passphrase(path)?;
+    let key = PrivateKey::generate(DEFAULT_BITS)?;
+    key.write_new(path, &passphrase)?;
+    File::create_new(public)
+        .and_then(|mut file| file.write_all(key.public_key().to_pem().as_bytes()))
+        .map_err(|error| format!("{}: {error}", public.display()))?;
     println!(
-        "{}: {} and {}",
+        "{}: {} (keep it to yourself) and {}",
         key.public_key().thumbprint(),
         path.display(),
-        Path::new(&public).display()
+        public.display()
     );
     Ok(())
 }
 
 fn encode(arguments: &Arguments) -> Result<()> {
+    if arguments.words.is_empty() {
+        return Err(Misused("encode takes at least one file".into()).into());
+    }
     for path in &arguments.words {
         let file = arguments.file(path)?;
-        let sealed = seal(file.text(), file.format(), &arguments.options(&file)?);
+        let sealed = seal(file.text(), file.format(), &arguments.options(file.path())?);
         let sealed = sealed.map_err(|error| error.in_file(path))?;
         file.replace(&sealed.text)?;
-        println!(
-            "{}: {} values sealed",
-            file.path().display(),
-            sealed.values.len()
-        );
+        tell(file.path(), &sealed);
     }
     Ok(())
+}
+
+/// Says what was sealed, and for whom: whoever can edit `recipients.yaml` could have added a key.
+fn tell(path: &Path, sealed: &Sealed) {
+    let count = sealed.values.len();
+    let values = if count == 1 { "value" } else { "values" };
+    println!("{}: {count} {values} sealed", path.display());
+    for (name, thumbprint) in &sealed.recipients {
+        println!("  for {name} ({thumbprint})");
+    }
+    for (name, warning) in &sealed.warnings {
+        eprintln!("warning: {name}: {warning}");
+    }
 }
 
 async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
@@ -168,91 +199,45 @@ async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
 fn marathons(arguments: &Arguments) -> Result<Vec<Marathon>> {
     let mut options = HttpOptions::default();
     if let Some(path) = arguments.own("--user").last() {
+        let path = Path::new(path);
         let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: {error}", Path::new(path).display()))?;
+            .map(Zeroizing::new)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         let (user, password) = text
             .trim_end()
             .split_once(':')
-            .ok_or("--user names a file with USER:PASSWORD")?;
+            .ok_or_else(|| format!("{}: it has no USER:PASSWORD", path.display()))?;
         options = options.basic(user, password);
     }
-    // Mantle's configuration has the whole URL of the apps.
-    let url = |url: &OsString| {
-        url.to_string_lossy()
-            .trim_end_matches("/v2/apps")
-            .to_owned()
-    };
-    let marathons: Result<Vec<Marathon>> = arguments
+    let mut urls: Vec<String> = arguments
         .own("--marathon")
-        .map(|given| Ok(Marathon::new(&url(given), options.clone())?))
+        .map(|url| url.to_string_lossy().into_owned())
         .collect();
-    match marathons {
-        Ok(marathons) if marathons.is_empty() => {
-            Err(Misused("--marathon names no Marathon".into()).into())
-        }
-        marathons => marathons,
+    let path = config_path(arguments);
+    if urls.is_empty() && (path.exists() || arguments.own("--config").next().is_some()) {
+        urls = Config::load(path)?.marathons;
     }
+    if urls.is_empty() {
+        let message = "neither --marathon nor Mantle's configuration names a Marathon";
+        return Err(Misused(message.into()).into());
+    }
+    let marathon = |url: &String| {
+        // Mantle's configuration has the whole URL of the apps.
+        let url = url.trim_end_matches('/');
+        let url = url.strip_suffix("/v2/apps").unwrap_or(url);
+        Ok(Marathon::new(url, options.clone())?)
+    };
+    urls.iter().map(marathon).collect()
 }
 
-fn migrate_all(arguments: &Arguments) -> Result<()> {
-    let home = std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let config = arguments
-        .own("--config")
-        .last()
-        .map(PathBuf::from)
-        .unwrap_or(home.join(".mantle/config.yaml"));
-    let config = Config::load(config)?;
-    let user = arguments
-        .own("--as")
-        .last()
-        .map(|user| user.to_string_lossy().into_owned());
-    let user = user
-        .or_else(|| config.username.clone())
-        .or_else(|| std::env::var("USER").ok())
-        .ok_or("--as names no user")?;
-    let to = arguments
-        .own("--to")
-        .last()
-        .map(Path::new)
-        .ok_or(Misused("--to names no folder".into()))?;
-    let store = Store::load(
-        config.store(&user),
-        &MantleKey::read(config.private_key(&user))?,
-    )?;
-    let safe: Vec<PathBuf> = match arguments.words.is_empty() {
-        false => arguments.words.iter().map(PathBuf::from).collect(),
-        true => {
-            let entries = std::fs::read_dir(&config.safe_dir)
-                .map_err(|error| format!("{}: {error}", config.safe_dir.display()))?;
-            entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<Result<_>>()?
+/// Where Mantle's configuration is.
+fn config_path(arguments: &Arguments) -> PathBuf {
+    match arguments.own("--config").last() {
+        Some(path) => path.into(),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".mantle/config.yaml")
         }
-    };
-    for path in safe {
-        let name = path.file_name().ok_or("a safe file has a name")?;
-        let target = to.join(name);
-        let recipients = match arguments.recipients_file() {
-            Some(file) => RecipientsFile::load(file)?,
-            None => RecipientsFile::find(&target)?,
-        };
-        let options = SealOptions::new(recipients.for_path(&target)?);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        let sealed = migrate(&text, &store, &options).map_err(|error| error.in_file(&path))?;
-        // Nothing that is there already is lost.
-        let mut file = std::fs::File::create_new(&target)
-            .map_err(|error| format!("{}: {error}", target.display()))?;
-        file.write_all(sealed.text.as_bytes())?;
-        println!(
-            "{}: {} values sealed",
-            target.display(),
-            sealed.values.len()
-        );
     }
-    Ok(())
 }
 
 fn identities(keys: &[PrivateKey]) -> Vec<&dyn Identity> {

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use clusterops::secrets::secrecy::SecretString;
+use clusterops::secrets::secrecy::zeroize::Zeroizing;
+use clusterops::secrets::secrecy::{ExposeSecret as _, SecretString};
 use clusterops::secrets::{
     DocumentId, Format, PrivateKey, RecipientsFile, SealOptions, SealedFile, SigningKey,
     Thumbprint, VerifyingKey,
@@ -131,13 +132,13 @@ impl Arguments {
         }
     }
 
-    /// Whom to seal a file for.
-    pub(crate) fn options(&self, file: &SealedFile) -> Result<SealOptions> {
+    /// Whom to seal a file for, and as what.
+    pub(crate) fn options(&self, path: &Path) -> Result<SealOptions> {
         let recipients = match &self.recipients {
             Some(path) => RecipientsFile::load(path)?,
-            None => RecipientsFile::find(file.path())?,
+            None => RecipientsFile::find(path)?,
         };
-        let mut options = SealOptions::new(recipients.for_path(file.path())?);
+        let mut options = SealOptions::new(recipients.for_path(path)?);
         if let Some(id) = &self.id {
             options = options.document(id.clone());
         }
@@ -177,10 +178,6 @@ impl Arguments {
         !self.signers.is_empty()
     }
 
-    pub(crate) fn recipients_file(&self) -> Option<&Path> {
-        self.recipients.as_deref()
-    }
-
     pub(crate) fn signers(&self) -> Result<Vec<VerifyingKey>> {
         if self.signers.is_empty() {
             return Err(Misused("--signer names no public key that is trusted".into()).into());
@@ -209,26 +206,50 @@ impl Arguments {
         }
     }
 
-    /// The passphrase of a key: from the file, or from the person at the terminal.
-    pub(crate) fn passphrase(&self, key: &Path) -> Result<SecretString> {
-        let mut line = String::new();
-        match &self.passphrase {
-            Some(path) => {
-                let file =
-                    File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                BufReader::new(file).read_line(&mut line)?;
-            }
-            None => {
-                let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| {
-                    "the passphrase is asked for at a terminal, and there is none; --passphrase names a file with it"
-                })?;
-                write!(terminal, "passphrase of {}: ", key.display())?;
-                without_echo(&terminal, || BufReader::new(&terminal).read_line(&mut line))??;
-                writeln!(&terminal)?;
-            }
+    /// The passphrase of a new key: one that is typed is typed twice.
+    pub(crate) fn new_passphrase(&self, key: &Path) -> Result<SecretString> {
+        let passphrase = self.passphrase(key)?;
+        if passphrase.expose_secret().is_empty() {
+            return Err("an empty passphrase protects nothing".into());
         }
-        Ok(SecretString::from(line.trim_end_matches(['\r', '\n'])))
+        let is_typed = self.passphrase.is_none();
+        if is_typed
+            && ask(&format!("{} once more", key.display()))?.expose_secret()
+                != passphrase.expose_secret()
+        {
+            return Err("the two passphrases are not the same; no key was made".into());
+        }
+        Ok(passphrase)
     }
+
+    /// The passphrase of a key: from the file, or from the person at the terminal.
+    fn passphrase(&self, key: &Path) -> Result<SecretString> {
+        let Some(path) = &self.passphrase else {
+            return ask(&key.display().to_string());
+        };
+        let failed = |error| format!("{}: {error}", path.display());
+        let mut text = Zeroizing::new(String::with_capacity(LONGEST_LINE));
+        File::open(path)
+            .and_then(|file| file.take(LONGEST_LINE as u64).read_to_string(&mut text))
+            .map_err(failed)?;
+        Ok(SecretString::from(text.lines().next().unwrap_or_default()))
+    }
+}
+
+const LONGEST_LINE: usize = 4096;
+
+/// Asks the person at the terminal for a passphrase.
+fn ask(whose: &str) -> Result<SecretString> {
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| {
+        "the passphrase is asked for at a terminal, and there is none; --passphrase names a file with it"
+    })?;
+    write!(terminal, "passphrase of {whose}: ")?;
+    // A terminal gives one line at a time.
+    let mut line = Zeroizing::new([0; LONGEST_LINE]);
+    let length = without_echo(&terminal, || (&terminal).read(&mut line[..]))??;
+    writeln!(terminal)?;
+    let line = std::str::from_utf8(&line[..length]).map_err(|_| "the passphrase is not UTF-8")?;
+    Ok(SecretString::from(line.trim_end_matches(['\r', '\n'])))
 }
 
 /// Does something while the terminal shows nothing of what is typed.

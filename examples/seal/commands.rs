@@ -67,7 +67,7 @@ fn generate(arguments: &Arguments) -> Result<()> {
     public_path.push(".pub");
     let passphrase = match arguments.is_plain {
         true => None,
-        false => Some(arguments.passphrase(path)?),
+        false => Some(arguments.new_passphrase(path)?),
     };
     let (name, public) = if arguments.is_signing {
         let key = SigningKey::generate();
@@ -104,7 +104,7 @@ fn seal(arguments: &Arguments) -> Result<()> {
         return Err(Misused("seal takes a file".into()).into());
     };
     let file = arguments.file(path)?;
-    let options = arguments.options(&file)?;
+    let options = arguments.options(file.path())?;
     let paths = paths.iter().map(pointer).collect::<Result<Vec<_>>>()?;
     let sealed = match paths.is_empty() {
         true => secrets::seal(file.text(), file.format(), &options),
@@ -116,7 +116,7 @@ fn seal(arguments: &Arguments) -> Result<()> {
 fn set(arguments: &Arguments) -> Result<()> {
     let [path, at] = arguments.words()?;
     let file = arguments.file(path)?;
-    let options = arguments.options(&file)?;
+    let options = arguments.options(file.path())?;
     let value = Value::read(stdin().lock())?;
     write(
         &file,
@@ -155,7 +155,7 @@ async fn edit(arguments: &Arguments) -> Result<()> {
     let (id, keys, options) = (
         arguments.id(&file)?,
         arguments.identities()?,
-        arguments.options(&file)?,
+        arguments.options(file.path())?,
     );
     let again = |error: &secrets::Error| {
         eprint!("{error}\nedit again? [Y/n] ");
@@ -177,7 +177,7 @@ async fn anew(arguments: &Arguments) -> Result<()> {
     let (id, keys, options) = (
         arguments.id(&file)?,
         arguments.identities()?,
-        arguments.options(&file)?,
+        arguments.options(file.path())?,
     );
     let (text, format, keys) = (file.text(), file.format(), identities(&keys));
     match arguments.command.as_str() {

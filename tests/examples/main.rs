@@ -1,6 +1,6 @@
 //! The examples `seal` and `mantle` as people call them: as programs.
 
-#[path = "../clusterops-core/tests/support/mod.rs"]
+#[path = "../../clusterops-core/tests/support/mod.rs"]
 #[expect(
     dead_code,
     clippy::unwrap_used,
@@ -8,13 +8,13 @@
 )]
 mod support;
 
+mod mantle;
+
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use clusterops::secrets::{PrivateKey, RecipientsFile, SealedFile};
-use support::marathon::{Course, start};
+use clusterops::secrets::{PrivateKey, RecipientsFile};
 use tempfile::TempDir;
 
 /// An example, which is built beside the tests.
@@ -38,7 +38,7 @@ fn example(name: &str) -> PathBuf {
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
-    let pem = include_str!("../clusterops-secrets/src/keys/data/ben.pem");
+    let pem = include_str!("../../clusterops-secrets/src/keys/data/ben.pem");
     let key = PrivateKey::from_pem(pem, None).expect("a committed key");
     key.danger_write_new_unencrypted(path("ben.pem"))
         .expect("ours");
@@ -52,6 +52,9 @@ fn run(program: &str, folder: &Path, line: &str, input: &str) -> Output {
     let mut child = Command::new(example(program))
         .args(line.split(' ').filter(|word| !word.is_empty()))
         .current_dir(folder)
+        // No file of the person who tests is looked at.
+        .env("HOME", folder)
+        .env("USER", "ops")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -243,110 +246,4 @@ fn what_is_misused_says_what_to_do() {
     }
     assert!(printed("seal", folder.path(), "help", "").starts_with("Usage: seal"));
     assert_eq!(said("seal", folder.path(), "check .", 1), "");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn mantles_users_move_over_and_deploy() {
-    let folder = folder();
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("clusterops-secrets/tests/data/mantle");
-    // git keeps no modes; Mantle's private keys are for their owner.
-    std::fs::create_dir(folder.path().join("keys")).expect("ours");
-    let key = folder.path().join("keys/privatekey_ops.pem");
-    std::fs::copy(data.join("keys/privatekey_ops.pem"), &key).expect("ours");
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("ours");
-    let config = format!(
-        "username: ops\nkey_directory: {}\neyaml_dir: {}\nsafe_dir: {}\n",
-        folder.path().join("keys").display(),
-        data.join("eyaml").display(),
-        data.join("safe").display()
-    );
-    std::fs::write(folder.path().join("config.yaml"), config).expect("ours");
-    std::fs::create_dir(folder.path().join("apps")).expect("ours");
-    let web = data.join("safe/web.json");
-    let migrate = format!("migrate --config config.yaml --to apps {}", web.display());
-    let shown = printed("mantle", folder.path(), &migrate, "");
-    assert_eq!(shown, "apps/web.json: 2 values sealed\n");
-    assert!(
-        said("mantle", folder.path(), &migrate, 1).contains("apps/web.json"),
-        "it is there already"
-    );
-    let decoded = printed(
-        "mantle",
-        folder.path(),
-        "decode apps/web.json --key ben.pem",
-        "",
-    );
-    assert!(
-        decoded.contains("s3cr3t-1") && decoded.contains("s3cr3t-2"),
-        "{decoded}"
-    );
-
-    let server = start(None, Course::Done(0), "").await;
-    let deploy = format!(
-        "deploy apps/web.json --key ben.pem --marathon {}/v2/apps",
-        server.url()
-    );
-    let dry = printed("mantle", folder.path(), &deploy, "");
-    let digest = SealedFile::read(folder.path().join("apps/web.json"))
-        .expect("it reads")
-        .digest();
-    assert!(
-        dry.contains("+ /env/DB_PASSWORD: (sealed)\n")
-            && dry.contains(&format!("--reviewed {digest}\n")),
-        "{dry}"
-    );
-    let done = printed(
-        "mantle",
-        folder.path(),
-        &format!("{deploy} --reviewed {digest}"),
-        "",
-    );
-    assert!(done.starts_with("/shop/web at "), "{done}");
-    for shown in [&dry, &done] {
-        assert!(!shown.contains("s3cr3t"), "{shown}");
-    }
-    let put: Vec<_> = server
-        .seen()
-        .into_iter()
-        .filter(|request| request.method == "PUT")
-        .collect();
-    assert_eq!(put.len(), 1);
-    assert!(put[0].body.contains("s3cr3t-1"));
-}
-
-/// Mantle: the answer's status was ignored, so a refused deploy ended well.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refused_deploy_ends_badly() {
-    let folder = folder();
-    std::fs::write(
-        folder.path().join("app.json"),
-        r#"{"id": "/shop", "env": {"A": "ENC[a:b]"}}"#,
-    )
-    .expect("ours");
-    assert_eq!(
-        printed("mantle", folder.path(), "encode app.json", ""),
-        "app.json: 1 values sealed\n"
-    );
-    let digest = SealedFile::read(folder.path().join("app.json"))
-        .expect("it reads")
-        .digest();
-    let refusing = support::Server::start(|request, _| match request.method.as_str() {
-        "PUT" => support::Reply::json(500, r#"{"message": "no"}"#),
-        _ => support::Reply::json(404, r#"{"message": "App '/shop' does not exist"}"#),
-    })
-    .await;
-    for url in [refusing.url(), "http://127.0.0.1:1".into()] {
-        let line = format!("deploy app.json --key ben.pem --marathon {url} --reviewed {digest}");
-        let output = run("mantle", folder.path(), &line, "");
-        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
-    }
-    let other = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let line = format!(
-        "deploy app.json --key ben.pem --marathon {} --reviewed {other}",
-        refusing.url()
-    );
-    assert!(said("mantle", folder.path(), &line, 1).contains("not the one that was reviewed"));
-    assert!(
-        said("mantle", folder.path(), "deploy app.json --key ben.pem", 2).contains("--marathon")
-    );
 }
