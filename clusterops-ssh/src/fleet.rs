@@ -276,7 +276,7 @@ impl Fleet {
     ///
     /// Stages whose result the journal holds are not run again; hosts that had failed are not tried again ([`retry`](Self::retry)
     /// does that, with the report). The deadlines of the fleet count anew. Of a run that had come to its end this gives the
-    /// report and does nothing. [`Run::resume`] needs nothing but the file.
+    /// report and does nothing, and needs no local file. [`Run::resume`] needs nothing but the file.
     ///
     /// # Errors
     /// [`ErrorKind::Journal`] when the file cannot be gone on with; [`ErrorKind::Plan`] when it is about another plan, or
@@ -300,15 +300,15 @@ impl Fleet {
     /// Goes on with a run on the terms that its journal holds.
     pub(crate) fn resume_alone(journal: &Path) -> Result<Run> {
         let (store, known) = Store::open(journal)?;
-        if known.head.terms.needs_passwords {
+        let mut fleet = Self::new(known.targets.iter().cloned());
+        known.head.terms.clone().apply(&mut fleet.options);
+        if known.head.terms.needs_passwords && !run::is_over(&known, &fleet.options) {
             let message = format!(
                 "the targets of the journal `{}` came with passwords, which no journal holds: use `Fleet::resume`, with a fleet that has them",
                 store.path().display()
             );
             return Err(Error::new(ErrorKind::Secret, message));
         }
-        let mut fleet = Self::new(known.targets.iter().cloned());
-        known.head.terms.clone().apply(&mut fleet.options);
         let plan = known.head.plan.clone();
         fleet.start(&plan, Beginning::Resume(store, Box::new(known)))
     }

@@ -16,7 +16,8 @@
 //! Hosts are Linux with an SSH server, `/bin/sh` and `/proc`. Every exec request is the same short line, which starts
 //! `/bin/sh` and has it read what to run from standard input; so words arrive unchanged whatever the login shell is. A
 //! command finds in its environment `CLUSTEROPS_RUN` (the run's id), `CLUSTEROPS_STAGE`, `CLUSTEROPS_ATTEMPT` (from 1,
-//! counting retries of the run, and those of a resumed one) and `CLUSTEROPS_TASK`, by which its processes are found when they have to be ended.
+//! counting what is run again in a retried or resumed run, and rollbacks: no two attempts at a stage on a host have the same)
+//! and `CLUSTEROPS_TASK`, by which its processes are found when they have to be ended.
 
 mod certificate;
 mod clock;

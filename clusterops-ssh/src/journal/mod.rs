@@ -11,8 +11,12 @@
 //! says that the attempt may still run, and the run can be resumed again to see to it.
 //!
 //! Processes are found by `CLUSTEROPS_TASK` in their environment, and by their group as long as its leader lives. What has
-//! lost both is not found. Files that were being transferred are not looked for: the next attempt takes over what lies
-//! there, and its digest is verified.
+//! lost both is not found. Where files were being transferred, the host's side of the transfer is ended if it is still
+//! there, before anything is written again; then unfinished files of that attempt are removed, on the host or here, except
+//! for those that the next attempt goes on with. Where a host does not say which process serves the transfer (one that
+//! runs no commands, or hides processes), the next attempt goes on with none of them.
+//!
+//! A run that had come to its end needs neither its hosts nor its local files any more: resuming it gives its report.
 //!
 //! A journal never holds a secret: those are asked for again. It does hold what commands print, as reports do, and is
 //! readable by its owner only.
@@ -103,7 +107,7 @@ impl Journal {
     /// How many of the targets have come to their end.
     pub fn ended(&self) -> usize {
         let hosts = self.known.hosts.iter();
-        hosts.filter(|host| host.state != State::Open).count()
+        hosts.filter(|host| !host.state.is_open()).count()
     }
 
     /// Whether the run has come to its end: resuming it would give its report and do nothing.
@@ -127,7 +131,7 @@ impl Journal {
 impl RecordedHost {
     fn as_interrupted(&self) -> HostReport {
         let mut report = self.report.clone();
-        if self.state == State::Open && report.failure.is_none() {
+        if self.state.is_open() && report.failure.is_none() {
             let message = "the controller of the run ended before this host did";
             let error = Error::new(ErrorKind::Cancelled, message);
             report.failure = Some(Failure::new(&error, None));

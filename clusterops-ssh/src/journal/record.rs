@@ -54,10 +54,21 @@ pub(crate) struct RecordedHost {
 pub(crate) enum State {
     /// It had nothing to do in this run: an earlier one had finished it.
     Adopted,
-    /// There is something left to do.
+    /// It has not begun in this run.
+    Waiting,
+    /// It has begun, and there is something left to do.
     Open,
     /// It has come to its end.
     Ended,
+    /// The run ended before its turn came.
+    Left,
+}
+
+impl State {
+    /// Whether there is something left to do.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Open)
+    }
 }
 
 /// What was asked of a run.
@@ -67,6 +78,8 @@ pub(crate) enum RecordedMode {
     Stopping,
     Aborting,
     Cancelling,
+    /// Somebody resumed it after a pause because of its failure budget, which holds no more.
+    Overruled,
 }
 
 /// A stage, or its rollback, that was under way; and how its processes are found.
@@ -76,9 +89,12 @@ pub(crate) struct InFlight {
     pub(crate) attempt: u32,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_rollback: bool,
-    /// The value of `CLUSTEROPS_TASK` in their environment.
+    /// Whether files were being transferred: what is not whole yet stands beside its name then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_transfer: bool,
+    /// The value of `CLUSTEROPS_TASK` in their environment, and a part of the names of unfinished files.
     pub(crate) tag: String,
-    /// Who leads their group; nobody where files are transferred.
+    /// Who leads their group; of a transfer the server's side of it, where the host says which that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leader: Option<Leader>,
 }
@@ -162,6 +178,18 @@ impl Head {
 }
 
 impl Known {
+    /// Whether the run has come to its end: neither a host nor a local file is needed to tell what came of it. `may_undo`
+    /// says whether a run that comes to its end with these failures undoes what was done.
+    pub(crate) fn is_settled(&self, may_undo: bool) -> bool {
+        let is_noted = self
+            .ending
+            .is_some_and(|ending| ending != Ending::Interrupted);
+        // The controller may have ended behind the last host, and before it noted how.
+        let is_over = |host: &RecordedHost| !host.state.is_open() && host.in_flight.is_none();
+        let may_undo = may_undo || self.mode == Some(RecordedMode::Aborting);
+        is_noted || (!may_undo && self.hosts.iter().all(is_over))
+    }
+
     /// Whether these are the targets of the run, as they were.
     pub(crate) fn check_targets(&self, targets: &[Target]) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));

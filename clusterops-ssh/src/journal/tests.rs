@@ -55,6 +55,7 @@ fn what_is_noted_is_read_back() {
         stage: 1,
         attempt: 3,
         is_rollback: false,
+        is_transfer: false,
         tag: "5eed".into(),
         leader: Some(Leader { pid: 77, birth }),
     };

@@ -82,7 +82,8 @@ pub struct HostReport {
     /// How many times a connection was tried.
     #[serde(default)]
     pub connection_attempts: u32,
-    /// How many times each stage was begun, retries of the run included; by its place in the plan.
+    /// How many times each stage was begun, retries of the run and rollbacks of the stage included; by its place in the
+    /// plan. The last `CLUSTEROPS_ATTEMPT` of each stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<u32>,
     /// The stages that the host came to, in the plan's order.
@@ -98,8 +99,8 @@ pub struct HostReport {
 pub struct StageReport {
     /// How it ended.
     pub status: StageStatus,
-    /// The how many-th attempt at this stage on this host this was, retries of the run included; from 1, or 0 where
-    /// another host ran it.
+    /// The how many-th attempt at this stage on this host this was, retries of the run and rollbacks included; from 1,
+    /// or 0 where another host ran it.
     pub attempt: u32,
     /// How the command ended, where one ran to an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +154,9 @@ pub enum SkipReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RollbackReport {
+    /// The number of this attempt, which is no other attempt's at this stage on this host; 0 where none was begun.
+    #[serde(default)]
+    pub attempt: u32,
     /// Why it failed; `None` when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,

@@ -66,9 +66,7 @@ impl<'a> Crew<'a> {
                     termination: None,
                 };
                 self.run.board.host(index, state);
-                self.run
-                    .failures
-                    .count(&self.run.targets[index].name, false);
+                self.run.count_failure(index);
                 let report = HostReport {
                     failure: Some(failure),
                     ..HostReport::new(&self.run.targets[index].name)

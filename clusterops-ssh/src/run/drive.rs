@@ -108,15 +108,15 @@ impl Setup {
             .journal
             .is_some()
             .then(|| Noting::new(&run, watch.clone()));
-        let others = outset.others.clone();
+        let (others, ending) = (outset.others.clone(), outset.ending);
         report.hosts = run.all_hosts(outset, &control).await;
         report.hosts.extend(others);
-        report.ending = match watch.mode() {
+        report.ending = ending.unwrap_or(match watch.mode() {
             Mode::Running | Mode::Paused => Ending::Completed,
             Mode::Stopping => Ending::Stopped,
             Mode::Cancelling | Mode::Late => Ending::Cancelled,
             Mode::Aborting => Ending::Aborted,
-        };
+        });
         report.warnings.extend(run.connector.warnings());
         report.warnings.extend(run.failures.reason());
         report
@@ -164,7 +164,10 @@ impl Setup {
                 report.started = known.head.started;
                 let canaries = &self.options.rollout.canaries;
                 let is_canary = |name: &str| canaries.contains(name);
+                let then = known.head.files.clone();
                 let outset = Outset::resume(*known, &report.files, is_canary)?;
+                // Where nothing is sent any more, nothing was read.
+                report.files = then;
                 (outset, Some(store))
             }
         };

@@ -1,6 +1,7 @@
 //! Counting the hosts that fail, and what follows when they are too many.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::control::Control;
 use crate::rollout::{Rollout, Share, WhenExceeded};
@@ -17,7 +18,10 @@ pub(super) struct Failures {
 
 #[derive(Debug, Default)]
 struct State {
-    failed: usize,
+    /// The hosts, by their place among the targets.
+    failed: HashSet<usize>,
+    /// Somebody let the run go on although too many had failed.
+    is_overruled: bool,
     /// Why the budget counts as exceeded, once it does.
     reason: Option<String>,
 }
@@ -34,9 +38,14 @@ impl Failures {
         }
     }
 
-    /// Counts a host that failed. The first one too many turns the run.
-    pub(super) fn count(&self, host: &str, is_canary: bool) {
-        if self.is_one_too_many(host, is_canary) {
+    /// Lets nothing follow from it any more that too many hosts fail.
+    pub(super) fn overrule(&self) {
+        self.lock().is_overruled = true;
+    }
+
+    /// Counts a host that failed, once. The first one too many turns the run.
+    pub(super) fn count(&self, place: usize, host: &str, is_canary: bool) {
+        if self.is_one_too_many(place, host, is_canary) {
             match self.when_exceeded {
                 WhenExceeded::Stop => self.control.stop(),
                 WhenExceeded::Pause => self.control.pause(),
@@ -45,13 +54,12 @@ impl Failures {
         }
     }
 
-    fn is_one_too_many(&self, host: &str, is_canary: bool) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.failed += 1;
-        let (failed, total) = (state.failed, self.total);
-        if state.reason.is_some() {
+    fn is_one_too_many(&self, place: usize, host: &str, is_canary: bool) -> bool {
+        let mut state = self.lock();
+        if !state.failed.insert(place) || state.reason.is_some() {
             return false;
         }
+        let (failed, total) = (state.failed.len(), self.total);
         state.reason = if is_canary {
             Some(format!("the canary {host} failed"))
         } else {
@@ -62,12 +70,15 @@ impl Failures {
                 format!("{failed} of {total} hosts failed, and the failure budget is {budget}")
             })
         };
-        state.reason.is_some()
+        state.reason.is_some() && !state.is_overruled
     }
 
     /// Why the budget counts as exceeded, if it does.
     pub(super) fn reason(&self) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.reason.clone()
+        self.lock().reason.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

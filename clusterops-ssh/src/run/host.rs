@@ -32,11 +32,12 @@ pub(super) struct HostRun {
     report: HostReport,
     watch: Watch,
     gates: Arc<Gates>,
-    is_canary: bool,
     /// The limit for all of its work, once that has begun.
     limit: Option<Limit>,
     session: Option<Session>,
     permit: Option<OwnedSemaphorePermit>,
+    /// Whether the run ended before its turn came.
+    is_left: bool,
     /// Whether the other hosts know how far this one goes.
     has_stopped: bool,
 }
@@ -48,7 +49,6 @@ impl HostRun {
         known: Option<HostReport>,
         watch: Watch,
         gates: Arc<Gates>,
-        is_canary: bool,
     ) -> Self {
         let mut report = known.unwrap_or_else(|| HostReport::new(&run.targets[index].name));
         // A large fleet has many of them, and their number is known.
@@ -64,7 +64,7 @@ impl HostRun {
             report,
             watch,
             gates,
-            is_canary,
+            is_left: false,
             limit: None,
             session: None,
             permit: None,
@@ -207,7 +207,7 @@ impl HostRun {
                 return Err(self.watch.error().into());
             };
             let mut step = self.step_run(session, left.stage, left.attempt);
-            step.settle(&left, &prepared).await
+            step.settle(&left, &prepared, false).await
         };
         match settled.await {
             Ok(()) => {
@@ -254,9 +254,10 @@ impl HostRun {
         };
 
         self.gates.begin(position, self.index);
-        if let Some(left) = run.in_flight.look(self.index) {
+        let earlier = run.in_flight.look(self.index);
+        if let Some(left) = &earlier {
             let mut step = self.step_run(session, position, left.attempt);
-            Box::pin(step.settle(&left, &prepared)).await?;
+            Box::pin(step.settle(left, &prepared, true)).await?;
             run.in_flight.take(self.index);
         }
         let attempt = self.report.begin_attempt(position);
@@ -264,6 +265,7 @@ impl HostRun {
         self.tell(HostState::Running { stage: position });
         let started = Instant::now();
         let mut step = self.step_run(session, position, attempt);
+        step.earlier = earlier;
         let result = step.stage(&prepared, &mut report).await;
         report.set_duration(started.elapsed());
         self.report.stages.push(report);
@@ -436,6 +438,7 @@ impl HostRun {
         }
         let begun = (self.report.stages.len() > position)
             .then(|| self.run.plan.stages[position].name.as_str());
+        self.is_left = self.permit.is_none();
         self.report.failure = Some(Failure::new(&stopped.error, begun));
         self.report.termination = stopped.termination;
         if !self.is_left_open() {
@@ -443,7 +446,11 @@ impl HostRun {
                 // Before what follows from it.
                 self.run.note_mode(self.watch.mode()).await;
             }
-            self.note(State::Open, [position]).await;
+            let state = match self.is_left {
+                true => State::Left,
+                false => State::Open,
+            };
+            self.note(state, [position]).await;
         }
         self.gates.stop(position, self.index);
         self.has_stopped = true;
@@ -451,8 +458,8 @@ impl HostRun {
             stopped.error.kind(),
             ErrorKind::Cancelled | ErrorKind::Journal
         );
-        if is_own && self.permit.is_some() {
-            self.run.failures.count(&self.report.name, self.is_canary);
+        if is_own && !self.is_left {
+            self.run.count_failure(self.index);
         }
     }
 
@@ -497,6 +504,7 @@ impl HostRun {
                 }
             };
             report.rollback = Some(Box::new(RollbackReport {
+                attempt: output.attempt,
                 failure,
                 output: written,
             }));
@@ -515,8 +523,9 @@ impl HostRun {
         let (Some(session), Some(step)) = (&self.session, &prepared.rollback) else {
             return Ok(());
         };
-        let attempt = self.report.stages[position].attempt;
-        self.step_run(session, position, attempt)
+        // Of its own number, so that a script can tell it from the attempt that it undoes.
+        output.attempt = self.report.begin_attempt(position);
+        self.step_run(session, position, output.attempt)
             .rollback(step, &prepared, output)
             .await
     }
@@ -535,6 +544,7 @@ impl HostRun {
             Intent::new(journal, change, position, attempt, stop.is_rollback)
         });
         StepRun {
+            earlier: None,
             intent,
             run: &self.run,
             host: self.index,
@@ -551,7 +561,11 @@ impl HostRun {
         if self.has_leftover() {
             self.note(State::Open, []).await;
         } else if !self.is_left_open() {
-            self.note(State::Ended, []).await;
+            let state = match self.is_left {
+                true => State::Left,
+                false => State::Ended,
+            };
+            self.note(state, []).await;
         }
         self.tell(self.report.last_state());
         if let Some(session) = self.session.take() {

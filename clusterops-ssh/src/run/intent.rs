@@ -25,6 +25,7 @@ impl<'a> Intent<'a> {
             stage,
             attempt,
             is_rollback,
+            is_transfer: false,
             tag: Process::new_tag(),
             leader: None,
         };
@@ -44,10 +45,25 @@ impl<'a> Intent<'a> {
         }
     }
 
-    /// Waits until the journal holds it, and how its process is found if it has one.
-    pub(super) async fn commit(&self, leader: Option<Leader>) -> Result<()> {
+    /// What its processes and its unfinished files are found by.
+    pub(super) fn tag(&self) -> &str {
+        &self.in_flight.tag
+    }
+
+    /// Waits until the journal holds it, and how its process is found.
+    pub(super) async fn commit(&self, leader: Leader) -> Result<()> {
+        self.note(Some(leader), false).await
+    }
+
+    /// Waits until the journal holds that files are transferred, and by whom on the host, where that is known.
+    pub(super) async fn commit_transfer(&self, server: Option<Leader>) -> Result<()> {
+        self.note(server, true).await
+    }
+
+    async fn note(&self, leader: Option<Leader>, is_transfer: bool) -> Result<()> {
         let in_flight = InFlight {
             leader,
+            is_transfer,
             ..self.in_flight.clone()
         };
         let change = HostChange {

@@ -6,11 +6,14 @@ use super::prepare::Prepared;
 use super::step::{StepRun, Stopped};
 use crate::journal::{InFlight, Leftover};
 use crate::session::{GRACE, Raised, Remnant, terminate, wait_for_end};
+use crate::transfer::Strays;
 use crate::{Error, ErrorKind, Termination};
 
 impl StepRun<'_> {
     /// Sees to it that nothing of an earlier attempt runs any more: waits for it within the stage's deadline, where the
     /// fleet says so, and ends what is left then.
+    ///
+    /// `is_taken_again` says whether another attempt at the same follows.
     ///
     /// # Errors
     /// When it is not sure that nothing is left.
@@ -18,8 +21,11 @@ impl StepRun<'_> {
         &mut self,
         left: &InFlight,
         prepared: &Prepared,
+        is_taken_again: bool,
     ) -> Result<(), Stopped> {
-        // Where files were transferred nothing but a temporary file can be left, and the next attempt takes it over.
+        if left.is_transfer {
+            return self.settle_transfer(left, prepared, is_taken_again).await;
+        }
         let Some(leader) = left.leader else {
             return Ok(());
         };
@@ -54,6 +60,59 @@ impl StepRun<'_> {
                 termination: Some(unconfirmed),
             }),
         }
+    }
+
+    /// Sees to a transfer: ends who still writes or reads for it on the host, and removes unfinished files but for those
+    /// that the next attempt goes on with. Without its controller none comes to its end, so there is nothing to wait for.
+    async fn settle_transfer(
+        &mut self,
+        left: &InFlight,
+        prepared: &Prepared,
+        is_taken_again: bool,
+    ) -> Result<(), Stopped> {
+        let remnant = Remnant {
+            tag: left.tag.clone(),
+            leader: left.leader.filter(|leader| leader.birth.is_some()),
+            raised: None,
+        };
+        let is_known = remnant.leader.is_some();
+        match terminate(self.session, &remnant, GRACE).await {
+            Termination::Confirmed => {}
+            // Without its server nothing but a program that reads can be found, on a host that may not let us look.
+            Termination::Unconfirmed(_) if !is_known => {}
+            unconfirmed => {
+                return Err(Stopped {
+                    error: self.unsettled(left),
+                    termination: Some(unconfirmed),
+                });
+            }
+        }
+        let step = match left.is_rollback {
+            true => prepared.rollback.as_ref(),
+            false => Some(&prepared.step),
+        };
+        let work = match step {
+            Some(step) => self.work(step, prepared)?,
+            None => None,
+        };
+        let Some(work) = work else { return Ok(()) };
+        let strays = Strays {
+            tag: &left.tag,
+            // Nothing is gone on with where a server that is not known might still write to it.
+            known_too: !(is_taken_again && is_known),
+        };
+        let clearing = timeout_at(self.limit().until, work.clear(self.session, strays));
+        let is_clear = clearing
+            .await
+            .unwrap_or_else(|_| Err(self.limit().error()))?;
+        if is_clear || is_taken_again {
+            return Ok(());
+        }
+        let why = "an unfinished file (`.NAME.TAG.part`) may be left beside its name";
+        Err(Stopped {
+            error: self.unsettled(left),
+            termination: Some(Termination::Unconfirmed(why.into())),
+        })
     }
 
     fn unsettled(&self, left: &InFlight) -> Error {

@@ -36,9 +36,10 @@ pub(crate) use self::outset::Beginning;
 pub use self::prepare::Prepared;
 use crate::event::{Board, Events};
 use crate::fleet::FleetOptions;
-use crate::journal::Store;
+use crate::journal::{Known, Store};
 use crate::plan::{Stage, Step};
 use crate::report::Report;
+use crate::rollout::WhenExceeded;
 use crate::{Error, ErrorKind, Fleet, Plan, Result};
 
 /// A run that goes on: await it for its [`Report`].
@@ -102,7 +103,12 @@ impl Run {
                 "a run needs a tokio runtime: call this inside of one",
             )
         })?;
-        let steps = check(plan, &targets)?;
+        let is_over = matches!(&beginning, Beginning::Resume(_, known) if is_over(known, &options));
+        // What needs no host any more needs no local file and no secret either.
+        let steps = match is_over {
+            true => Vec::new(),
+            false => check(plan, &targets)?,
+        };
         options.rollout.check(&targets)?;
         let secret = |stage: &Stage| {
             Some((
@@ -111,6 +117,7 @@ impl Run {
             ))
         };
         if options.credentials.is_none()
+            && !is_over
             && let Some((stage, secret)) = plan.stages.iter().find_map(secret)
         {
             let message = format!(
@@ -211,6 +218,11 @@ impl fmt::Debug for Run {
             .field("finished", &self.task.is_finished())
             .finish_non_exhaustive()
     }
+}
+
+/// Whether nothing is left to do in a run that is gone on with.
+pub(crate) fn is_over(known: &Known, options: &FleetOptions) -> bool {
+    known.is_settled(options.rollout.when_exceeded == WhenExceeded::Abort)
 }
 
 /// What every host would get in every stage.

@@ -8,7 +8,7 @@ use clusterops_core::{Printable, Target};
 use super::gates::Progress;
 use crate::journal::{InFlight, Known, RecordedHost, RecordedMode, State, Store};
 use crate::plan::Stage;
-use crate::report::{HostReport, Report, SkipReason, StageStatus};
+use crate::report::{Ending, HostReport, Report, SkipReason, StageStatus};
 use crate::{Error, ErrorKind, Plan, Result};
 
 /// Where a run begins.
@@ -34,6 +34,8 @@ pub(super) struct Outset {
     /// Whether the run had come past its canaries.
     pub(super) is_past_canaries: bool,
     pub(super) is_resumed: bool,
+    /// How the run had come to its end.
+    pub(super) ending: Option<Ending>,
 }
 
 /// One host as a run finds it.
@@ -45,8 +47,12 @@ pub(super) enum Found {
     Ended(Box<HostReport>),
     /// It failed in this run before, and what is to be undone may not be undone yet.
     Failed(Box<HostReport>),
+    /// It has begun in this run before, and goes on at its first unfinished stage.
+    GoesOn(Box<HostReport>),
     /// It starts at its first unfinished stage.
     Starts(Option<Box<HostReport>>),
+    /// The run had ended before its turn came.
+    Left(Box<HostReport>),
 }
 
 /// The stages that were under way when the controller ended, by host; each to be seen to once.
@@ -119,10 +125,8 @@ impl Outset {
         is_canary: impl Fn(&str) -> bool,
     ) -> Result<Self> {
         same_files(&known.head.files, files, "journal")?;
-        let has_begun = |host: &RecordedHost| {
-            host.state != State::Adopted
-                && (host.state == State::Ended || host.report.connection_attempts > 0)
-        };
+        let has_begun =
+            |host: &RecordedHost| !matches!(host.state, State::Adopted | State::Waiting);
         let is_past_canaries = known
             .hosts
             .iter()
@@ -136,8 +140,10 @@ impl Outset {
             match state {
                 State::Adopted => Found::Adopted(report),
                 State::Ended => Found::Ended(report),
+                State::Left => Found::Left(report),
                 State::Open if report.failure.is_some() => Found::Failed(report),
-                State::Open => Found::Starts(Some(report)),
+                State::Open => Found::GoesOn(report),
+                State::Waiting => Found::Starts(Some(report)),
             }
         });
         Ok(Self {
@@ -147,6 +153,7 @@ impl Outset {
             mode: known.mode,
             is_past_canaries,
             is_resumed: true,
+            ending: known.ending.filter(|ending| *ending != Ending::Interrupted),
         })
     }
 
@@ -157,7 +164,10 @@ impl Outset {
         hosts
             .filter_map(|(place, found)| match found {
                 Found::Adopted(_) => None,
-                Found::Ended(host) | Found::Failed(host) => Some((place, host.first_unfinished())),
+                Found::Ended(host)
+                | Found::Failed(host)
+                | Found::GoesOn(host)
+                | Found::Left(host) => Some((place, host.first_unfinished())),
                 Found::Starts(host) => {
                     let start = host.as_ref().map_or(0, |host| host.first_unfinished());
                     Some((place, start))
@@ -166,20 +176,15 @@ impl Outset {
             .collect()
     }
 
-    /// The hosts that have failed in this run before.
-    pub(super) fn failed(&self) -> impl Iterator<Item = &HostReport> {
-        self.hosts.iter().filter_map(|found| match found {
+    /// The hosts that have failed in this run before, by their place: those that were counted then.
+    pub(super) fn failed(&self) -> impl Iterator<Item = usize> {
+        let hosts = self.hosts.iter().enumerate();
+        hosts.filter_map(|(place, found)| match found {
             Found::Ended(host) | Found::Failed(host) => {
                 let kind = host.failure.as_ref()?.kind;
-                // A host that was not let begin is Blocked, too.
-                let counts = match kind {
-                    ErrorKind::Cancelled => false,
-                    ErrorKind::Blocked => host.connection_attempts > 0,
-                    _ => true,
-                };
-                counts.then_some(&**host)
+                (kind != ErrorKind::Cancelled).then_some(place)
             }
-            Found::Adopted(_) | Found::Starts(_) => None,
+            Found::Adopted(_) | Found::GoesOn(_) | Found::Starts(_) | Found::Left(_) => None,
         })
     }
 
@@ -198,6 +203,8 @@ impl Outset {
                 Found::Adopted(host)
                 | Found::Ended(host)
                 | Found::Failed(host)
+                | Found::GoesOn(host)
+                | Found::Left(host)
                 | Found::Starts(Some(host)) => host,
             };
             let Some(report) = host.stages.get(position) else {
@@ -206,7 +213,7 @@ impl Outset {
             let is_under_way = |left: InFlight| left.stage == position && !left.is_rollback;
             if in_flight.look(place).is_some_and(is_under_way) {
                 match found {
-                    Found::Starts(_) => begun = Some(place),
+                    Found::GoesOn(_) | Found::Starts(_) => begun = Some(place),
                     _ => failed = Some(place),
                 }
                 continue;
@@ -240,12 +247,15 @@ impl Outset {
         let hosts = self.hosts.iter().zip(targets);
         hosts.map(|(found, target)| match found {
             Found::Adopted(host) | Found::Ended(host) => (HostReport::clone(host), State::Adopted),
-            Found::Failed(host) | Found::Starts(Some(host)) => {
+            Found::Failed(host)
+            | Found::GoesOn(host)
+            | Found::Left(host)
+            | Found::Starts(Some(host)) => {
                 let mut host = HostReport::clone(host);
                 host.start_over(host.first_unfinished());
-                (host, State::Open)
+                (host, State::Waiting)
             }
-            Found::Starts(None) => (HostReport::new(&target.name), State::Open),
+            Found::Starts(None) => (HostReport::new(&target.name), State::Waiting),
         })
     }
 }

@@ -46,11 +46,23 @@ impl Shared {
     /// Notes in the journal what was asked of the run.
     pub(super) async fn note_mode(&self, mode: Mode) {
         // A run that stops because it cannot write is not one that somebody stopped.
-        if let (Some(journal), Some(mode)) = (&self.journal, mode.recorded())
+        let recorded = match mode {
+            // Somebody has looked, and lets it go on.
+            Mode::Running if self.failures.reason().is_some() => Some(RecordedMode::Overruled),
+            mode => mode.recorded(),
+        };
+        if let (Some(journal), Some(mode)) = (&self.journal, recorded)
             && journal.check().is_ok()
         {
             journal.note(Change::Mode(mode)).await;
         }
+    }
+
+    /// Counts a host that has failed, by its place among the targets.
+    pub(super) fn count_failure(&self, host: usize) {
+        let name = &self.targets[host].name;
+        let is_canary = self.options.rollout.canaries.contains(name);
+        self.failures.count(host, name, is_canary);
     }
 
     /// Works on all hosts, batch by batch; gives their reports in the order of the targets.
@@ -61,12 +73,12 @@ impl Shared {
     ) -> Vec<HostReport> {
         let mut watch = control.watch();
         let rollout = &self.options.rollout;
-        outset.failed().for_each(|host| {
-            let is_canary = rollout.canaries.contains(&host.name);
-            self.failures.count(&host.name, is_canary);
-        });
+        if outset.mode == Some(RecordedMode::Overruled) {
+            self.failures.overrule();
+        }
+        outset.failed().for_each(|host| self.count_failure(host));
         match outset.mode {
-            None => {}
+            None | Some(RecordedMode::Overruled) => {}
             Some(RecordedMode::Stopping) => control.stop(),
             Some(RecordedMode::Aborting) => control.abort(),
             Some(RecordedMode::Cancelling) => control.cancel(),
@@ -81,32 +93,31 @@ impl Shared {
         let mut found = outset.hosts;
         let mut crew = Crew::new(self, vec![None; found.len()]);
         for (index, found) in found.iter_mut().enumerate() {
-            if let Found::Adopted(report) | Found::Ended(report) = found {
+            if let Found::Adopted(report) | Found::Ended(report) | Found::Left(report) = found {
                 self.board.host(index, report.last_state());
                 crew.hosts[index] = Some(std::mem::replace(&mut **report, HostReport::new("")));
             }
         }
         for batch in rollout.deal(&self.targets, dealt) {
-            let is_starting =
-                |(index, _): &&(usize, usize)| matches!(found[*index], Found::Starts(_));
+            let is_starting = |(index, _): &&(usize, usize)| {
+                matches!(found[*index], Found::GoesOn(_) | Found::Starts(_))
+            };
             let starting: Vec<_> = batch.hosts.iter().filter(is_starting).copied().collect();
             gates = Arc::new(gates.next(&self.plan, &starting));
             drop(starting);
             for (index, start) in batch.hosts {
-                let (known, has_failed) = match &mut found[index] {
-                    Found::Starts(known) => (known.take(), false),
-                    Found::Failed(known) => {
+                // A run that is stopped lets those go on that have begun, also where they begin again.
+                let has_begun = matches!(found[index], Found::GoesOn(_));
+                let has_failed = matches!(found[index], Found::Failed(_));
+                let known = match &mut found[index] {
+                    Found::Starts(known) => known.take(),
+                    Found::GoesOn(known) | Found::Failed(known) => {
                         let known = std::mem::replace(&mut **known, HostReport::new(""));
-                        (Some(known.into()), true)
+                        Some(known.into())
                     }
-                    Found::Adopted(_) | Found::Ended(_) => continue,
+                    Found::Adopted(_) | Found::Ended(_) | Found::Left(_) => continue,
                 };
                 let next = self.next_permit(watch.clone());
-                // A run that is stopped lets those go on that have begun, also where they begin again.
-                let has_begun = outset.is_resumed
-                    && known
-                        .as_ref()
-                        .is_some_and(|host| host.connection_attempts > 0);
                 let closing = async {
                     match has_begun {
                         true => watch.ending().await,
@@ -124,7 +135,6 @@ impl Shared {
                     known.map(|known| *known),
                     watch.clone(),
                     Arc::clone(&gates),
-                    batch.is_canary,
                 );
                 match permit {
                     Some(permit) if !has_failed => {
@@ -168,14 +178,7 @@ async fn roll_back_finished(
         };
         if let Some(report) = crew.hosts[index].take_if(needs_rollback) {
             let gates = Arc::clone(gates);
-            let host = HostRun::new(
-                Arc::clone(run),
-                index,
-                Some(report),
-                watch.clone(),
-                gates,
-                false,
-            );
+            let host = HostRun::new(Arc::clone(run), index, Some(report), watch.clone(), gates);
             crew.send(index, host.undo(permit)).await;
         }
     }

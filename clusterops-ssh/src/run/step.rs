@@ -10,8 +10,8 @@ use super::intent::Intent;
 use super::output::Sink;
 use super::prepare::Prepared;
 use super::shared::Shared;
-use super::transfer_step::{Work, on_host};
 use crate::clock::deadline_in;
+use crate::journal::InFlight;
 use crate::plan::{Stage, Step};
 use crate::report::{Captured, SkipReason, StageReport, StageStatus};
 use crate::session::{COMMAND_DEADLINE, GRACE, Launch, Process, Remnant, Session, terminate};
@@ -93,6 +93,8 @@ pub(super) struct StepRun<'a> {
     pub(super) stop: Stop,
     /// The limit for all of the host's work, which does not bind rollbacks.
     pub(super) host_limit: Option<Limit>,
+    /// What was under way here when the controller ended, and was seen to.
+    pub(super) earlier: Option<InFlight>,
     /// What the journal is told first, where the run keeps one.
     pub(super) intent: Option<Intent<'a>>,
 }
@@ -167,31 +169,12 @@ impl StepRun<'_> {
         limit: Limit,
     ) -> Result<(), Stopped> {
         let command = match step {
-            Step::Upload {
-                source,
-                destination,
-                options,
-            } => {
-                let source = self.run.files.source(source)?;
-                let work = Work::Upload(source, on_host(destination, prepared));
-                return Box::pin(self.transfer(work, options, report, limit)).await;
-            }
-            Step::UploadTree {
-                source,
-                destination,
-                options,
-            } => {
-                let tree = self.run.files.tree(source)?;
-                let work = Work::UploadTree(tree, on_host(destination, prepared));
-                return Box::pin(self.transfer(work, options, report, limit)).await;
-            }
-            Step::Fetch {
-                source,
-                destination,
-                options,
-            } => {
-                let folder = self.fetch_folder(destination);
-                let work = Work::Fetch(on_host(source, prepared), folder);
+            Step::Upload { options, .. }
+            | Step::UploadTree { options, .. }
+            | Step::Fetch { options, .. } => {
+                let Some(work) = self.work(step, prepared)? else {
+                    return Ok(());
+                };
                 return Box::pin(self.transfer(work, options, report, limit)).await;
             }
             Step::Command { words } => Command::new(words),
@@ -412,7 +395,7 @@ impl StepRun<'_> {
             () = self.stop.requested() => return Err(self.stop.watch.error()),
             noted = timeout_at(limit.until, async {
                 let leader = process.held().await?;
-                intent.commit(Some(leader)).await
+                intent.commit(leader).await
             }) => noted.unwrap_or_else(|_| Err(limit.error()))?,
         }
         process.release();

@@ -44,7 +44,7 @@ pub(crate) use self::process::{Launch, Remnant};
 pub use self::remote_stream::RemoteStream;
 pub(crate) use self::settings::COMMAND_DEADLINE;
 pub use self::termination::Termination;
-pub(crate) use self::termination::{terminate, wait_for_end};
+pub(crate) use self::termination::{newest_subsystem, terminate, wait_for_end};
 use crate::report::Captured;
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
 

@@ -78,6 +78,40 @@ pub(crate) async fn wait_for_end(session: &Session, remnant: &Remnant) -> Result
     Ok(())
 }
 
+/// Who leads the processes of the subsystem that a session has started last; `None` where the host does not say.
+///
+/// A subsystem has no environment of ours, so it is found as a child of the process that serves the connection, of which
+/// the look itself is another one. OpenSSH's makes each a leader of its own process group (`setsid` in `do_exec_no_pty`),
+/// one that is built in (`internal-sftp`) too.
+pub(crate) async fn newest_subsystem(session: &Session) -> Option<Leader> {
+    // proc_pid_stat(5): pid (comm) state ppid.
+    let line =
+        format!("echo $$; grep -s -h -e \") [^ZX] $PPID \" /proc/[0-9]*/stat; cat {BOOT_ID}");
+    let nobody = Remnant {
+        tag: String::new(),
+        leader: None,
+        raised: None,
+    };
+    let output = ask(session, line, &nobody).await.ok()?;
+    youngest(&output.stdout.to_string_lossy())
+}
+
+/// The youngest of these processes but for the look, whose id comes first.
+fn youngest(text: &str) -> Option<Leader> {
+    let (own, rest) = text.split_once('\n')?;
+    let own: u32 = own.trim().parse().ok()?;
+    let boot = rest.lines().rev().find_map(Birth::boot)?;
+    let leader = |line: &str| {
+        let pid = line.split_once(" (")?.0.parse().ok()?;
+        let ticks = Birth::ticks(line)?;
+        let birth = Some(Birth { ticks, boot });
+        (pid > 1 && pid != own).then_some((ticks, Leader { pid, birth }))
+    };
+    let found = rest.lines().filter_map(leader);
+    let (_, leader) = found.max_by_key(|(ticks, leader)| (*ticks, leader.pid))?;
+    Some(leader)
+}
+
 async fn try_terminate(
     session: &Session,
     remnant: &Remnant,
@@ -221,6 +255,34 @@ const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/run/cur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_youngest_child_but_the_look_serves_the_subsystem() {
+        let zeros = " 0".repeat(12);
+        let stat = |pid: u32, ticks: u64| {
+            format!("{pid} (sftp ) server) S 40 {pid} {pid} 0 -1 0{zeros} {ticks} 0 0\n")
+        };
+        let text = |children: &str| format!("77\n{children}00000000-0000-0000-0000-00000000000b\n");
+        let children = [stat(41, 900), stat(77, 1000), stat(43, 950)].concat();
+        let birth = Some(Birth {
+            ticks: 950,
+            boot: 0xb,
+        });
+        assert_eq!(youngest(&text(&children)), Some(Leader { pid: 43, birth }));
+        assert_eq!(
+            youngest(&text(&stat(77, 1000))),
+            None,
+            "nothing but the look"
+        );
+        assert_eq!(
+            youngest(&format!("77\n{children}")),
+            None,
+            "no start of the host"
+        );
+        for odd in ["", "\n", "sh: echo: not found\n"] {
+            assert_eq!(youngest(odd), None);
+        }
+    }
 
     #[test]
     fn a_group_whose_id_has_gone_to_somebody_else_is_not_ours() {

@@ -5,7 +5,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use crate::session::{GRACE, Process, Session, Termination};
+use crate::session::{GRACE, Launch, Process, Session, Termination};
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
 
 /// What a digest is made with.
@@ -71,6 +71,8 @@ impl Hasher {
 /// Has digests made on a host, one batch after the other.
 pub(super) struct Digester<'a> {
     pub(super) session: &'a Session,
+    /// What its programs are found by, where that is settled.
+    pub(super) tag: Option<String>,
     state: Mutex<State>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Digester<'a> {
     pub(super) fn new(session: &'a Session) -> Self {
         Self {
             session,
+            tag: None,
             state: Mutex::default(),
         }
     }
@@ -165,7 +168,12 @@ impl<'a> Digester<'a> {
     ) -> Result<(Exit, Vec<u8>, Vec<u8>)> {
         /// Enough for the names of all files of one batch.
         const MOST_OUTPUT: usize = 8 << 20;
-        let process = state.running.insert(self.session.exec(command).await?);
+        let mut launch = Launch::new();
+        if let Some(tag) = &self.tag {
+            launch.tag.clone_from(tag);
+        }
+        let process = self.session.launch(command, launch).await?;
+        let process = state.running.insert(process);
         let (mut output, mut errors) = (Vec::new(), Vec::new());
         while let Some(chunk) = process.next().await? {
             match chunk.stream {

@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::digest::{Algorithm, Digester, Hasher};
 use super::local::{Folder, LocalPart, unwritable, write_all};
-use super::paths::shown;
+use super::paths::{shortened, shown, split};
 use super::protocol::{Attributes, FileType};
 use super::sftp::{Handle, Trouble};
 use super::source::{blocking, hash_start};
@@ -57,10 +57,10 @@ impl Terms<'_> {
         let attributes = self.sftp.attributes_of(&handle).await.map_err(failed)?;
         let size = attributes.size.unwrap_or(0);
 
-        let tag = fingerprint(self.sftp.host(), remote, &attributes);
-        let tag = self.options.resume.then_some(tag);
+        let tag = fingerprint(self.sftp.host(), remote);
+        let (tag, own) = (self.options.resume.then_some(tag), self.own_tag());
         let (folder, name) = (Arc::clone(folder), name.to_owned());
-        let part = blocking(move || folder.part(&name, tag.as_deref())).await?;
+        let part = blocking(move || folder.part(&name, tag.as_deref(), &own)).await?;
         let (resumed, hasher) = self.start(&part, remote, size, digests).await?;
         self.meter.advance(resumed);
 
@@ -289,12 +289,10 @@ fn modified(attributes: &Attributes) -> Option<u32> {
     attributes.times.map(|(_, modified)| modified)
 }
 
-/// What tells a transfer of one content from others: a broken one is found again by it.
-fn fingerprint(host: &str, remote: &[u8], attributes: &Attributes) -> String {
-    let facts = format!(
-        "{host}\n{:?}\n{:?}\n",
-        attributes.size,
-        modified(attributes)
-    );
-    HEXLOWER.encode(&Sha256::digest([facts.as_bytes(), remote].concat())[..8])
+/// What tells a transfer of one file from others: a broken one is found again by it, and its content then compared. The
+/// name counts as far as it stands in the name of an unfinished file.
+pub(super) fn fingerprint(host: &str, remote: &[u8]) -> String {
+    let (folder, name) = split(remote);
+    let all = [host.as_bytes(), b"\n", folder, b"/", &shortened(name)].concat();
+    HEXLOWER.encode(&Sha256::digest(all)[..8])
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, fchmod, flock, futimens,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, Timespec, Timestamps, fchmod, flock, futimens,
     mkdirat, openat, renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
@@ -91,9 +91,9 @@ impl Folder {
     }
 
     /// Makes a symbolic link, in place of a file or link of its name.
-    pub(super) fn link(&self, name: &[u8], target: &[u8]) -> Result<()> {
+    pub(super) fn link(&self, name: &[u8], target: &[u8], tag: &str) -> Result<()> {
         let path = self.path_of(name)?;
-        let temporary = unfinished(name, &format!("{:016x}", fastrand::u64(..)));
+        let temporary = unfinished(name, tag);
         let (descriptor, temporary) = (&self.descriptor, OsStr::from_bytes(&temporary));
         symlinkat(OsStr::from_bytes(target), descriptor, temporary)
             .and_then(|()| {
@@ -106,19 +106,23 @@ impl Folder {
             .map_err(|error| unwritable(&path, error.into()))
     }
 
-    /// Makes a file that is to have this name, or opens what an earlier transfer with this tag has left behind. Only its
-    /// owner can read it.
-    pub(super) fn part(self: &Arc<Self>, name: &[u8], tag: Option<&str>) -> Result<LocalPart> {
+    /// Makes a file that is to have this name, or opens what an earlier transfer with this tag has left behind; `own` is
+    /// the tag where neither can be. Only its owner can read it.
+    pub(super) fn part(
+        self: &Arc<Self>,
+        name: &[u8],
+        tag: Option<&str>,
+        own: &str,
+    ) -> Result<LocalPart> {
         let path = self.path_of(name)?;
-        let random = format!("{:016x}", fastrand::u64(..));
-        let mut temporary = unfinished(name, tag.unwrap_or(&random));
+        let mut temporary = unfinished(name, tag.unwrap_or(own));
         let mut opened = self.new_part(&temporary);
         if tag.is_some() && matches!(opened, Err(Errno::EXIST)) {
             opened = match self.left_behind(&temporary) {
                 Some(file) => Ok(file),
                 // Another transfer is writing to it, or it is not ours.
                 None => {
-                    temporary = unfinished(name, &random);
+                    temporary = unfinished(name, own);
                     self.new_part(&temporary)
                 }
             };
@@ -132,6 +136,44 @@ impl Folder {
             name: name.to_owned(),
             is_finished: false,
         })
+    }
+
+    /// Opens a folder in this one, where there is one. A link is not followed.
+    pub(super) fn inner(&self, name: &[u8]) -> Result<Option<Self>> {
+        let path = self.path_of(name)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let name = OsStr::from_bytes(name);
+        match openat(&self.descriptor, name, flags, Mode::empty()) {
+            Ok(descriptor) => Ok(Some(Self { descriptor, path })),
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::NOENT) => Ok(None),
+            Err(error) => Err(unwritable(&path, error.into())),
+        }
+    }
+
+    /// The names in the folder.
+    pub(super) fn names(&self) -> Result<Vec<Vec<u8>>> {
+        let failed = |error: Errno| unwritable(&self.path, error.into());
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.descriptor).map_err(failed)? {
+            names.push(entry.map_err(failed)?.file_name().to_bytes().to_vec());
+        }
+        Ok(names)
+    }
+
+    /// Removes an unfinished file or link, unless somebody is still writing to it.
+    pub(super) fn remove_part(&self, temporary: &[u8]) -> Result<()> {
+        let path = self.path_of(temporary)?;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let name = OsStr::from_bytes(temporary);
+        let opened = openat(&self.descriptor, name, flags, Mode::empty());
+        let is_free = |file| flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if opened.as_ref().is_ok_and(|file| !is_free(file)) {
+            return Ok(());
+        }
+        match unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(unwritable(&path, error.into())),
+        }
     }
 
     fn new_part(&self, temporary: &[u8]) -> Result<File, Errno> {

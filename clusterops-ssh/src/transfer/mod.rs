@@ -21,6 +21,7 @@
 
 mod digest;
 mod download;
+mod leftover;
 mod local;
 mod options;
 mod paths;
@@ -41,6 +42,7 @@ pub(crate) use self::digest::Algorithm;
 use self::digest::Digester;
 pub(crate) use self::digest::Hasher;
 use self::download::Fetched;
+pub(crate) use self::leftover::{Strays, clear_fetched};
 use self::local::Folder;
 use self::options::Meter;
 pub(crate) use self::options::Watcher;
@@ -90,6 +92,7 @@ pub struct Files<'a> {
     options: TransferOptions,
     bandwidth: Option<Bandwidth>,
     watcher: Option<Watcher>,
+    tag: Option<String>,
 }
 
 impl Session {
@@ -104,6 +107,7 @@ impl Session {
             options: TransferOptions::default(),
             bandwidth: None,
             watcher: None,
+            tag: None,
         })
     }
 }
@@ -128,6 +132,15 @@ impl Files<'_> {
     #[must_use]
     pub fn progress(mut self, watcher: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.watcher = Some(Arc::new(watcher));
+        self
+    }
+
+    /// Sets what is found again of these transfers when their controller ends before they do: unfinished files have this
+    /// in their names, unless another transfer of the same would go on with them, and programs on the host have it as
+    /// `CLUSTEROPS_TASK` in their environment.
+    pub(crate) fn tag(mut self, tag: &str) -> Self {
+        self.tag = Some(tag.to_owned());
+        self.digester.tag = Some(tag.to_owned());
         self
     }
 
@@ -360,6 +373,7 @@ impl Files<'_> {
             options: &self.options,
             bandwidth: self.bandwidth.as_ref(),
             meter,
+            tag: self.tag.as_deref(),
         }
     }
 

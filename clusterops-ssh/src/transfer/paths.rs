@@ -1,5 +1,10 @@
 //! Which names and links of a tree are safe to make on the other side.
 
+use std::borrow::Cow;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
 use crate::{Error, ErrorKind, Result};
 
 /// Whether a name that a host gave can be one file in the folder that was listed: `.` and `..`, names with a slash and
@@ -71,16 +76,32 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The name that a file has until it is whole, beside its final one.
+/// The name that a file has until it is whole, beside its final one; other names have other ones.
 pub(super) fn unfinished(name: &[u8], tag: &str) -> Vec<u8> {
+    [b".", &*shortened(name), b".", tag.as_bytes(), b".part"].concat()
+}
+
+/// What [`unfinished`] made a name of: the final name, shortened, and the tag.
+pub(super) fn parts_of_unfinished(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inner = name.strip_prefix(b".")?.strip_suffix(b".part")?;
+    let dot = inner.iter().rposition(|byte| *byte == b'.')?;
+    Some((&inner[..dot], &inner[dot + 1..]))
+}
+
+/// A name that leaves room for more in a name; short ones stay as they are.
+pub(super) fn shortened(name: &[u8]) -> Cow<'_, [u8]> {
     /// NAME_MAX, mostly 255, counts bytes.
     const LONGEST: usize = 200;
-    let mut end = name.len().min(LONGEST);
+    if name.len() <= LONGEST {
+        return name.into();
+    }
+    let digest = HEXLOWER.encode(&Sha256::digest(name)[..8]);
+    let mut end = LONGEST - digest.len();
     // No half character of UTF-8.
-    while end < name.len() && end > 0 && name[end] & 0xc0 == 0x80 {
+    while end > 0 && name[end] & 0xc0 == 0x80 {
         end -= 1;
     }
-    [b".", &name[..end], b".", tag.as_bytes(), b".part"].concat()
+    [&name[..end], digest.as_bytes()].concat().into()
 }
 
 /// For people.
@@ -206,6 +227,10 @@ mod tests {
             prop_assert!(one.len() <= 255);
             prop_assert!(is_file_name(&one) || name.contains(['/', '\0']));
             prop_assert!(String::from_utf8(one.clone()).is_ok());
+            let parts = parts_of_unfinished(&one).map(|(name, tag)| (name.to_vec(), tag.to_vec()));
+            prop_assert_eq!(parts, Some((shortened(name.as_bytes()).into_owned(), b"0123456789abcdef".to_vec())));
+            let other = [name.as_bytes(), b"x"].concat();
+            prop_assert_ne!(&one, &unfinished(&other, "0123456789abcdef"));
             prop_assert_ne!(one, name.into_bytes());
         }
     }

@@ -1,5 +1,6 @@
 //! Whole folders, in both directions.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::local::Folder;
 use super::options::{SkippedBecause, Transferred};
-use super::paths::{is_file_name, join, remote as remote_path, shown, stays_inside, unfinished};
+use super::paths::{
+    is_file_name, join, remote as remote_path, shown, split, stays_inside, unfinished,
+};
 use super::protocol::{Attributes, FileType, Name};
 use super::sftp::Trouble;
 use super::source::{Facts, Source, unreadable};
@@ -148,6 +151,23 @@ impl LocalTree {
         HEXLOWER.encode(&hash.finalize())
     }
 
+    /// The folders of the tree, below its root, each with the names and sources of the files in it.
+    pub(super) fn folders(&self) -> BTreeMap<&[u8], Vec<(&[u8], &Source)>> {
+        let mut folders = BTreeMap::new();
+        for entry in &self.entries {
+            let (folder, name) = split(&entry.path);
+            match &entry.kind {
+                Kind::Folder(_) => drop(folders.entry(&*entry.path).or_insert_with(Vec::new)),
+                Kind::File(source) => folders
+                    .entry(folder)
+                    .or_insert_with(Vec::new)
+                    .push((name, &**source)),
+                Kind::Link(_) => {}
+            }
+        }
+        folders
+    }
+
     /// The files.
     pub(crate) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
         self.entries
@@ -205,7 +225,8 @@ impl Files<'_> {
         }
         for entry in &tree.entries {
             if let Kind::Link(target) = &entry.kind {
-                self.make_link(target, &join(&root, &entry.path)).await?;
+                self.make_link(&terms, target, &join(&root, &entry.path))
+                    .await?;
                 done.links += 1;
             }
         }
@@ -249,10 +270,9 @@ impl Files<'_> {
         set.map_err(|trouble| trouble.when(|| format!("`{}` cannot be written", shown(path))))
     }
 
-    async fn make_link(&self, target: &[u8], path: &[u8]) -> Result<()> {
-        let (folder, name) = super::paths::split(path);
-        let tag = format!("{:016x}", fastrand::u64(..));
-        let temporary = join(folder, &unfinished(name, &tag));
+    async fn make_link(&self, terms: &Terms<'_>, target: &[u8], path: &[u8]) -> Result<()> {
+        let (folder, name) = split(path);
+        let temporary = join(folder, &unfinished(name, &terms.own_tag()));
         self.sftp.begin(&temporary);
         let made = async {
             self.sftp.replaceable(path).await?;
@@ -331,7 +351,8 @@ impl Fetching<'_> {
         self.fetch().await?;
         for (place, name, target) in std::mem::take(&mut self.links) {
             let folder = self.local(&self.folders[place].path).await?;
-            blocking(move || folder.link(&name, &target)).await?;
+            let tag = self.terms.own_tag();
+            blocking(move || folder.link(&name, &target, &tag)).await?;
             self.done.links += 1;
         }
         self.done.folders = self.folders.len() as u64 - 1;

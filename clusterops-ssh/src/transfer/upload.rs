@@ -19,6 +19,8 @@ pub(super) struct Terms<'a> {
     pub(super) options: &'a TransferOptions,
     pub(super) bandwidth: Option<&'a Bandwidth>,
     pub(super) meter: &'a Meter,
+    /// What unfinished files are called by that no later transfer takes over; one of its own for each without it.
+    pub(super) tag: Option<&'a str>,
 }
 
 /// A file that is whole on the host and has not got its name yet.
@@ -182,10 +184,10 @@ impl Terms<'_> {
     ) -> Result<Opened, Trouble> {
         let (folder, name) = split(destination);
         let path = |tag: &str| join(folder, &unfinished(name, tag));
-        let random = || path(&format!("{:016x}", fastrand::u64(..)));
+        let own = || path(&self.own_tag());
         let known = match self.options.resume {
             true => path(&fingerprint(self.sftp.host(), source)),
-            false => random(),
+            false => own(),
         };
         let trouble = match self.create(&known).await {
             Ok(opened) => return Ok(opened),
@@ -195,7 +197,7 @@ impl Terms<'_> {
             return Err(trouble);
         }
         // It may be there already, or nothing can be written here at all.
-        let fresh = self.create(&random()).await?;
+        let fresh = self.create(&own()).await?;
         let Some(length) = self.left_behind(&known, &fresh).await else {
             return Ok(fresh);
         };
@@ -212,6 +214,12 @@ impl Terms<'_> {
         }
         let _ = self.sftp.remove(&known).await;
         Ok(fresh)
+    }
+
+    /// The tag of a file that no later transfer takes over.
+    pub(super) fn own_tag(&self) -> String {
+        let random = || format!("{:016x}", fastrand::u64(..));
+        self.tag.map_or_else(random, ToOwned::to_owned)
     }
 
     async fn create(&self, path: &[u8]) -> Result<Opened, Trouble> {
@@ -274,13 +282,13 @@ impl Terms<'_> {
 }
 
 /// What tells a transfer of one content to one host from others: a broken one is found again by it.
-fn fingerprint(host: &str, source: &Source) -> String {
-    let (seconds, nanoseconds) = source.facts.modified;
-    let digest = source
-        .digests
-        .as_ref()
-        .map_or("", |digests| &digests.sha256);
-    let length = source.facts.length;
-    let all = format!("{host}\n{length}\n{seconds}.{nanoseconds}\n{digest}");
-    HEXLOWER.encode(&Sha256::digest(all)[..8])
+pub(super) fn fingerprint(host: &str, source: &Source) -> String {
+    let content = match &source.digests {
+        Some(digests) => digests.sha256.clone(),
+        None => {
+            let (seconds, nanoseconds) = source.facts.modified;
+            format!("{} {seconds}.{nanoseconds}", source.facts.length)
+        }
+    };
+    HEXLOWER.encode(&Sha256::digest(format!("{host}\n{content}"))[..8])
 }
