@@ -1,7 +1,7 @@
 //! Controllers that are killed in the middle of a run, against a real sshd, and what the next one does.
 
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 
 use clusterops::journal::{Journal, Leftover};
 use clusterops::report::Ending;
@@ -19,6 +19,17 @@ fn about(plan: &Plan, targets: &[Target], journal: &Path) -> serde_json::Value {
 
 /// A controller in a process of its own that is killed as soon as the condition holds.
 async fn kill_once(what: &str, about: &serde_json::Value, condition: impl FnMut() -> bool) {
+    let command = part::command(&[], "killed::part_that_is_killed", about);
+    kill_when(what, command, condition, || ()).await;
+}
+
+/// Kills a process once the condition holds and something has been looked at.
+pub(crate) async fn kill_when<T>(
+    what: &str,
+    mut command: Command,
+    condition: impl FnMut() -> bool,
+    meanwhile: impl FnOnce() -> T,
+) -> T {
     struct Killed(Child);
     impl Drop for Killed {
         fn drop(&mut self) {
@@ -26,10 +37,11 @@ async fn kill_once(what: &str, about: &serde_json::Value, condition: impl FnMut(
             self.0.wait().expect("our child");
         }
     }
-    let mut command = part::command(&[], "killed::part_that_is_killed", about);
     let controller = Killed(command.spawn().expect("this program"));
     wait_until(what, condition).await;
+    let seen = meanwhile();
     drop(controller);
+    seen
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -273,6 +273,17 @@ async fn a_rollback_that_was_under_way_is_brought_to_its_end() {
     let told_to: Vec<String> = lines(&sim.host("web1"));
     let count = |what: &str| told_to.iter().filter(|line| *line == what).count();
     assert_eq!((count("one"), count("two"), count("undo")), (1, 1, 2));
+    // A script that is both can tell them apart.
+    assert_eq!(attempts(&sim, "web1", "one"), ["1", "2", "3"]);
+    assert_eq!(host.attempts, [3, 1]);
+    let stage = &host.stages[0];
+    let rollback = stage.rollback.as_ref().expect("it was undone");
+    assert_eq!((stage.attempt, rollback.attempt), (1, 3));
+
+    // The next run counts on.
+    let again = retry(&fleet, &plan, &told).await;
+    assert_eq!(super::host(&again, "web1").attempts, [5, 2]);
+    assert_eq!(attempts(&sim, "web1", "one"), ["1", "2", "3", "4", "5"]);
 }
 
 #[tokio::test]
@@ -760,4 +771,170 @@ async fn a_plan_that_needs_secrets_is_not_used_up_without_them() {
         );
     }
     assert_eq!(running(&sim, "web1"), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_had_finished_needs_its_local_files_no_more() {
+    let host = known().answer("two", Answer::status(1));
+    let sim = start(alike(host.scripts(Answer::stdout("said\n")), 3)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (script, sent) = (folder.path().join("script.sh"), folder.path().join("sent"));
+    std::fs::write(&script, "echo said\n").expect("our folder");
+    std::fs::write(&sent, "content").expect("our folder");
+    let plan = Plan::new("p")
+        .stage(Stage::script("script", &script))
+        .stage(
+            Stage::upload("upload", &sent, "/srv/sent").rollback(Step::Script {
+                source: script.clone(),
+                interpreter: vec!["/bin/sh".into()],
+                arguments: Vec::new(),
+            }),
+        )
+        .stage(Stage::command("two", ["two"]).secret_env("PASSWORD", "db"));
+    let (_folder, file) = journal();
+    let rollout = clusterops::rollout::Rollout::default()
+        .batches([clusterops::rollout::Share::Hosts(1)])
+        .failure_budget(clusterops::rollout::Share::Hosts(1));
+    let with = fleet(&sim).credentials(Arc::new(Known)).rollout(rollout);
+    let told = run(&with.clone().journal(&file), &plan).await;
+    assert_eq!(told.ending, Ending::Stopped);
+    let before: Vec<usize> = sim.hosts().map(|host| host.commands().len()).collect();
+
+    std::fs::remove_file(&script).expect("ours");
+    std::fs::write(&sent, "another content").expect("ours");
+    let again = report(Run::resume(&file).expect("nothing is to be done")).await;
+    assert_eq!(again.hosts, told.hosts);
+    assert_eq!(again.files, told.files);
+    assert_eq!(again.ending, told.ending);
+    assert_eq!(again.warnings, told.warnings);
+    let again = resume(&with, &plan, &file).await;
+    assert_eq!(again.hosts, told.hosts);
+    let after: Vec<usize> = sim.hosts().map(|host| host.commands().len()).collect();
+    assert_eq!(before, after);
+}
+
+/// Hosts that wait in vain for another one's stage fail without a connection; hosts that were not let begin do not fail.
+#[tokio::test]
+async fn a_resumed_run_counts_the_hosts_that_were_counted() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let host = SimHost::new("")
+        .answer("migrate", Answer::status(1))
+        .answer_with("undo", hanging(&hangs, Answer::new()));
+    let sim = start(alike(host, 6)).await;
+    let stage = Stage::command("migrate", ["migrate"]).run_once();
+    let plan = Plan::new("p").stage(stage.rollback(Step::command(["undo"])));
+    let rollout = clusterops::rollout::Rollout::default()
+        .batches([clusterops::rollout::Share::Hosts(4)])
+        .failure_budget(clusterops::rollout::Share::Hosts(3));
+    let fleet = fleet(&sim).leftover(Leftover::End).rollout(rollout);
+    let (_folder, file) = journal();
+    interrupt(&fleet, &plan, &file, || {
+        running(&sim, "web1") == 1 && attempts(&sim, "web1", "migrate").len() == 2
+    })
+    .await;
+    hangs.store(false, Ordering::SeqCst);
+    for _ in 0..2 {
+        let told = resume(&fleet, &plan, &file).await;
+        assert_eq!(told.ending, Ending::Stopped);
+        let reason = "4 of 6 hosts failed, and the failure budget is 3";
+        assert_eq!(told.warnings, [reason]);
+        for (name, expected) in [
+            ("web2", "stage `migrate` did not"),
+            ("web6", "not begun: 4 of 6"),
+        ] {
+            let failure = super::host(&told, name).failure.as_ref().expect("blocked");
+            assert!(failure.message.starts_with(expected), "{failure}");
+        }
+    }
+}
+
+/// What an earlier run did on a host is not what this one has begun.
+#[tokio::test]
+async fn a_retried_run_pauses_behind_its_canaries_again() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let is_broken = Arc::clone(&broken);
+    let one = move |_: &SimCommand| Answer::status(u8::from(is_broken.load(Ordering::SeqCst)));
+    let sim = start(alike(SimHost::new("").answer_with("one", one), 3)).await;
+    let plan = Plan::new("p").stage(Stage::command("one", ["one"]));
+    let failed = run(&fleet(&sim), &plan).await;
+    assert_eq!(failed.failed().len(), 3);
+    broken.store(false, Ordering::SeqCst);
+    let rollout = clusterops::rollout::Rollout::default()
+        .canaries("web2".parse().expect("a host set"))
+        .pause_after_canaries();
+    let fleet = fleet(&sim).rollout(rollout);
+    let (_folder, file) = journal();
+    let controller = Controller::new();
+    let retried = {
+        let _inside = controller.0.as_ref().map(Runtime::enter);
+        let fleet = fleet.clone().journal(&file);
+        fleet.retry(&plan, &failed).expect("a valid plan")
+    };
+    wait_until("the canary", || {
+        attempts(&sim, "web2", "one").len() == 2 && sim.host("web2").open_connections() == 0
+    })
+    .await;
+    drop((controller, retried));
+    let mut run = fleet.resume(&plan, &file).expect("a journal");
+    let (control, mut events) = (run.control(), run.events());
+    let paused = async {
+        while let Some(event) = events.next().await {
+            if matches!(event, Event::Run(RunState::Paused)) {
+                return;
+            }
+        }
+        panic!("it went on");
+    };
+    tokio::time::timeout(PATIENCE, paused)
+        .await
+        .expect("a pause");
+    assert_eq!(attempts(&sim, "web1", "one").len(), 1);
+    control.resume();
+    let told = report(run).await;
+    assert!(told.is_success(), "{told}");
+    assert_eq!(attempts(&sim, "web2", "one").len(), 2);
+}
+
+#[tokio::test]
+async fn a_budget_that_somebody_overruled_stays_so() {
+    use clusterops::rollout::{Rollout, Share, WhenExceeded};
+
+    let hangs = Arc::new(AtomicBool::new(true));
+    let is_hanging = Arc::clone(&hangs);
+    let one = move |command: &SimCommand| match (
+        command.host.as_str(),
+        is_hanging.load(Ordering::SeqCst),
+    ) {
+        ("web1", _) => Answer::status(1),
+        ("web3", true) => Answer::never_exits(),
+        _ => Answer::new(),
+    };
+    let sim = start(alike(SimHost::new("").answer_with("one", one), 4)).await;
+    let plan = Plan::new("p").stage(Stage::command("one", ["one"]));
+    let rollout = Rollout::default()
+        .batches([Share::Hosts(1)])
+        .failure_budget(Share::Hosts(0))
+        .when_exceeded(WhenExceeded::Pause);
+    let fleet = fleet(&sim).leftover(Leftover::End).rollout(rollout);
+    let (_folder, file) = journal();
+    let controller = Controller::new();
+    let begun = controller.run(&fleet.clone().journal(&file), &plan);
+    wait_until("the first host", || {
+        attempts(&sim, "web1", "one").len() == 1 && sim.host("web1").open_connections() == 0
+    })
+    .await;
+    // Behind the pause that follows from it.
+    let control = begun.control();
+    wait_until("the third host", || {
+        control.resume();
+        begun(&sim, 3..=3, "one")
+    })
+    .await;
+    drop((controller, begun));
+    hangs.store(false, Ordering::SeqCst);
+    let told = resume(&fleet, &plan, &file).await;
+    assert_eq!(told.failed().to_string(), "web1");
+    assert_eq!(told.ending, Ending::Completed);
+    assert_eq!(attempts(&sim, "web3", "one"), ["1", "2"]);
+    assert_eq!(attempts(&sim, "web4", "one"), ["1"]);
 }

@@ -154,10 +154,18 @@ impl Watch {
         self.until(|mode| mode != Mode::Paused).await;
     }
 
-    /// Waits for something else to be asked than the last time.
-    pub(super) async fn other_than(&mut self, last: Mode) -> Mode {
-        self.until(|mode| mode != last).await;
-        self.mode()
+    /// What is asked now; [`next`](Self::next) waits for what is asked after it.
+    pub(super) fn now(&mut self) -> Mode {
+        *self.mode.borrow_and_update()
+    }
+
+    /// Waits until something was asked, also where that was taken back since.
+    pub(super) async fn next(&mut self) -> Mode {
+        if self.mode.changed().await.is_err() {
+            // Nobody is left who could ask for anything.
+            std::future::pending::<()>().await;
+        }
+        self.now()
     }
 
     /// What a host is told that is ended before its time.

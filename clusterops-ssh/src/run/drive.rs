@@ -71,11 +71,14 @@ impl Noting {
     fn new(run: &Arc<Shared>, mut watch: Watch) -> Self {
         let run = Arc::downgrade(run);
         let task = tokio::spawn(async move {
-            let mut last = Mode::Running;
-            loop {
-                last = watch.other_than(last).await;
-                let Some(run) = run.upgrade() else { return };
-                run.note_mode(last).await;
+            let mut mode = watch.now();
+            if mode == Mode::Running {
+                mode = watch.next().await;
+            }
+            while let Some(run) = run.upgrade() {
+                run.note_mode(mode).await;
+                drop(run);
+                mode = watch.next().await;
             }
         });
         Self(task.abort_handle())
@@ -145,11 +148,12 @@ impl Setup {
         store: Option<Store>,
     ) -> Result<(Arc<Shared>, Report, Outset)> {
         let mut watch = self.control.watch();
+        let is_resumed = matches!(beginning, Beginning::Resume(..));
         let reading = task::spawn_blocking(move || Files::read(&steps));
         let files = tokio::select! {
             biased;
-            // Nothing will be sent then.
-            () = watch.ending() => Files::default(),
+            // Nothing will be sent then; what a run has begun may need them to be undone.
+            () = watch.ending(), if !is_resumed => Files::default(),
             read = reading => read
                 .map_err(|error| Error::new(ErrorKind::Local, "reading the local files failed").caused_by(error))??,
         };

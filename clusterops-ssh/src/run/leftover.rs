@@ -3,7 +3,7 @@
 use tokio::time::timeout_at;
 
 use super::prepare::Prepared;
-use super::step::{StepRun, Stopped};
+use super::step::{StepRun, Stop, Stopped};
 use crate::journal::{InFlight, Leftover};
 use crate::session::{GRACE, Raised, Remnant, terminate, wait_for_end};
 use crate::transfer::Strays;
@@ -43,10 +43,15 @@ impl StepRun<'_> {
             leader: Some(leader).filter(|leader| leader.birth.is_some()),
             raised,
         };
-        if self.run.options.leftover == Leftover::Wait && !self.stop.is_requested() {
+        // An abort ends what it undoes then, and lets go on what undoes.
+        let mut stop = Stop {
+            watch: self.stop.watch.clone(),
+            is_rollback: left.is_rollback,
+        };
+        if self.run.options.leftover == Leftover::Wait && !stop.is_requested() {
             let waited = tokio::select! {
                 biased;
-                () = self.stop.requested() => None,
+                () = stop.requested() => None,
                 waited = timeout_at(limit.until, wait_for_end(self.session, &remnant)) => waited.ok(),
             };
             if let Some(Ok(())) = waited {

@@ -71,11 +71,15 @@ pub(crate) async fn terminate(
 /// When the host cannot be looked at.
 pub(crate) async fn wait_for_end(session: &Session, remnant: &Remnant) -> Result<()> {
     let mut pause = Duration::from_millis(50);
-    while !look(session, remnant).await?.is_empty() {
+    let mut left = BTreeSet::new();
+    loop {
+        left = look(session, remnant, &left).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    Ok(())
 }
 
 /// Who leads the processes of the subsystem that a session has started last; `None` where the host does not say.
@@ -117,7 +121,7 @@ async fn try_terminate(
     remnant: &Remnant,
     grace: Duration,
 ) -> Result<BTreeSet<u32>> {
-    let mut left = look(session, remnant).await?;
+    let mut left = look(session, remnant, &BTreeSet::new()).await?;
     for signal in ["TERM", "KILL"] {
         if left.is_empty() {
             break;
@@ -126,7 +130,7 @@ async fn try_terminate(
         let deadline = Instant::now() + grace;
         let mut pause = Duration::from_millis(25);
         loop {
-            left = look(session, remnant).await?;
+            left = look(session, remnant, &left).await?;
             if left.is_empty() || Instant::now() >= deadline {
                 break;
             }
@@ -137,12 +141,16 @@ async fn try_terminate(
     Ok(left)
 }
 
-/// The live processes of a command.
+/// The live processes of a command, of which these were found before.
 ///
 /// # Errors
 /// When the host cannot be looked at. The look must find itself first: a host without grep or /proc would else seem to
 /// have nothing left.
-async fn look(session: &Session, remnant: &Remnant) -> Result<BTreeSet<u32>> {
+async fn look(
+    session: &Session,
+    remnant: &Remnant,
+    before: &BTreeSet<u32>,
+) -> Result<BTreeSet<u32>> {
     let tag = &remnant.tag;
     // Its own command line holds this text.
     let own = Process::new_tag();
@@ -159,7 +167,7 @@ async fn look(session: &Session, remnant: &Remnant) -> Result<BTreeSet<u32>> {
         }
     }
     let output = ask(session, line, remnant).await?;
-    let found = Found::read(&output.stdout.to_string_lossy(), remnant.leader);
+    let found = Found::read(&output.stdout.to_string_lossy(), remnant.leader, before);
     if !found.own {
         let said = output.stderr.to_string_lossy();
         let error = Error::new(
@@ -187,7 +195,7 @@ struct Found {
 }
 
 impl Found {
-    fn read(text: &str, leader: Option<Leader>) -> Self {
+    fn read(text: &str, leader: Option<Leader>, before: &BTreeSet<u32>) -> Self {
         let pid = |path: &str| path.split('/').next()?.parse::<u32>().ok();
         let (mut own, mut left, mut group) = (false, BTreeSet::new(), BTreeSet::new());
         let (mut ticks, mut boot) = (None, None);
@@ -207,7 +215,8 @@ impl Found {
             // Its id may have gone to somebody else's group since.
             Some(birth) => ticks == Some(birth.ticks) && boot == Some(birth.boot),
         };
-        if is_same {
+        // A group keeps its id for as long as somebody is in it, also without its leader.
+        if is_same || !group.is_disjoint(before) {
             left.append(&mut group);
         }
         Self { own, left }
@@ -300,7 +309,7 @@ mod tests {
                 stat(ticks),
                 boot(is_boot)
             );
-            let found = Found::read(&text, leader);
+            let found = Found::read(&text, leader, &BTreeSet::new());
             assert!(found.own);
             found.left.into_iter().collect::<Vec<_>>()
         };
@@ -312,7 +321,14 @@ mod tests {
             birth: None,
         });
         assert_eq!(found(known_now, 78, 0xb01), [40, 41, 42]);
-        let nothing = Found::read("", ours);
+        let nothing = Found::read("", ours, &BTreeSet::new());
         assert!(!nothing.own && nothing.left.is_empty());
+
+        // Its leader has ended since, and another member has not.
+        let text = "/proc/9/cmdline\n/proc/42/stat\n";
+        for (before, left) in [([41, 42], &[42][..]), ([40, 41], &[])] {
+            let found = Found::read(text, ours, &BTreeSet::from(before));
+            assert_eq!(found.left.into_iter().collect::<Vec<_>>(), left);
+        }
     }
 }
