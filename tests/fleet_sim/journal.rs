@@ -918,19 +918,19 @@ async fn a_budget_that_somebody_overruled_stays_so() {
     let fleet = fleet(&sim).leftover(Leftover::End).rollout(rollout);
     let (_folder, file) = journal();
     let controller = Controller::new();
-    let begun = controller.run(&fleet.clone().journal(&file), &plan);
+    let run = controller.run(&fleet.clone().journal(&file), &plan);
     wait_until("the first host", || {
         attempts(&sim, "web1", "one").len() == 1 && sim.host("web1").open_connections() == 0
     })
     .await;
     // Behind the pause that follows from it.
-    let control = begun.control();
+    let control = run.control();
     wait_until("the third host", || {
         control.resume();
         begun(&sim, 3..=3, "one")
     })
     .await;
-    drop((controller, begun));
+    drop((controller, run));
     hangs.store(false, Ordering::SeqCst);
     let told = resume(&fleet, &plan, &file).await;
     assert_eq!(told.failed().to_string(), "web1");

@@ -1,7 +1,6 @@
 //! What a transfer leaves behind whose controller ended before it did.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::local::Folder;
 use super::paths::{
@@ -109,55 +108,67 @@ pub(crate) async fn clear_fetched(
     strays: Strays<'_>,
 ) -> Result<()> {
     let remote = remote_path(remote)?;
-    let (host, folder) = (host.to_owned(), folder.to_owned());
-    let (tag, known_too) = (strays.tag.to_owned(), strays.known_too);
+    let folder = folder.to_owned();
+    let strays = Fetched {
+        host: host.to_owned(),
+        tag: strays.tag.to_owned(),
+        known_too: strays.known_too,
+    };
     blocking(move || {
         // Nothing was fetched yet.
         if !folder.is_dir() {
             return Ok(());
         }
-        let folder = Arc::new(Folder::open(&folder)?);
-        let is_stray = |path: &[u8], name: &[u8], found: &[u8]| {
-            let known = || download::fingerprint(&host, &join(path, name));
-            found == tag.as_bytes() || (known_too && found == known().as_bytes())
-        };
+        let folder = Folder::open(&folder)?;
         let (above, name) = split(&remote);
         if !is_file_name(name) {
             // The login directory, or the root: the tree lies in the folder itself.
-            return clear_tree(&folder, &remote, &is_stray);
+            return strays.clear_tree(&folder, &remote);
         }
         for found in folder.names()? {
-            let parts = parts_of_unfinished(&found);
-            let is_ours = |(short, tag): &(&[u8], &[u8])| {
-                *short == &*shortened(name) && is_stray(above, short, tag)
-            };
-            if parts.as_ref().is_some_and(is_ours) {
+            let is_files =
+                parts_of_unfinished(&found).is_some_and(|(short, _)| *short == *shortened(name));
+            if is_files && strays.has(above, &found) {
                 folder.remove_part(&found)?;
             }
         }
         match folder.inner(name)? {
-            Some(tree) => clear_tree(&tree, &remote, &is_stray),
+            Some(tree) => strays.clear_tree(&tree, &remote),
             None => Ok(()),
         }
     })
     .await
 }
 
-/// Does so in all folders of a tree. `remote` is the host's folder that this one is of.
-fn clear_tree(
-    folder: &Folder,
-    remote: &[u8],
-    is_stray: &dyn Fn(&[u8], &[u8], &[u8]) -> bool,
-) -> Result<()> {
-    for name in folder.names()? {
-        if !is_file_name(&name) {
-            continue;
-        }
-        if parts_of_unfinished(&name).is_some_and(|(short, tag)| is_stray(remote, short, tag)) {
-            folder.remove_part(&name)?;
-        } else if let Some(inner) = folder.inner(&name)? {
-            clear_tree(&inner, &join(remote, &name), is_stray)?;
-        }
+/// The unfinished files of a host that was being fetched from.
+struct Fetched {
+    host: String,
+    tag: String,
+    known_too: bool,
+}
+
+impl Fetched {
+    /// Whether this is the name of one, of a file in this folder of the host.
+    fn has(&self, remote: &[u8], name: &[u8]) -> bool {
+        let Some((short, tag)) = parts_of_unfinished(name) else {
+            return false;
+        };
+        let known = || download::fingerprint(&self.host, &join(remote, short));
+        tag == self.tag.as_bytes() || (self.known_too && tag == known().as_bytes())
     }
-    Ok(())
+
+    /// Removes them from all folders of a tree; `remote` is the host's folder that this one is of.
+    fn clear_tree(&self, folder: &Folder, remote: &[u8]) -> Result<()> {
+        for name in folder.names()? {
+            if !is_file_name(&name) {
+                continue;
+            }
+            if self.has(remote, &name) {
+                folder.remove_part(&name)?;
+            } else if let Some(inner) = folder.inner(&name)? {
+                self.clear_tree(&inner, &join(remote, &name))?;
+            }
+        }
+        Ok(())
+    }
 }
