@@ -102,8 +102,8 @@ impl Scene {
                 descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
             targets.any(|target| target == part)
         };
-        let servers = self.sshd.processes().into_iter();
-        servers.filter(has_open).next().expect("it writes")
+        let mut servers = self.sshd.processes().into_iter();
+        servers.find(has_open).expect("it writes")
     }
 }
 
@@ -276,7 +276,7 @@ async fn no_unfinished_file_of_an_upload_stays() {
             assert!(!parts(&scene.there).is_empty());
             let report = scene.resume(&plan).await;
             assert!(report.is_success(), "{report}\n{}", scene.sshd.log());
-            assert_eq!(parts(&scene.there), [PathBuf::new(); 0], "{options:?}");
+            assert_eq!(parts(&scene.there), Vec::<PathBuf>::new(), "{options:?}");
             let sent = stage_of(&report).transferred.as_ref().expect("it was one");
             assert_eq!(sent.resumed > 0, options.resume, "{sent:?}");
             let size = match is_tree {
