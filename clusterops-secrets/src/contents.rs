@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use zeroize::Zeroizing;
 
-use crate::document::{Document, Edits, Header, Kind, Pointer, Scalar};
+use crate::document::{Document, Edits, Format, Header, Kind, Pointer, Scalar};
 use crate::epoch::{EpochKey, Wrapped};
 use crate::identity::Identity;
 use crate::jose::token::{self, Token};
@@ -115,6 +115,23 @@ impl<'d> Contents<'d> {
         used
     }
 
+    /// Whether nothing here is sealed as another document.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misplaced`] when something is.
+    pub(crate) fn check_id(&self, id: &DocumentId) -> Result<()> {
+        match self.document.header() {
+            Some(header) if header.document != id.as_str() => {
+                let message = format!(
+                    "this document is sealed as `{}`, not as `{id}`",
+                    crate::epoch::shown(&header.document)
+                );
+                Err(Error::new(ErrorKind::Misplaced, message).at(header.line, 1))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the sealed values that are wanted, each bound to its place in this document; one private-key operation for each
     /// epoch that they use.
     ///
@@ -127,15 +144,7 @@ impl<'d> Contents<'d> {
         identities: &[&dyn Identity],
         is_wanted: impl Fn(&SealedValue<'d>) -> bool,
     ) -> Result<Vec<OpenedValue<'c, 'd>>> {
-        if let Some(header) = self.document.header()
-            && header.document != id.as_str()
-        {
-            let message = format!(
-                "this document is sealed as `{}`, not as `{id}`",
-                crate::epoch::shown(&header.document)
-            );
-            return Err(Error::new(ErrorKind::Misplaced, message).at(header.line, 1));
-        }
+        self.check_id(id)?;
         let wanted: Vec<&SealedValue<'d>> = self
             .sealed
             .iter()
@@ -188,6 +197,7 @@ impl<'d> Contents<'d> {
             .filter(|value| !replaced.contains(value.path.as_str()))
             .map(|value| &value.token.header().epoch)
             .collect();
+        check_held(self.document, &new)?;
         self.finish(Edits::new(self.document), kept, id, new, recipients)
     }
 
@@ -209,6 +219,7 @@ impl<'d> Contents<'d> {
             .iter()
             .map(|value| &value.token.header().epoch)
             .collect();
+        check_held(other, &new)?;
         self.finish(edits, kept, id, new, recipients)
     }
 
@@ -257,6 +268,19 @@ impl<'d> Contents<'d> {
 impl<'v> New<'v> {
     /// A value that stands in the document.
     pub(crate) fn of(document: &Document, scalar: &Scalar, text: &'v str) -> Result<Self> {
+        let is_json = matches!(scalar.kind, Kind::Number | Kind::Bool);
+        let new = Self::instead_of(document, scalar, text)?.json(is_json);
+        if is_json && serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+            let message = "this is not spelled as JSON spells numbers and booleans; put it in quotes, or spell it so";
+            return Err(Error::new(ErrorKind::Input, message)
+                .on(new.path.as_str())
+                .at(scalar.line, scalar.column));
+        }
+        Ok(new)
+    }
+
+    /// A string that replaces what stands in the document, of whatever kind that is.
+    fn instead_of(document: &Document, scalar: &Scalar, text: &'v str) -> Result<Self> {
         let path = document.path(scalar);
         if document.may_address(scalar) {
             let message = "this `name` or `id` says which element of an array others are meant by; it cannot be sealed";
@@ -264,17 +288,10 @@ impl<'v> New<'v> {
                 .on(path.as_str())
                 .at(scalar.line, scalar.column));
         }
-        let is_json = matches!(scalar.kind, Kind::Number | Kind::Bool);
-        if is_json && serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
-            let message = "this is not spelled as JSON spells numbers and booleans; put it in quotes, or spell it so";
-            return Err(Error::new(ErrorKind::Input, message)
-                .on(path.as_str())
-                .at(scalar.line, scalar.column));
-        }
         Ok(Self {
             path,
             text,
-            is_json,
+            is_json: false,
             is_added: false,
         })
     }
@@ -287,10 +304,7 @@ impl<'v> New<'v> {
             return Err(Error::new(ErrorKind::Input, message).on(path.as_str()));
         }
         match scalar {
-            Some(scalar) => Self::of(document, scalar, text).map(|new| Self {
-                is_json: false,
-                ..new
-            }),
+            Some(scalar) => Self::instead_of(document, scalar, text),
             None => Ok(Self {
                 path: path.clone(),
                 text,
@@ -304,6 +318,22 @@ impl<'v> New<'v> {
     pub(crate) fn json(self, is_json: bool) -> Self {
         Self { is_json, ..self }
     }
+}
+
+/// Whether a dotenv file can hold these values once they are opened. JSON and YAML hold any text; here it is said to who seals,
+/// who can do something about it, and not first to who opens.
+fn check_held(document: &Document, new: &[New<'_>]) -> Result<()> {
+    if document.format() != Format::Dotenv || new.is_empty() {
+        return Ok(());
+    }
+    let mut opened = Edits::new(document);
+    for value in new {
+        match value.is_added {
+            true => opened.insert(&value.path, value.text)?,
+            false => opened.set_string(&value.path, value.text)?,
+        }
+    }
+    opened.apply().map(drop)
 }
 
 fn misplaced(document: &str, path: &str, id: &DocumentId) -> Error {

@@ -69,6 +69,20 @@ impl FromStr for Digest {
 }
 
 /// A document as it stood in a file when it was read.
+///
+/// ```
+/// use clusterops_secrets::{ErrorKind, SealedFile};
+///
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let path = folder.path().join("app.json");
+/// # std::fs::write(&path, "{}").expect("ours");
+/// let file = SealedFile::read(&path)?;
+/// let newer = file.replace(r#"{"id": "/shop"}"#)?;
+/// assert_eq!(newer.digest(), SealedFile::read(&path)?.digest());
+/// // What was read before is not what stands there now.
+/// assert_eq!(file.replace("{}").unwrap_err().kind(), ErrorKind::Changed);
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct SealedFile {
     path: PathBuf,
@@ -158,7 +172,7 @@ impl SealedFile {
     /// replaced.
     ///
     /// # Errors
-    /// [`ErrorKind::Changed`] when somebody has changed the file since it was read, [`ErrorKind::Local`] when the new one
+    /// [`ErrorKind::Changed`] when somebody has changed the file since it was read, or where a link leads, [`ErrorKind::Local`] when the new one
     /// cannot be written; the old one stays then.
     pub fn replace(&self, text: &str) -> Result<Self> {
         let failed = |error: io::Error| {
@@ -170,6 +184,14 @@ impl SealedFile {
         let folder = self.real.parent().unwrap_or(Path::new("/"));
         let folder = File::open(folder).map_err(failed)?;
         lock(&folder).map_err(failed)?;
+        let real = self
+            .path
+            .canonicalize()
+            .map_err(|error| unreadable(&self.path, error))?;
+        if real != self.real {
+            let message = "the path leads to another file than when it was read; nothing was written, try again";
+            return Err(Error::new(ErrorKind::Changed, message).in_file(&self.path));
+        }
         if *bytes_of(&self.real).map_err(|error| error.in_file(&self.path))?
             != *self.text.as_bytes()
         {

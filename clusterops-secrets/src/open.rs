@@ -9,6 +9,8 @@ use crate::document::{Document, Edits, Format, Pointer};
 use crate::identity::Identity;
 use crate::{DocumentId, Error, ErrorKind, Result};
 
+const UNRESOLVED: &str = "this value is marked to be sealed and is not; seal the document first";
+
 /// A document with its values opened, in memory only.
 ///
 /// Its text is the document without the reserved block, as it was before anything was sealed, with the values in their
@@ -104,8 +106,7 @@ pub async fn open(
     let document = Document::parse(text.as_bytes(), format)?;
     let contents = Contents::of(&document)?;
     if let Some((scalar, _)) = contents.marked().next() {
-        let message = "this value is marked to be sealed and is not; seal the document first";
-        return Err(Error::new(ErrorKind::Unresolved, message)
+        return Err(Error::new(ErrorKind::Unresolved, UNRESOLVED)
             .on(document.path(scalar).as_str())
             .at(scalar.line, scalar.column));
     }
@@ -122,10 +123,25 @@ pub async fn open(
     })
 }
 
-/// Opens one value.
+/// Opens one value; of the others, those that are still marked to be sealed are no hindrance.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), clusterops_secrets::Error> {
+/// # use clusterops_secrets::secrecy::ExposeSecret as _;
+/// # use clusterops_secrets::{Format, PrivateKey, Recipients, SealOptions, extract, seal};
+/// # let ben = PrivateKey::from_pem(include_str!("keys/data/ben.pem"), None)?;
+/// # let options = SealOptions::new(Recipients::new([("ben", ben.public_key().clone())])?);
+/// # let text = seal(r#"{"id": "/shop", "env": {"DB": "ENC[db:hunter2]"}}"#, Format::Json, &options)?.text;
+/// let value = extract(&text, Format::Json, &"/shop".parse()?, &"/env/DB".parse()?, &[&ben]).await?;
+/// assert_eq!(value.expose_secret(), "hunter2");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
-/// As [`open`]; [`ErrorKind::Input`] when there is no sealed value at the path.
+/// As [`open`], where [`ErrorKind::Unresolved`] is about this value only; [`ErrorKind::Input`] when there is no sealed value at the
+/// path.
 pub async fn extract(
     text: &str,
     format: Format,
@@ -141,12 +157,15 @@ pub async fn extract(
     match values.first() {
         Some(value) => Ok(value.text.as_str().into()),
         None => {
-            let message = if document.contains(path) {
-                "what stands here is not sealed"
-            } else {
-                "there is no such value"
+            let is_marked = contents
+                .marked()
+                .any(|(scalar, _)| document.path(scalar) == *path);
+            let (kind, message) = match document.contains(path) {
+                _ if is_marked => (ErrorKind::Unresolved, UNRESOLVED),
+                true => (ErrorKind::Input, "what stands here is not sealed"),
+                false => (ErrorKind::Input, "there is no such value"),
             };
-            Err(Error::new(ErrorKind::Input, message).on(path.as_str()))
+            Err(Error::new(kind, message).on(path.as_str()))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! New keys for what is sealed: for other recipients, or because it is time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::contents::{Contents, New};
 use crate::document::{Document, Format, Pointer};
@@ -24,6 +24,27 @@ pub struct Resealed {
 
 /// Seals all values anew for changed recipients, with a new key; values that are marked are sealed too.
 ///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), clusterops_secrets::Error> {
+/// # use clusterops_secrets::{Format, PrivateKey, PublicKey, Recipients, SealOptions, reseal, seal};
+/// # let ben = PrivateKey::from_pem(include_str!("keys/data/ben.pem"), None)?;
+/// # let ana = PublicKey::from_pem(include_str!("keys/data/ana.pub.pem"))?;
+/// let (both, alone) = (
+///     Recipients::new([("ana", ana.clone()), ("ben", ben.public_key().clone())])?,
+///     Recipients::new([("ben", ben.public_key().clone())])?,
+/// );
+/// let source = r#"{"id": "/shop", "env": {"DB": "ENC[db:hunter2]"}}"#;
+/// let text = seal(source, Format::Json, &SealOptions::new(both))?.text;
+///
+/// let options = SealOptions::new(alone);
+/// let resealed = reseal(&text, Format::Json, &"/shop".parse()?, &[&ben], &options).await?;
+/// let (leaver, could_read) = &resealed.leavers[0];
+/// assert_eq!((leaver, could_read[0].as_str()), (ana.thumbprint(), "/env/DB"));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// With another [`document`](SealOptions::document) in the options it is sealed as that one from now on.
 ///
 /// # Errors
@@ -42,7 +63,8 @@ pub async fn reseal(
 /// Seals all values anew for the same recipients, with a new key.
 ///
 /// # Errors
-/// As [`reseal`]; [`ErrorKind::Recipients`] when the recipients are not those that the document is sealed for.
+/// As [`reseal`]; [`ErrorKind::Recipients`] when the recipients are not those that the document is sealed for,
+/// [`ErrorKind::Misplaced`] when the options name another document.
 pub async fn rotate(
     text: &str,
     format: Format,
@@ -52,7 +74,7 @@ pub async fn rotate(
 ) -> Result<Sealed> {
     let document = Document::parse(text.as_bytes(), format)?;
     let contents = Contents::of(&document)?;
-    check_same(&contents, options)?;
+    check_same(&contents, id, options)?;
     Ok(all_anew(&contents, id, identities, options).await?.sealed)
 }
 
@@ -69,7 +91,7 @@ pub async fn compact(
 ) -> Result<Sealed> {
     let document = Document::parse(text.as_bytes(), format)?;
     let contents = Contents::of(&document)?;
-    check_same(&contents, options)?;
+    check_same(&contents, id, options)?;
     if contents.used_epochs().len() > 1 {
         return Ok(all_anew(&contents, id, identities, options).await?.sealed);
     }
@@ -102,18 +124,26 @@ async fn all_anew(
         .iter()
         .map(|recipient| recipient.key.thumbprint())
         .collect();
+    let mut inside: HashMap<&Thumbprint, Vec<&Pointer>> = HashMap::new();
+    for value in contents.sealed() {
+        let paths = inside.entry(&value.token.header().epoch).or_default();
+        paths.push(&value.path);
+    }
     let mut could_read: BTreeMap<&Thumbprint, Vec<Pointer>> = BTreeMap::new();
     let mut always: BTreeSet<&Thumbprint> = now.clone();
     for epoch in contents.used_epochs() {
         let before: BTreeSet<&Thumbprint> = epoch.recipients().collect();
         always.retain(|name| before.contains(name));
-        let inside = || {
-            let values = contents.sealed().iter();
-            values.filter(|value| value.token.header().epoch == *epoch.id())
-        };
         for leaver in before.difference(&now) {
             let paths = could_read.entry(leaver).or_default();
-            paths.extend(inside().map(|value| value.path.clone()));
+            paths.extend(
+                inside
+                    .get(epoch.id())
+                    .into_iter()
+                    .flatten()
+                    .copied()
+                    .cloned(),
+            );
         }
     }
     Ok(Resealed {
@@ -132,8 +162,14 @@ async fn all_anew(
     })
 }
 
-/// Whether every value is sealed for exactly the given recipients.
-fn check_same(contents: &Contents<'_>, options: &SealOptions) -> Result<()> {
+/// Whether this is the document, it is to stay so, and every value is sealed for exactly the given recipients.
+fn check_same(contents: &Contents<'_>, id: &DocumentId, options: &SealOptions) -> Result<()> {
+    // Without it a document whose values stay as they are would be given an id that they are not bound to.
+    contents.check_id(id)?;
+    if let Some(other) = options.document.as_ref().filter(|other| *other != id) {
+        let message = format!("the document stays `{id}` here; reseal it to make it `{other}`");
+        return Err(Error::new(ErrorKind::Misplaced, message));
+    }
     let given: BTreeSet<&Thumbprint> = options
         .recipients
         .iter()

@@ -128,6 +128,16 @@ pub fn seal(text: &str, format: Format, options: &SealOptions) -> Result<Sealed>
 
 /// Seals the values at these paths, marked or not: strings, numbers and booleans, which keep their type.
 ///
+/// ```
+/// # use clusterops_secrets::{Format, PublicKey, Recipients, SealOptions, seal_paths};
+/// # let ana = PublicKey::from_pem(include_str!("keys/data/ana.pub.pem"))?;
+/// # let options = SealOptions::new(Recipients::new([("ana", ana)])?);
+/// let source = "id: /shop\nenv:\n  PIN: 1234 # of the till\n";
+/// let sealed = seal_paths(source, Format::Yaml, &["/env/PIN".parse()?], &options)?;
+/// assert!(!sealed.text.contains("1234") && sealed.text.contains("# of the till"));
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`seal`]; [`ErrorKind::Input`] when there is no such value, or one that is sealed already.
 pub fn seal_paths(
@@ -162,8 +172,19 @@ pub fn seal_paths(
 
 /// Adds or replaces one value, with public keys only. What is missing around it is added too.
 ///
+/// ```
+/// # use clusterops_secrets::{Format, PublicKey, Recipients, SealOptions, Value, set};
+/// # let ana = PublicKey::from_pem(include_str!("keys/data/ana.pub.pem"))?;
+/// # let options = SealOptions::new(Recipients::new([("ana", ana)])?);
+/// let source = r#"{"id": "/shop", "env": {"ZONE": "a"}}"#;
+/// let sealed = set(source, Format::Json, &"/env/DB".parse()?, &Value::text("hunter2"), &options)?;
+/// assert!(sealed.text.starts_with(r#"{"id": "/shop", "env": {"ZONE": "a", "DB": "SEALED["#));
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
+///
 /// # Errors
-/// As [`seal`]; [`ErrorKind::Input`] when an object or an array stands at the path, or when nothing can be added there.
+/// As [`seal`]; [`ErrorKind::Input`] when an object or an array stands at the path, or when nothing can be added there,
+/// and for a value that a dotenv file could not hold once it is opened.
 pub fn set(
     text: &str,
     format: Format,

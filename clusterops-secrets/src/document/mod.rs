@@ -32,7 +32,7 @@ pub(crate) use header::Header;
 pub use pointer::Pointer;
 use scan::width;
 pub(crate) use tree::{Kind, Scalar};
-use tree::{ROOT, Shape, Tree};
+use tree::{NONE, ROOT, Shape, Tree};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -128,6 +128,11 @@ impl Document {
         &self.source
     }
 
+    /// How it is read.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
     /// All values in the order of the document, those of the reserved block left out.
     pub(crate) fn scalars(&self) -> &[Scalar] {
         &self.tree.scalars
@@ -151,6 +156,26 @@ impl Document {
     /// Whether anything stands at a path, an object or an array also; the reserved block does not count.
     pub(crate) fn contains(&self, path: &Pointer) -> bool {
         !is_reserved(path) && self.tree.find(&self.source, path).is_some()
+    }
+
+    /// Where something stands that holds no value: an empty object or array, or in YAML an alias. The place is line and column,
+    /// and whether it is an alias.
+    pub(crate) fn hollow(&self) -> impl Iterator<Item = (Pointer, (usize, usize), bool)> {
+        let node = |number: usize| {
+            let node = &self.tree.nodes[number];
+            let is_alias = node.shape == Shape::Other;
+            let is_empty = matches!(node.shape, Shape::Object { .. } | Shape::Array { .. });
+            if !(is_alias || is_empty && node.last_child == NONE) {
+                return None;
+            }
+            let path = self.tree.path(&self.source, u32::try_from(number).ok()?);
+            let start = node.start as usize;
+            let before = &self.source[..start];
+            let column = width(&before.as_bytes()[before.rfind('\n').map_or(0, |at| at + 1)..]) + 1;
+            let place = (line_of(&self.source, start), column);
+            (!is_reserved(&path)).then_some((path, place, is_alias))
+        };
+        (0..self.tree.nodes.len()).filter_map(node)
     }
 
     /// The string that is this member of the root.

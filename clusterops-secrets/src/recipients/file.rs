@@ -32,6 +32,21 @@ const LONGEST: u64 = 8 << 20;
 ///   - {path: "**", recipients: [all]}
 /// ```
 ///
+/// ```
+/// use clusterops_secrets::RecipientsFile;
+///
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// # let path = folder.path().join("recipients.yaml");
+/// # let key = clusterops_secrets::PublicKey::from_pem(include_str!("../keys/data/ana.pub.pem"))?.to_jwk();
+/// # let rules = "rules: [{path: 'prod/**', recipients: [ops]}]";
+/// # std::fs::write(&path, format!("recipients: {{ana: {key}}}\ngroups: {{ops: [ana]}}\n{rules}\n")).expect("ours");
+/// # std::fs::create_dir(folder.path().join("prod")).expect("ours");
+/// # let app = folder.path().join("prod/app.json");
+/// let recipients = RecipientsFile::find(&app)?.for_path(&app)?;
+/// assert_eq!(recipients.iter().next().map(|recipient| recipient.name.as_str()), Some("ana"));
+/// # Ok::<(), clusterops_secrets::Error>(())
+/// ```
+///
 /// Paths are relative to the file; `*` stays within a folder, `**` does not. A file without `rules` seals everything for all
 /// of its recipients. Whoever can edit the file can add a key: pin the recipients where that matters
 /// ([`SealOptions::pins`](crate::SealOptions::pins)).
@@ -151,6 +166,10 @@ impl RecipientsFile {
         for scalar in document.scalars() {
             lists.add(&document, scalar)?;
         }
+        // What holds no value is no scalar; unseen it would leave out somebody, or a rule.
+        for (path, (line, column), is_alias) in document.hollow() {
+            check_hollow(&path, Place(line, column), is_alias)?;
+        }
         let recipients = lists.keys(key_file)?;
         let rules = lists
             .has_rules
@@ -158,13 +177,7 @@ impl RecipientsFile {
             .transpose()?;
         // Groups that no rule uses are checked too.
         for group in lists.groups.keys() {
-            lists.expand(
-                group,
-                &recipients,
-                &mut Vec::new(),
-                &mut BTreeSet::new(),
-                None,
-            )?;
+            lists.expand(group, &recipients, &mut Found::default(), Place(1, 1))?;
         }
         Ok(Self {
             path: PathBuf::new(),
@@ -220,16 +233,29 @@ impl Lists {
                     members.insert(member.to_owned(), text.into());
                 }
             }
-            ["groups", name, _] => {
+            ["groups", name, index] if is_index(index) => {
                 self.groups
                     .entry(name.to_owned())
                     .or_default()
                     .push((place, text));
             }
-            ["rules", rule, "path"] => self.rule(rule).path = Some((place, text)),
-            ["rules", rule, "recipients", _] => self.rule(rule).recipients.push((place, text)),
-            ["groups", _] | ["rules", _, "recipients"] => {
+            ["rules", rule, "path"] if is_index(rule) => self.rule(rule).path = Some((place, text)),
+            ["rules", rule, "recipients", index] if is_index(rule) && is_index(index) => {
+                self.rule(rule).recipients.push((place, text));
+            }
+            ["groups", _]
+            | ["groups", _, _]
+            | ["rules", _, "recipients"]
+            | ["rules", _, "recipients", _] => {
                 return Err(place.error("a list is expected here, as in `[ana, ben]`"));
+            }
+            ["rules", _, "path"] => {
+                return Err(place.error("a list of rules is expected below `rules`"));
+            }
+            ["recipients" | "groups" | "rules"] => {
+                return Err(place.error(&format!(
+                    "nothing stands below `{path}`; fill it, or leave it out"
+                )));
             }
             _ => return Err(unknown(place, &path)),
         }
@@ -303,13 +329,13 @@ impl Lists {
                         error.kind()
                     ))
                 })?;
-            let mut names = BTreeSet::new();
+            let mut found = Found::default();
             for (place, name) in &rule.recipients {
-                self.expand(name, keys, &mut Vec::new(), &mut names, Some(*place))?;
+                self.expand(name, keys, &mut found, *place)?;
             }
             Ok(Rule {
                 matcher: glob.compile_matcher(),
-                recipients: names.into_iter().collect(),
+                recipients: found.recipients.into_iter().collect(),
             })
         };
         self.order.iter().map(rule).collect()
@@ -320,29 +346,67 @@ impl Lists {
         &'l self,
         name: &'l str,
         keys: &BTreeMap<String, PublicKey>,
-        inside: &mut Vec<&'l str>,
-        found: &mut BTreeSet<String>,
-        place: Option<Place>,
+        found: &mut Found<'l>,
+        place: Place,
     ) -> Result<()> {
-        let place = place.unwrap_or(Place(1, 1));
         if keys.contains_key(name) {
-            found.insert(name.to_owned());
+            found.recipients.insert(name.to_owned());
             return Ok(());
         }
         let Some(members) = self.groups.get(name) else {
             return Err(place.error(&format!("`{name}` is neither a recipient nor a group")));
         };
-        if inside.contains(&name) {
+        if found.inside.contains(&name) {
             return Err(place.error(&format!("the group `{name}` holds itself")));
         }
-        inside.push(name);
-        for (place, member) in members {
-            // What a group holds has been found when it was met the first time.
-            self.expand(member, keys, inside, found, Some(*place))?;
+        // Each group once: groups of groups that share members would take forever.
+        if !found.groups.insert(name) {
+            return Ok(());
         }
-        inside.pop();
+        found.inside.push(name);
+        for (place, member) in members {
+            self.expand(member, keys, found, *place)?;
+        }
+        found.inside.pop();
         Ok(())
     }
+}
+
+/// What names stand for, so far.
+#[derive(Default)]
+struct Found<'l> {
+    recipients: BTreeSet<String>,
+    groups: BTreeSet<&'l str>,
+    /// The groups that are being looked into.
+    inside: Vec<&'l str>,
+}
+
+/// Refuses what holds no value, except where that says all there is to say.
+fn check_hollow(path: &Pointer, place: Place, is_alias: bool) -> Result<()> {
+    if is_alias {
+        return Err(place.error("an alias is not read in this file; write what it stands for"));
+    }
+    let tokens: Vec<_> = path.tokens().collect();
+    let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
+    Err(match tokens[..] {
+        [] | ["recipients" | "groups"] => return Ok(()),
+        ["rules"] => place.error(
+            "there are no rules here; without `rules` everything is sealed for all recipients",
+        ),
+        ["rules", _] => {
+            place.error("this rule has no `path`, the pattern of the files that it is for")
+        }
+        ["rules", _, "recipients"] => {
+            place.error("this rule has no `recipients`, the list of whom to seal for")
+        }
+        ["groups", name] => place.error(&format!("the group `{name}` has no members")),
+        ["recipients", name] => place.error(&format!("the recipient `{name}` has no key")),
+        _ => unknown(place, path),
+    })
+}
+
+fn is_index(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Place {
