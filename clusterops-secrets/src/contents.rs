@@ -282,6 +282,9 @@ impl<'v> New<'v> {
     /// A string that replaces what stands in the document, of whatever kind that is.
     fn instead_of(document: &Document, scalar: &Scalar, text: &'v str) -> Result<Self> {
         let path = document.path(scalar);
+        if document.is_own_id(&path) {
+            return Err(own_id(&path).at(scalar.line, scalar.column));
+        }
         if document.may_address(scalar) {
             let message = "this `name` or `id` says which element of an array others are meant by; it cannot be sealed";
             return Err(Error::new(ErrorKind::Input, message)
@@ -302,6 +305,9 @@ impl<'v> New<'v> {
         if scalar.is_none() && document.contains(path) {
             let message = "an object or an array stands here; only a value can be sealed";
             return Err(Error::new(ErrorKind::Input, message).on(path.as_str()));
+        }
+        if document.is_own_id(path) {
+            return Err(own_id(path));
         }
         match scalar {
             Some(scalar) => Self::instead_of(document, scalar, text),
@@ -334,6 +340,12 @@ fn check_held(document: &Document, new: &[New<'_>]) -> Result<()> {
         }
     }
     opened.apply().map(drop)
+}
+
+fn own_id(path: &Pointer) -> Error {
+    let message = "this is the document's id, which its values are bound to and which stands in the block for all to read; it \
+                   cannot be sealed";
+    Error::new(ErrorKind::Input, message).on(path.as_str())
 }
 
 fn misplaced(document: &str, path: &str, id: &DocumentId) -> Error {

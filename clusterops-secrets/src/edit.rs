@@ -142,7 +142,8 @@ pub enum Edited {
 /// The plaintext is in a folder of mode 0700 on a tmpfs and is overwritten and removed afterwards, whatever happened, as long
 /// as this process is not killed. Beyond our reach: a tmpfs can be swapped out, and an editor may keep swap and backup files, an
 /// undo history or a list of recent files elsewhere (vim: `-n -i NONE`, `nobackup`; emacs: `make-backup-files`). Waits for the
-/// editor on this thread.
+/// editor on this thread; a program that calls this takes SIGINT and SIGQUIT for the editor's meanwhile, as system(3) does, so that
+/// Ctrl-C does not end it before the folder is gone.
 ///
 /// ```no_run
 /// # async fn example(ben: clusterops_secrets::PrivateKey, options: clusterops_secrets::SealOptions) -> clusterops_secrets::Result<()> {
@@ -230,10 +231,7 @@ fn resealed(
     options: &SealOptions,
 ) -> Result<Sealed> {
     let document = Document::parse(text, format)?;
-    let own = (
-        contents.document.root_string("id"),
-        document.root_string("id"),
-    );
+    let own = (contents.document.own_id(), document.own_id());
     if own.0 == Some(id.as_str()) && own.1 != own.0 {
         let message = format!(
             "the document's `id` was `{id}`, which its values are bound to; reseal it under another id"

@@ -222,7 +222,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Locks a folder as long as it is open, so that two of us do not come between the comparison and the renaming. Not every file
 /// system has such locks.
-fn lock(folder: &File) -> io::Result<()> {
+pub(crate) fn lock(folder: &File) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match rustix::fs::flock(folder, FlockOperation::NonBlockingLockExclusive) {

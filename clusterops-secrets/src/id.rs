@@ -39,7 +39,7 @@ impl DocumentId {
     /// than the one that it is.
     pub(crate) fn of(document: &Document, given: Option<&Self>) -> Result<Self> {
         let sealed = document.header().map(|header| header.document.as_str());
-        let own = document.root_string("id");
+        let own = document.own_id();
         match (sealed, given.map(Self::as_str).or(own)) {
             (Some(sealed), Some(id)) if sealed != id => {
                 let message = format!(

@@ -12,7 +12,8 @@ use crate::{RecipientsFile, Thumbprint};
 
 /// A document with short names in place of sealed values, for `git diff` (`textconv`, gitattributes(5)): a value that was
 /// sealed anew has another name, and the block of epochs says who can open how many values. It needs no key, shows no secret
-/// that was sealed, and never fails: what cannot be read is shown as it is.
+/// that was sealed, and never fails: what cannot be read is shown as it is, each
+/// line up to the first marker.
 ///
 /// Values that are still marked `ENC[name:value]` are secrets too: only their names are shown.
 ///
@@ -23,7 +24,16 @@ use crate::{RecipientsFile, Thumbprint};
 /// assert_eq!(text, r#"{"env": {"DB": "ENC[not sealed yet]"}}"#);
 /// ```
 pub fn show(text: &str, format: Format, names: Option<&RecipientsFile>) -> String {
-    shown(text, format, names).unwrap_or_else(|| text.to_owned())
+    shown(text, format, names).unwrap_or_else(|| without_marked(text))
+}
+
+/// A text that cannot be read, without what may be a secret: each line ends where a marker begins.
+fn without_marked(text: &str) -> String {
+    let line = |line: &str| match line.find("ENC[") {
+        None => line.to_owned(),
+        Some(at) => format!("{}ENC[not shown]\n", &line[..at]),
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 fn shown(text: &str, format: Format, names: Option<&RecipientsFile>) -> Option<String> {

@@ -5,9 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
-
-use crate::file::{Digest, SealedFile};
+use crate::file::{Digest, SealedFile, lock};
 use crate::jose::{base64url, jws};
 use crate::keys::{Signer, VerifyingKey};
 use crate::{DocumentId, Error, ErrorKind, Result, Thumbprint};
@@ -93,7 +91,7 @@ pub fn sign_file<'k>(
     let path = signature_path(file);
     // Two signers at once do not undo each other's work. Not every file system has such locks.
     let folder = File::open(folder_of(&path)).map_err(|error| failed(path.clone(), error))?;
-    let _ = rustix::fs::flock(&folder, FlockOperation::LockExclusive);
+    lock(&folder).map_err(|error| failed(path.clone(), error))?;
     let mut text = String::new();
     if path.exists() {
         for (number, line) in lines(&read(&path)?) {

@@ -617,6 +617,11 @@ fn a_diff_shows_what_changed_and_no_secret() {
     assert_ne!(show(&other, Format::Json, None), shown);
     assert!(!show(APP, Format::Json, None).contains("hunter2"));
     assert_eq!(show("{", Format::Json, None), "{");
+    let broken = "{\n \"a\": 1, \"a\": \"ENC[a:hunter2]\",\n \"b\": 2\n}\n";
+    assert_eq!(
+        show(broken, Format::Json, None),
+        "{\n \"a\": 1, \"a\": \"ENC[not shown]\n \"b\": 2\n}\n"
+    );
     let dotenv = seal(
         "A='ENC[a:b]'\n",
         Format::Dotenv,

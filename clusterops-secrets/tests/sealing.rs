@@ -618,6 +618,39 @@ fn pinned_recipients_are_the_only_ones() {
 }
 
 #[test]
+fn the_id_of_a_document_stays_in_the_open() {
+    let marked = r#"{"id": "ENC[id:/shop/secret]", "a": "ENC[a:b]"}"#;
+    let error = seal(marked, Format::Json, &options(&["ben"])).expect_err("a marked id");
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Input, Some("/id")),
+        "{error}"
+    );
+    for source in [APP, r#"{"a": "b"}"#] {
+        let options = options(&["ben"]).document(id("/shop"));
+        let error = set(
+            source,
+            Format::Json,
+            &pointer("/id"),
+            &Value::text("x"),
+            &options,
+        );
+        assert_eq!(error.expect_err("the id").path(), Some("/id"));
+        let error = seal_paths(source, Format::Json, &[pointer("/id")], &options);
+        assert_eq!(error.expect_err("the id").kind(), ErrorKind::Input);
+    }
+    // A variable of a dotenv file is no id of it.
+    let error = seal("id='ENC[id:x]'\n", Format::Dotenv, &options(&["ben"])).expect_err("no id");
+    assert!(error.to_string().contains("say which app"), "{error}");
+    let sealed = seal(
+        "id='ENC[id:x]'\n",
+        Format::Dotenv,
+        &options(&["ben"]).document(id("/shop")),
+    );
+    assert_eq!(sealed.expect("it seals").values, [pointer("/id")]);
+}
+
+#[test]
 fn a_document_needs_an_id() {
     let error = seal("A='ENC[a:b]'\n", Format::Dotenv, &options(&["ben"])).expect_err("no id");
     assert_eq!(error.kind(), ErrorKind::Input);

@@ -11,6 +11,8 @@ use clusterops::secrets::{
     Sealed, SealedFile, SigningKey, Value,
 };
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::arguments::{Arguments, Misused};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -157,6 +159,8 @@ async fn edit(arguments: &Arguments) -> Result<()> {
         arguments.identities()?,
         arguments.options(file.path())?,
     );
+    // Ctrl-C is the editor's meanwhile: were it ours too, the plaintext would be left behind.
+    let _interrupts = [SignalKind::interrupt(), SignalKind::quit()].map(signal);
     let again = |error: &secrets::Error| {
         eprint!("{error}\nedit again? [Y/n] ");
         let mut answer = String::new();

@@ -22,7 +22,7 @@ pub(super) fn parse(source: &str, from: usize) -> Result<Tree> {
     if parser.peek() != Some(b'{') {
         return Err(parser.error(match parser.peek() {
             None => "the file is empty; it holds one JSON object",
-            _ => "the document is not a JSON object: it starts with `{`",
+            _ => "the document is not a JSON object, which starts with `{`",
         }));
     }
     parser.object()?;

@@ -178,12 +178,20 @@ impl Document {
         (0..self.tree.nodes.len()).filter_map(node)
     }
 
-    /// The string that is this member of the root.
-    pub(crate) fn root_string(&self, name: &str) -> Option<&str> {
+    /// The string `id` at the root, which says what document this is; a dotenv file has none, whatever its variables.
+    pub(crate) fn own_id(&self) -> Option<&str> {
+        if self.format == Format::Dotenv {
+            return None;
+        }
         let scalar = self
             .tree
-            .scalar(self.tree.child(&self.source, ROOT, name)?)?;
+            .scalar(self.tree.child(&self.source, ROOT, "id")?)?;
         (scalar.kind == Kind::String).then(|| self.text(scalar))
+    }
+
+    /// Whether this is the path of [`own_id`](Self::own_id), which stands in the open: values are bound to it.
+    pub(crate) fn is_own_id(&self, path: &Pointer) -> bool {
+        self.format != Format::Dotenv && path.as_str() == "/id"
     }
 
     /// Whether this is a `name` or `id` that may address an element of an array: with another text, what stands in the array

@@ -183,7 +183,7 @@ fn the_block_has_one_line_for_each_epoch() {
     assert_eq!(dotenv(&with).header().expect("a block").line, 2);
     // What people put behind the block stays there.
     let moved = format!("A=1\n{block}B=2\n");
-    assert_eq!(dotenv(&moved).root_string("B"), Some("2"));
+    assert_eq!(dotenv("id=2\n").own_id(), None);
     assert_eq!(edited(&moved, |edits| edits.header(None)), "A=1\nB=2\n");
     let added = edited(&moved, |edits| edits.insert(&path("/C"), "v").expect("new"));
     assert_eq!(added, format!("{moved}C=v\n"));
