@@ -17,6 +17,7 @@ mod journal;
 mod order;
 mod outcomes;
 mod output;
+mod resuming;
 mod retrying;
 mod rolling;
 mod steering;

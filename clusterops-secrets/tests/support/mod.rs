@@ -5,10 +5,14 @@
     reason = "each test program uses its own part"
 )]
 
+use std::path::Path;
+
 use clusterops_secrets::secrecy::ExposeSecret as _;
 use clusterops_secrets::{
-    DocumentId, Format, Identity, PrivateKey, Recipients, Result, SealOptions, open,
+    DocumentId, Format, Identity, PrivateKey, Recipients, Result, SealOptions, SealedFile, open,
+    seal,
 };
+use tempfile::TempDir;
 
 /// Keys that protect nothing.
 pub(crate) fn private_key(name: &str) -> PrivateKey {
@@ -41,3 +45,40 @@ pub(crate) async fn opened(text: &str, format: Format, identity: &dyn Identity) 
 }
 
 pub(crate) const FORMATS: [Format; 3] = [Format::Json, Format::Yaml, Format::Dotenv];
+
+/// An app with one value to be sealed.
+pub(crate) const APP: &str = "{\n  \"id\": \"/shop\",\n  \"image\": \"shop:1.4\",\n  \"env\": {\n    \"DB\": \"ENC[db:hunter2]\",\n    \"PORT\": 8080\n  }\n}\n";
+
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+pub(crate) fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("ours");
+    std::fs::write(path, text).expect("ours");
+}
+
+/// A folder with a sealed `app.json`.
+pub(crate) fn sealed_file() -> (TempDir, SealedFile) {
+    let folder = folder();
+    let path = folder.path().join("app.json");
+    let sealed = seal(APP, Format::Json, &options(&["ben"])).expect("it seals");
+    write(&path, &sealed.text);
+    let file = SealedFile::read(&path).expect("it reads");
+    (folder, file)
+}
+
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("ours");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("ours")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    names.sort();
+    names
+}

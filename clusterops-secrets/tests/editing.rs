@@ -1,0 +1,287 @@
+//! Opened values in an editor and in a command's environment, and what a program asks of the kernel.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use clusterops_secrets::{
+    Edited, Editor, ErrorKind, Format, SealedFile, edit, exec, exec_and_wait, open, seal,
+};
+use support::{APP, folder, id, names, opened, options, private_key, sealed_file};
+
+#[tokio::test]
+async fn opened_values_are_in_the_environment_and_nowhere_else() {
+    let ben = private_key("ben");
+    let sealed = seal(APP, Format::Json, &options(&["ben"]))
+        .expect("it seals")
+        .text;
+    let opened = open(&sealed, Format::Json, &id("/shop"), &[&ben])
+        .await
+        .expect("it opens");
+    let folder = folder();
+    let out = folder.path().join("out");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "printf '%s %s\\n' \"$DB\" \"$PORT\" >\"$OUT\"; tr '\\0' ' ' </proc/$$/cmdline >>\"$OUT\"; exit 7"])
+        .env("OUT", &out);
+    let status = exec_and_wait(&opened, command).expect("it runs");
+    assert_eq!(status.code(), Some(7));
+    let text = std::fs::read_to_string(&out).expect("it wrote");
+    let (environment, arguments) = text.split_once('\n').expect("two lines");
+    assert_eq!(environment, "hunter2 8080");
+    assert!(
+        arguments.contains("printf") && !arguments.contains("hunter2"),
+        "{arguments}"
+    );
+    let error = exec_and_wait(&opened, Command::new("/does/not/exist")).expect_err("no program");
+    assert_eq!(error.kind(), ErrorKind::Local);
+    assert!(!format!("{opened:?} {error:?}").contains("hunter2"));
+    let nul = r#"{"id": "/shop", "env": {"A": "ENC[a:b\u0000c]"}}"#;
+    let sealed = seal(nul, Format::Json, &options(&["ben"]))
+        .expect("it seals")
+        .text;
+    let opened = open(&sealed, Format::Json, &id("/shop"), &[&ben])
+        .await
+        .expect("it opens");
+    let error = exec_and_wait(&opened, Command::new("true")).expect_err("a NUL");
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Input, Some("/A")));
+}
+
+/// The child of the next test.
+#[tokio::test]
+#[ignore = "run by a_process_that_becomes_a_command_gives_it_the_values"]
+async fn becomes_a_command() {
+    let sealed = std::env::var("SEALED_TEXT").expect("the parent gives it");
+    let ben = private_key("ben");
+    let opened = open(&sealed, Format::Json, &id("/shop"), &[&ben])
+        .await
+        .expect("it opens");
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "printf 'now:%s,%s,' \"$DB\" \"$PORT\"; tr '\\0' ' ' </proc/$$/cmdline",
+    ]);
+    let never = exec(&opened, command);
+    panic!("it goes on: {never:?}");
+}
+
+#[test]
+fn a_process_that_becomes_a_command_gives_it_the_values() {
+    let sealed = seal(APP, Format::Json, &options(&["ben"])).expect("it seals");
+    let output = Command::new(std::env::current_exe().expect("ourselves"))
+        .args(["--exact", "becomes_a_command", "--ignored", "--nocapture"])
+        .env("SEALED_TEXT", &*sealed.text)
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let (_, text) = text.split_once("now:").expect("the command has run");
+    let (values, arguments) = text.split_at("hunter2,8080,".len());
+    assert_eq!(values, "hunter2,8080,");
+    assert!(arguments.starts_with("sh -c printf"), "{arguments}");
+    assert!(!arguments.contains("hunter2"), "{arguments}");
+}
+
+#[tokio::test]
+async fn only_what_was_edited_is_sealed_anew() {
+    let ben = private_key("ben");
+    let (_folder, file) = sealed_file();
+    let shm = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+    let editor = |script: &str| Editor::new(format!("sh -c '{script}' editor")).folder(shm.path());
+    let run = async |file: &SealedFile, script: &str| {
+        let result = edit(
+            file,
+            &id("/shop"),
+            &[&ben],
+            &options(&["ben"]),
+            &editor(script),
+            |_| false,
+        )
+        .await;
+        assert_eq!(names(shm.path()), [""; 0], "nothing is left");
+        result
+    };
+    // The mode of the folder and of the file, and what stands there.
+    let looked = run(
+        &file,
+        r#"test $(stat -c %a "$1") = 600 && test $(stat -c %a "$(dirname "$1")") = 700 && grep -q "ENC.DB:hunter2." "$1""#,
+    );
+    assert!(matches!(
+        looked.await.expect("it ends well"),
+        Edited::Unchanged
+    ));
+    let token = |file: &SealedFile| {
+        file.text()
+            .split('"')
+            .find(|text| text.starts_with("SEALED["))
+            .map(str::to_owned)
+    };
+
+    let added = run(&file, r#"sed -i "s/.PORT.: 8080/\"PORT\": 9090, \"NEW\": \"ENC[n:two:three]\"/" "$1"; touch "$1~"; mkdir "$1.d"; cp "$1" "$1.d/backup""#).await;
+    let Edited::Changed {
+        file: added,
+        sealed,
+    } = added.expect("it ends well")
+    else {
+        panic!("it has changed")
+    };
+    assert_eq!(
+        sealed
+            .values
+            .iter()
+            .map(|path| path.as_str())
+            .collect::<Vec<_>>(),
+        ["/env/NEW"]
+    );
+    assert_eq!(
+        token(&added),
+        token(&file),
+        "the other value keeps its token"
+    );
+    let text = opened(added.text(), Format::Json, &ben)
+        .await
+        .expect("it opens");
+    assert!(
+        text.contains(r#""PORT": 9090, "NEW": "two:three""#) && text.contains("hunter2"),
+        "{text}"
+    );
+
+    let changed = run(&added, r#"sed -i "s/hunter2/hunter3/" "$1""#)
+        .await
+        .expect("it ends well");
+    let Edited::Changed {
+        file: changed,
+        sealed,
+    } = changed
+    else {
+        panic!("it has changed")
+    };
+    assert_eq!(sealed.values.len(), 1);
+    assert!(
+        opened(changed.text(), Format::Json, &ben)
+            .await
+            .expect("it opens")
+            .contains("hunter3")
+    );
+    // Moved under another name it stays a secret.
+    let moved = run(&changed, r#"sed -i "s/.DB.:/\"DB2\":/" "$1""#)
+        .await
+        .expect("it ends well");
+    let Edited::Changed { file: moved, .. } = moved else {
+        panic!("it has changed")
+    };
+    assert!(!moved.text().contains("hunter3"));
+    assert!(
+        opened(moved.text(), Format::Json, &ben)
+            .await
+            .expect("it opens")
+            .contains(r#""DB2": "hunter3""#)
+    );
+
+    for (script, why) in [
+        ("exit 3", "exit status: 3"),
+        (r#"echo x >>"$1"; exit 1"#, "exit status: 1"),
+        (r#"echo "{" >"$1""#, "app.json:"),
+        (
+            r#"sed -i "s/shop/store/" "$1""#,
+            "reseal it under another id",
+        ),
+        (r#"sed -i "s/hunter3\]/hunter3/" "$1""#, "does not end with"),
+        (r#"sed -i "s/ENC.DB2:hunter3./SEALED[x]/" "$1""#, ""),
+    ] {
+        let error = run(&moved, script).await.expect_err(script);
+        assert!(error.to_string().contains(why), "{script}: {error}");
+        assert!(!error.to_string().contains("hunter"), "{error}");
+        assert_eq!(
+            std::fs::read_to_string(moved.path()).expect("ours"),
+            moved.text()
+        );
+    }
+    // Once more with what was left of the first try.
+    let mut asked = 0;
+    let twice = r#"if grep -q oops "$1"; then sed -i "s/oops//" "$1"; else echo oops >>"$1"; fi; sed -i "s/9090/9091/" "$1""#;
+    let result = edit(
+        &moved,
+        &id("/shop"),
+        &[&ben],
+        &options(&["ben"]),
+        &editor(twice),
+        |_| {
+            asked += 1;
+            asked < 3
+        },
+    )
+    .await;
+    assert!(matches!(
+        result.expect("it ends well"),
+        Edited::Changed { .. }
+    ));
+    assert_eq!((asked, names(shm.path())), (1, vec![]));
+}
+
+#[tokio::test]
+async fn plaintext_is_never_edited_on_a_disk() {
+    let ben = private_key("ben");
+    let (folder, file) = sealed_file();
+    if is_tmpfs(folder.path()) {
+        eprintln!(
+            "skipped: plaintext_is_never_edited_on_a_disk, as the folder for temporary files is a tmpfs"
+        );
+        return;
+    }
+    let editor = Editor::new("true").folder(folder.path());
+    let error = edit(
+        &file,
+        &id("/shop"),
+        &[&ben],
+        &options(&["ben"]),
+        &editor,
+        |_| false,
+    )
+    .await;
+    assert!(
+        error
+            .expect_err("a disk")
+            .to_string()
+            .contains("plaintext is not put on a disk")
+    );
+    assert_eq!(names(folder.path()), ["app.json"]);
+}
+
+fn is_tmpfs(path: &Path) -> bool {
+    let output = Command::new("stat")
+        .args(["-f", "-c", "%T"])
+        .arg(path)
+        .output()
+        .expect("stat runs");
+    String::from_utf8_lossy(&output.stdout).trim() == "tmpfs"
+}
+
+/// The child of the next test.
+#[test]
+#[ignore = "run by a_hardened_process_is_closed_to_others"]
+fn is_hardened() {
+    clusterops_secrets::harden_process().expect("the kernel allows it");
+    let limits = std::fs::read_to_string("/proc/thread-self/limits");
+    match limits {
+        Ok(limits) => assert!(
+            limits
+                .lines()
+                .any(|line| line.starts_with("Max core file size") && line.contains(" 0 "))
+        ),
+        // A process that cannot be dumped belongs to root in /proc.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+    assert_eq!(
+        rustix::process::dumpable_behavior().expect("known"),
+        rustix::process::DumpableBehavior::NotDumpable
+    );
+}
+
+#[test]
+fn a_hardened_process_is_closed_to_others() {
+    let status = Command::new(std::env::current_exe().expect("ourselves"))
+        .args(["--exact", "is_hardened", "--ignored", "--quiet"])
+        .status();
+    assert!(status.expect("it runs").success());
+}
