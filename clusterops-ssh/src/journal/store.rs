@@ -1,5 +1,6 @@
 //! The file of a journal.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -207,25 +208,31 @@ impl Store {
     }
 
     /// Notes all of these, or none.
-    pub(crate) fn apply<'a>(
-        &mut self,
-        changes: impl IntoIterator<Item = &'a Change>,
-    ) -> rusqlite::Result<()> {
+    pub(crate) fn apply(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
         let stages = self.stages;
         let transaction = self.connection.transaction()?;
-        for change in changes {
+        // Of what is known of a host, the last holds.
+        let mut last = HashMap::new();
+        for (index, change) in changes.iter().enumerate() {
+            if let Change::Host(change) = change {
+                last.insert(change.place, index);
+            }
+        }
+        for (index, change) in changes.iter().enumerate() {
             match change {
                 Change::Host(change) => {
-                    let mut host = transaction.prepare_cached(
-                        "UPDATE hosts SET state = ?, report = ?, in_flight = ? WHERE place = ?",
-                    )?;
-                    let in_flight = change.in_flight.as_ref().map(json);
-                    host.execute(params![
-                        json(&change.state),
-                        change.report,
-                        in_flight,
-                        change.place
-                    ])?;
+                    if last[&change.place] == index {
+                        let mut host = transaction.prepare_cached(
+                            "UPDATE hosts SET state = ?, report = ?, in_flight = ? WHERE place = ?",
+                        )?;
+                        let in_flight = change.in_flight.as_ref().map(json);
+                        host.execute(params![
+                            json(&change.state),
+                            change.report,
+                            in_flight,
+                            change.place
+                        ])?;
+                    }
                     let mut stage = transaction
                         .prepare_cached("INSERT OR REPLACE INTO stages VALUES (?, ?)")?;
                     for (position, report) in &change.stages {

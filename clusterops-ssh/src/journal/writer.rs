@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,10 +16,9 @@ const QUEUE: usize = 256;
 /// How many notes go into one commit at most.
 const BATCH: usize = 512;
 
-/// Where the last commit had so many notes, the next one waits a little for more of them: what a commit costs hardly
-/// depends on their number.
-const MANY: usize = 8;
-const LINGER: Duration = Duration::from_millis(5);
+/// How long after a commit the next one follows: what it costs hardly depends on the number of its notes, and what comes
+/// meanwhile goes with it. A note that nobody waits for is kept for so long, for one that somebody does.
+const PACE: Duration = Duration::from_millis(20);
 
 /// Writes the journal of a run, in a thread of its own. Notes are written in the order in which they come.
 #[derive(Debug)]
@@ -123,11 +122,13 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        let mut last = 0;
+        let mut committed = Instant::now();
         while let Some(first) = self.incoming.blocking_recv() {
-            if last >= MANY {
-                std::thread::sleep(LINGER);
-            }
+            let since = match first.waiting {
+                Some(_) => committed.elapsed(),
+                None => Duration::ZERO,
+            };
+            std::thread::sleep(PACE.saturating_sub(since));
             let (mut changes, mut waiting) = (std::mem::take(&mut self.left_over), Vec::new());
             let mut ends = false;
             let mut take = |note: Note| {
@@ -142,12 +143,13 @@ impl Thread {
                     Err(_) => break,
                 }
             }
-            last = changes.len();
             if self.trouble.get().is_some() {
                 // Its run has not ended well: somebody is to resume it.
                 changes.retain(|change| !matches!(change, Change::Ending(_)));
             }
-            match self.store.apply(&changes) {
+            let applied = self.store.apply(&changes);
+            committed = Instant::now();
+            match applied {
                 Ok(()) if ends => {
                     let is_well = self.trouble.get().is_none();
                     drop(self.store);

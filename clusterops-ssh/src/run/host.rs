@@ -113,7 +113,7 @@ impl HostRun {
         Ok(())
     }
 
-    async fn undo_and_finish(mut self) -> HostReport {
+    async fn undo_and_finish(&mut self) -> HostReport {
         // Not beside something that may still run.
         if self.is_to_be_undone() && !self.has_leftover() {
             Box::pin(self.roll_back()).await;
@@ -556,7 +556,7 @@ impl HostRun {
         }
     }
 
-    async fn finish(mut self) -> HostReport {
+    async fn finish(&mut self) -> HostReport {
         self.has_stopped = true;
         if self.has_leftover() {
             self.note(State::Open, []).await;

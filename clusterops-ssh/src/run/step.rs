@@ -1,9 +1,10 @@
 //! One step on one host.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::control::{Mode, Watch};
 use super::intent::Intent;
@@ -392,14 +393,14 @@ impl StepRun<'_> {
         };
         tokio::select! {
             biased;
-            () = self.stop.requested() => return Err(self.stop.watch.error()),
+            () = self.stop.requested() => Err(self.stop.watch.error()),
             noted = timeout_at(limit.until, async {
                 let leader = process.held().await?;
-                intent.commit(leader).await
-            }) => noted.unwrap_or_else(|_| Err(limit.error()))?,
+                intent.commit(leader).await?;
+                process.release().await;
+                Ok(())
+            }) => noted.unwrap_or_else(|_| Err(limit.error())),
         }
-        process.release();
-        Ok(())
     }
 
     /// Reads a command's output to its end.
@@ -409,21 +410,21 @@ impl StepRun<'_> {
         sink: &mut Option<(Sink<'_>, &mut StageReport)>,
         limit: Limit,
     ) -> Result<Exit> {
+        let watch = self.stop.watch.clone();
+        let mut stopped = pin!(self.stop.requested());
+        let mut deadline = pin!(sleep_until(limit.until));
         loop {
             let next = tokio::select! {
                 biased;
-                () = self.stop.requested() => return Err(self.stop.watch.error()),
-                next = timeout_at(limit.until, process.next()) => next,
+                () = &mut stopped => return Err(watch.error()),
+                next = process.next() => next?,
+                () = &mut deadline => return Err(late(limit, process.has_exited())),
             };
-            match next {
-                Ok(Ok(Some(chunk))) => {
-                    if let Some((sink, report)) = sink {
-                        sink.take(chunk, report).await;
-                    }
-                }
-                Ok(Ok(None)) => return Ok(process.exit()),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(late(limit, process.has_exited())),
+            let Some(chunk) = next else {
+                return Ok(process.exit());
+            };
+            if let Some((sink, report)) = sink {
+                sink.take(chunk, report).await;
             }
         }
     }

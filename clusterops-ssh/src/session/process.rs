@@ -73,6 +73,8 @@ pub struct Process {
     exit: Option<Exit>,
     /// Whether it waits for [`release`](Self::release) once it is there.
     is_held: bool,
+    /// What it is sent then, where no task of its own does that.
+    held_input: Option<Bytes>,
 }
 
 #[derive(Debug)]
@@ -212,13 +214,17 @@ impl Process {
             refusal: None,
             exit: None,
             is_held,
+            held_input: None,
         };
-        let is_plain = !is_held && !has_terminal && rise.is_none() && !command.is_streamed;
+        let is_plain = !has_terminal && rise.is_none() && !command.is_streamed;
         if is_plain && header.len() + command.stdin.len() <= INLINE_INPUT {
-            header.extend_from_slice(&command.stdin);
-            // A channel that was closed already cannot be written to; reading it tells why.
-            if process.input.data_bytes(header.freeze()).await.is_ok() {
-                let _ = process.input.eof().await;
+            if is_held {
+                let go = wire::Request::go(&process.tag);
+                process.held_input = Some([go.as_bytes(), &command.stdin].concat().into());
+                let _ = process.input.data_bytes(header.freeze()).await;
+            } else {
+                header.extend_from_slice(&command.stdin);
+                process.send_last(header.freeze()).await;
             }
             return Ok(process);
         }
@@ -299,9 +305,19 @@ impl Process {
     }
 
     /// Lets a command go that is held.
-    pub(crate) fn release(&mut self) {
+    pub(crate) async fn release(&mut self) {
         if std::mem::take(&mut self.is_held) {
-            self.cue(Cue::Ready);
+            match self.held_input.take() {
+                Some(input) => self.send_last(input).await,
+                None => self.cue(Cue::Ready),
+            }
+        }
+    }
+
+    /// Sends the last of the input. A channel that was closed already cannot be written to; reading it tells why.
+    async fn send_last(&self, input: Bytes) {
+        if self.input.data_bytes(input).await.is_ok() {
+            let _ = self.input.eof().await;
         }
     }
 
