@@ -270,6 +270,25 @@ async fn words_that_repeat_the_definition_are_withheld_and_the_others_told() {
     ))
     .await;
     assert!(error.message().contains(Withhold::MARK), "{error}");
+    // Where it was said which values are secret, the others may be repeated.
+    let secrets = [json!({"deep": [SECRET, 47]})];
+    let definition = definition().secrets(&secrets);
+    let body = json!({"message": "4711 at 2", "details": [
+        {"path": "/a", "errors": [SECRET, "47 is none"]},
+    ]})
+    .to_string();
+    let server = Server::start(move |request, _| match request.method.as_str() {
+        "PUT" => Reply::json(422, body.clone()),
+        _ => Reply::json(404, r#"{"message": "App '/prod/web' does not exist"}"#),
+    })
+    .await;
+    let error = marathon(&server)
+        .put_app(&id(), &definition, PutOptions::default())
+        .await
+        .unwrap_err();
+    let message = error.message();
+    assert_eq!(message.matches(Withhold::MARK).count(), 2, "{message}");
+    assert!(message.contains("4711 at 2"), "{message}");
     // Marathon's own credentials, too.
     let server = Server::start(|request, _| {
         Reply::json(

@@ -174,8 +174,9 @@ impl HttpClient {
         }
         let limit = self.0.body_limit;
         let too_long = || {
-            let message =
-                format!("{name}: the answer has more than the {limit} bytes that are read");
+            let message = format!(
+                "{name}: the answer, {status}, has more than the {limit} bytes that are read"
+            );
             Failure::lasting(ErrorKind::Answer, message)
         };
         let length = answer.content_length().unwrap_or(0);

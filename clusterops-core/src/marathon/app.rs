@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use secrecy::zeroize::{Zeroize, Zeroizing};
 use secrecy::{ExposeSecret, SecretString};
@@ -45,6 +46,8 @@ pub struct AppId(String);
 pub struct AppDefinition {
     id: Option<AppId>,
     text: SecretString,
+    /// What repeats a secret of it; `None` where every value is one.
+    withhold: Option<Arc<Withhold>>,
 }
 
 /// JSON whose strings are overwritten when it is dropped; `Debug` does not show it.
@@ -152,7 +155,31 @@ impl AppDefinition {
                 Error::new(ErrorKind::Syntax, message)
             })?;
         let id = id.map(|id| id.parse()).transpose()?;
-        Ok(Self { id, text })
+        Ok(Self {
+            id,
+            text,
+            withhold: None,
+        })
+    }
+
+    /// Says which of its values are secret: these, with all that stands in them. By default every value is.
+    ///
+    /// What Marathon says of an app is told unless it repeats a secret ([`Withhold`]), so the fewer there are, the more of its
+    /// words people see.
+    #[must_use]
+    pub fn secrets<'v>(mut self, values: impl IntoIterator<Item = &'v Value>) -> Self {
+        let mut withhold = Withhold::new();
+        for value in values {
+            let all = Values {
+                withhold: &mut withhold,
+                root: false,
+                shortest_number: 1,
+            };
+            // Nothing in it fails.
+            let _ = all.deserialize(value);
+        }
+        self.withhold = Some(Arc::new(withhold));
+        self
     }
 
     /// The app that the definition names.
@@ -170,17 +197,23 @@ impl AppDefinition {
         SecretJson(serde_json::from_str(self.text.expose_secret()).unwrap_or_default())
     }
 
-    /// What repeats a value of the definition: every string and every long number but the app's own id.
-    pub(super) fn withhold(&self) -> Withhold {
+    /// What repeats a secret of the definition: where it was not said which those are, every string and every long number but
+    /// the app's own id.
+    pub(super) fn withhold(&self) -> Arc<Withhold> {
+        if let Some(withhold) = &self.withhold {
+            return Arc::clone(withhold);
+        }
         let mut withhold = Withhold::new();
         let mut parser = serde_json::Deserializer::from_str(self.text.expose_secret());
         // It was parsed before.
         let _ = Values {
             withhold: &mut withhold,
             root: true,
+            // Short ones are counts and ports, and stand in every message.
+            shortest_number: 6,
         }
         .deserialize(&mut parser);
-        withhold
+        Arc::new(withhold)
     }
 
     /// Whether a running app is as this definition wants it, as far as that can be told: what it says holds there, and
@@ -284,10 +317,12 @@ impl<'de> Visitor<'de> for Outline<'_> {
     }
 }
 
-/// Adds every string and long number to what is withheld.
+/// Adds every string and number to what is withheld.
 struct Values<'a> {
     withhold: &'a mut Withhold,
     root: bool,
+    /// Of so many characters.
+    shortest_number: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Values<'_> {
@@ -301,8 +336,7 @@ impl<'de> DeserializeSeed<'de> for Values<'_> {
 impl Values<'_> {
     fn number(self, spelled: String) {
         let spelled = Zeroizing::new(spelled);
-        // Short ones are counts and ports, and stand in every message.
-        if spelled.len() >= 6 {
+        if spelled.len() >= self.shortest_number {
             self.withhold.value(&spelled);
         }
     }
@@ -348,6 +382,7 @@ impl<'de> Visitor<'de> for Values<'_> {
             .next_element_seed(Values {
                 withhold: &mut *self.withhold,
                 root: false,
+                ..self
             })?
             .is_some()
         {}
@@ -362,6 +397,7 @@ impl<'de> Visitor<'de> for Values<'_> {
                 members.next_value_seed(Values {
                     withhold: &mut *self.withhold,
                     root: false,
+                    ..self
                 })?;
             }
         }

@@ -125,7 +125,8 @@ impl Marathon {
     /// # Errors
     /// [`Options`](ErrorKind::Options) when the definition names another app; [`Locked`](ErrorKind::Locked), with
     /// [`Locked`](super::Locked) as its cause, while a deployment changes the app; [`Rejected`](ErrorKind::Rejected) with
-    /// Marathon's objections; others as [`app`](Self::app). None has a value of the definition in it.
+    /// Marathon's objections; others as [`app`](Self::app). None has a secret of the definition in it
+    /// ([`AppDefinition::secrets`]).
     pub async fn put_app(
         &self,
         id: &AppId,
@@ -139,7 +140,7 @@ impl Marathon {
             return Err(Error::new(ErrorKind::Options, message));
         }
         let before = self.app(id).await?;
-        let withhold = Arc::new(definition.withhold());
+        let withhold = definition.withhold();
         let mut request = app_request(HttpRequest::put("/v2/apps"), id)
             .json(definition.text())
             .withhold(withhold.clone())
@@ -150,19 +151,18 @@ impl Marathon {
         if options.replace {
             request = request.query("partialUpdate", "false");
         }
-        let answer = self.http.send(request).await?;
+        let answer = self.http.send(request).await.map_err(unclear)?;
         if !answer.is_success() {
             return Err(self.refusal(&answer, Some(&withhold)));
         }
-        let started: DeploymentResult = answer.json()?;
+        let started: DeploymentResult = answer.json().map_err(unclear)?;
         // What was posted could be quoted here too, and what is read here is shown.
         let sound = is_deployment_id(&started.deployment_id)
             && is_version(&started.version)
             && !definition_has(definition, &started.deployment_id);
         if !sound {
-            let text =
-                ", but names no deployment; whether one was started is to be seen in Marathon";
-            return Err(answer.refused(ErrorKind::Answer, text));
+            let error = answer.refused(ErrorKind::Answer, ", but names no deployment");
+            return Err(unclear(error));
         }
         let as_before = before
             .filter(|before| definition.is_met_by(before))
@@ -276,6 +276,16 @@ impl fmt::Debug for Deployment {
             .field("version", &self.version)
             .field("app", &self.app)
             .finish_non_exhaustive()
+    }
+}
+
+/// An answer to a change that cannot be understood leaves open whether anything was changed.
+fn unclear(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Answer => error.within(|error| {
+            format!("{error}; whether a deployment was started is to be seen in Marathon")
+        }),
+        _ => error,
     }
 }
 

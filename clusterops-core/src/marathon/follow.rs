@@ -117,7 +117,8 @@ impl Marathon {
     /// Dropping the future ends the following, never the deployment.
     ///
     /// # Errors
-    /// As [`app`](Marathon::app); when Marathon cannot be reached at the deadline, the reason.
+    /// As [`app`](Marathon::app), each with the deployment that was started; when Marathon cannot be reached at the deadline,
+    /// the reason.
     pub async fn follow(&self, deployment: &Deployment, deadline: Duration) -> Result<Followed> {
         let until = Instant::now() + deadline.min(Duration::from_secs(365 * 24 * 3600));
         let mut seen = Seen::default();
@@ -127,7 +128,7 @@ impl Marathon {
             match timeout_at(until, self.look(deployment)).await {
                 Err(_) => break,
                 Ok(Err(error)) if error.is_retryable() => trouble = Some(error),
-                Ok(Err(error)) => return Err(error),
+                Ok(Err(error)) => return Err(unseen(deployment, error)),
                 Ok(Ok(look)) => {
                     trouble = None;
                     seen.add(self, deployment, &look);
@@ -152,15 +153,12 @@ impl Marathon {
             }
             sleep_until(until.min(now + self.poll)).await;
         }
-        let unseen = || {
+        let too_late = || {
             let message = format!("{}: no answer within {deadline:?}", self.url());
             Error::new(ErrorKind::Timeout, message).retryable()
         };
-        match trouble.or_else(|| (seen.looks == 0).then(unseen)) {
-            Some(error) => Err(error.within(|error| {
-                let Deployment { id, app, .. } = deployment;
-                format!("deployment {id} of {app} was started, and its end was not seen: {error}")
-            })),
+        match trouble.or_else(|| (seen.looks == 0).then(too_late)) {
+            Some(error) => Err(unseen(deployment, error)),
             None => Ok(Followed::Unfinished {
                 step: seen.step,
                 tasks: seen.tasks,
@@ -195,6 +193,13 @@ impl Marathon {
             false => Err(answer.refused(ErrorKind::Answer, ", but it is not this app")),
         }
     }
+}
+
+/// Why the end of a deployment was not seen, of which the reader is to know that it goes on.
+fn unseen(Deployment { id, app, .. }: &Deployment, error: Error) -> Error {
+    error.within(|error| {
+        format!("deployment {id} of {app} was started, and its end was not seen: {error}")
+    })
 }
 
 /// The verdict on a deployment that is not listed any more; `None` while its app says that it is under way.
@@ -240,7 +245,11 @@ impl Seen {
         let Some(app) = app else { return };
         self.tasks = Some(Tasks::of(app));
         let failure = app.last_task_failure.as_ref();
-        if let Some(failure) = failure.filter(|failure| failure.version == deployment.version) {
+        // One that changed nothing has the version of before.
+        let is_of_it = |version: &String| {
+            *version == deployment.version || deployment.as_before.as_ref() == Some(version)
+        };
+        if let Some(failure) = failure.filter(|failure| is_of_it(&failure.version)) {
             let shown = |text: &str| marathon.shown(text, &deployment.withhold);
             self.last_failure = Some(TaskFailure {
                 state: shown(&failure.state),

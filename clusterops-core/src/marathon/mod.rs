@@ -1,8 +1,8 @@
 //! Marathon's HTTP API: apps and their deployments (Marathon 1.x, `/v2/apps` and `/v2/deployments`).
 //!
 //! [`Marathon::put_app`] hands over a definition, which starts a deployment; [`Marathon::follow`] tells what became of it.
-//! Definitions hold secrets: they are not shown by `Debug`, our copies are overwritten, and no error repeats a value of
-//! them, also where Marathon does ([`Withhold`](crate::http::Withhold)).
+//! Definitions hold secrets: they are not shown by `Debug`, our copies are overwritten, and no error repeats one of them
+//! ([`AppDefinition::secrets`]), also where Marathon does ([`Withhold`](crate::http::Withhold)).
 //!
 //! ```no_run
 //! use std::time::Duration;

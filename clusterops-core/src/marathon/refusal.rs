@@ -43,8 +43,12 @@ impl std::error::Error for Locked {}
 
 /// The error of an answer that is none of success; `shown` says what may be shown of Marathon's words.
 pub(super) fn error_of(answer: &HttpResponse, shown: &Shown<'_>) -> Error {
-    let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let said = said(&body, shown);
+    let body: Option<Value> = serde_json::from_slice(answer.body()).ok();
+    let said = match &body {
+        Some(body) => said(body, shown),
+        None => said_by_others(answer.body(), shown),
+    };
+    let body = body.unwrap_or_default();
     let (kind, advice) = match answer.status() {
         401 => (
             ErrorKind::Denied,
@@ -78,12 +82,17 @@ pub(super) struct Shown<'a> {
 impl Shown<'_> {
     /// A text for an error or a report; it, or what stands for it.
     pub(super) fn text(&self, text: &str) -> String {
-        match self.repeats(text) {
-            true => Withhold::MARK.to_owned(),
-            false => match text.char_indices().nth(300) {
-                Some((end, _)) => format!("{}...", &text[..end]),
-                None => text.to_owned(),
-            },
+        let first = |characters| match text.char_indices().nth(characters) {
+            Some((end, _)) => &text[..end],
+            None => text,
+        };
+        // More than is shown, where a secret may be cut off; not all, which can be long.
+        if self.repeats(first(1000)) {
+            return Withhold::MARK.to_owned();
+        }
+        match first(300) {
+            shown if shown.len() < text.len() => format!("{shown}..."),
+            shown => shown.to_owned(),
         }
     }
 
@@ -117,11 +126,39 @@ fn conflict(answer: &HttpResponse, body: &Value, said: String, shown: &Shown<'_>
         .caused_by(Locked { deployments })
 }
 
+const NOT_MARATHONS: &str = "; its body is none of Marathon's error texts";
+
+/// The words of something else that answers, as a proxy: the first line of a text, the title of a page for people.
+fn said_by_others(body: &[u8], shown: &Shown<'_>) -> String {
+    let start = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+    let start = start.trim();
+    let words = match start.chars().next() {
+        Some('<') => title(start),
+        // It was to be JSON, and may be anything.
+        Some('{' | '[' | '"') => None,
+        _ => start.lines().next(),
+    };
+    let is_text = |words: &&str| !words.is_empty() && !words.contains(char::REPLACEMENT_CHARACTER);
+    match words.map(str::trim).filter(is_text) {
+        Some(words) => format!("{NOT_MARATHONS}, but says: {}", shown.text(words)),
+        None => NOT_MARATHONS.to_owned(),
+    }
+}
+
+/// The title of a page of HTML.
+fn title(page: &str) -> Option<&str> {
+    let lower = page.to_ascii_lowercase();
+    let element = lower.find("<title")?;
+    let start = element + lower[element..].find('>')? + 1;
+    let end = start + lower[start..].find('<')?;
+    Some(&page[start..end])
+}
+
 /// The words of an error body: `message`, and `details` as a text or as a list of paths with `errors`.
 fn said(body: &Value, shown: &Shown<'_>) -> String {
     let mut said = match body.get("message").and_then(Value::as_str) {
         Some(message) => format!(": {}", shown.text(message)),
-        None => "; its body is none of Marathon's error texts".to_owned(),
+        None => NOT_MARATHONS.to_owned(),
     };
     let details = match body.get("details") {
         Some(Value::String(text)) => {
