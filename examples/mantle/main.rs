@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arguments::{Arguments, Misused};
-use clusterops::deploy::{Deploy, Trust, dry_run};
+use clusterops::deploy::{Deploy, Deployed, Trust, dry_run};
 use clusterops::http::HttpOptions;
 use clusterops::marathon::Marathon;
 use clusterops::secrets::mantle::Config;
@@ -175,25 +175,24 @@ async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
         (Some(digest), false) => Trust::Reviewed(digest.to_string_lossy().parse()?),
         (None, true) => Trust::Signers(arguments.signers()?),
         (None, false) => {
-            for marathon in &marathons {
-                println!("{}", dry_run(&file, &keys, marathon).await?);
-            }
+            let plans = dry_run(&file, &keys, &marathons).await?;
+            plans.iter().for_each(|plan| println!("{plan}"));
             println!("to deploy just this file, add --reviewed {}", file.digest());
-            return Ok(ExitCode::SUCCESS);
+            return Ok(exit_code(plans.iter().all(|plan| plan.result.is_ok())));
         }
         (Some(_), true) => return Err(Misused("--reviewed or --signer, not both".into()).into()),
     };
     let deploy = Deploy::new(trust).force(arguments.own("--force").any(|given| given == "yes"));
-    let mut is_success = true;
-    for deployed in deploy.run(&file, &keys, &marathons).await? {
-        println!("{deployed}");
-        is_success &= deployed.is_success();
+    let deployed = deploy.run(&file, &keys, &marathons).await?;
+    deployed.iter().for_each(|deployed| println!("{deployed}"));
+    Ok(exit_code(deployed.iter().all(Deployed::is_success)))
+}
+
+fn exit_code(is_success: bool) -> ExitCode {
+    match is_success {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
-    Ok(if is_success {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }
 
 fn marathons(arguments: &Arguments) -> Result<Vec<Marathon>> {

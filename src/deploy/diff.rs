@@ -1,19 +1,21 @@
 //! What a deploy would change, without a secret in it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use clusterops_core::Printable;
 use clusterops_core::marathon::{Marathon, STATUS_MEMBERS};
 use clusterops_secrets::{Digest, DocumentId, Identity, Pointer, SealedFile};
 use serde_json::Value;
 
-use super::{BLOCK, Source, is_sealed};
+use super::source::{BLOCK, Source, is_sealed};
+use super::{WithCauses, at_once, check_marathons, in_order};
 use crate::Result;
 
-/// What a deploy of a file to a Marathon would change. `Display` gives it as a diff.
+/// What a deploy of a file to one Marathon would change. `Display` gives it as a diff.
 ///
 /// No value that is sealed, and none under `env`, stands in it: neither the document's nor that of the running app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct DryRun {
     /// The digest of the file that was looked at, for [`Trust::Reviewed`](super::Trust::Reviewed).
@@ -22,6 +24,14 @@ pub struct DryRun {
     pub document: DocumentId,
     /// The Marathon's URL.
     pub marathon: String,
+    /// How the document differs from the app that runs there, or why that is not known.
+    pub result: clusterops_core::Result<Differences>,
+}
+
+/// How a document differs from the app that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Differences {
     /// Whether there is no such app yet.
     pub is_new: bool,
     /// The differences, sorted by path.
@@ -64,50 +74,74 @@ pub enum ChangeKind {
     Sealed,
 }
 
-/// Compares a file with the app that runs, and sends nothing.
+/// Compares a file with the app that runs at each of these Marathons, all at the same time, and changes nothing there.
 ///
 /// With identities the values are opened in memory, to say which of them differ; without, they are only named. What Marathon
 /// adds to every definition (its state, and its defaults where they are known) is no difference.
 ///
 /// # Errors
-/// When the file is no definition of an app that could be deployed, whoever vouches for it, and when the Marathon cannot be
-/// asked.
+/// When the file is no definition of an app that could be deployed, whoever vouches for it; when no Marathon is given, or one
+/// twice. What goes wrong at one Marathon stands in its [`DryRun`].
 pub async fn dry_run(
     file: &SealedFile,
     identities: &[&dyn Identity],
-    marathon: &Marathon,
-) -> Result<DryRun> {
+    marathons: &[Marathon],
+) -> Result<Vec<DryRun>> {
+    check_marathons(marathons)?;
     let source = Source::of(file)?;
-    // Both are overwritten when they are dropped.
-    let opened = match identities.is_empty() {
-        true => None,
-        false => Some(source.open(file, identities).await?.to_json()),
-    };
-    let running = marathon.app(&source.app).await?;
-    let running = running.map(|running| running.to_json());
-    let mut walk = Walk::default();
-    walk.compare(
-        &Pointer::root(),
-        &source.root,
-        opened.as_deref(),
-        running.as_deref(),
-    );
-    walk.changes.sort_by(|a, b| a.path.cmp(&b.path));
-    walk.unchanged.sort();
-    Ok(DryRun {
-        digest: file.digest(),
-        document: source.id,
-        marathon: marathon.url().to_owned(),
-        is_new: running.is_none(),
-        changes: walk.changes,
-        unchanged: walk.unchanged,
-    })
+    // This, and what runs, is overwritten when it is dropped.
+    let opened = source.look_into(file, identities).await?;
+    let (digest, compared) = (file.digest(), Arc::new((source, opened)));
+    let works = marathons.iter().cloned().map(|marathon| {
+        let compared = Arc::clone(&compared);
+        async move {
+            let (source, opened) = &*compared;
+            let running = marathon.app(&source.app).await;
+            let result = running.map(|running| {
+                let running = running.map(|running| running.to_json());
+                Differences::of(&source.root, opened.as_deref(), running.as_deref())
+            });
+            DryRun {
+                digest,
+                document: source.id.clone(),
+                marathon: marathon.url().to_owned(),
+                result,
+            }
+        }
+    });
+    let tasks = at_once(works);
+    drop(compared);
+    Ok(in_order(tasks).await)
+}
+
+impl Differences {
+    /// Compares what a document says, sealed and opened, with what runs.
+    fn of(sealed: &Value, opened: Option<&Value>, running: Option<&Value>) -> Self {
+        let mut walk = Walk::default();
+        walk.compare(&Pointer::root(), sealed, opened, running);
+        walk.changes.sort_by(|a, b| a.path.cmp(&b.path));
+        walk.unchanged.sort();
+        Self {
+            is_new: running.is_none(),
+            changes: walk.changes,
+            unchanged: walk.unchanged,
+        }
+    }
 }
 
 impl fmt::Display for DryRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} at {}", self.document, self.marathon)?;
         writeln!(f, "file {}", self.digest)?;
+        match &self.result {
+            Ok(differences) => differences.fmt(f),
+            Err(error) => writeln!(f, "not compared: {}", WithCauses(error)),
+        }
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.is_new, self.changes.is_empty()) {
             (true, _) => writeln!(f, "the app is new")?,
             (false, true) => writeln!(f, "nothing would change")?,

@@ -12,12 +12,15 @@
 //! let key = PrivateKey::read("ops.pem", Some(&"the passphrase".into()))?;
 //!
 //! // What a reviewer looks at: every difference, no secret, and the digest of these very bytes.
-//! let plan = dry_run(&file, &[&key], &marathon).await?;
-//! println!("{plan}");
+//! let marathons = [marathon];
+//! for plan in dry_run(&file, &[&key], &marathons).await? {
+//!     println!("{plan}");
+//! }
 //!
 //! // What is deployed is what was reviewed, or nothing.
-//! let deploy = Deploy::new(Trust::Reviewed(plan.digest));
-//! for deployed in deploy.run(&file, &[&key], &[marathon]).await? {
+//! let reviewed = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".parse()?;
+//! let deploy = Deploy::new(Trust::Reviewed(reviewed));
+//! for deployed in deploy.run(&file, &[&key], &marathons).await? {
 //!     println!("{deployed}");
 //! }
 //! # Ok(())
@@ -25,20 +28,23 @@
 //! ```
 
 mod diff;
+mod source;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
-use clusterops_core::marathon::{AppDefinition, AppId, Followed, Marathon, PutOptions};
-use clusterops_core::{Error as CoreError, ErrorKind as CoreErrorKind};
+use clusterops_core::marathon::{AppDefinition, AppId, Followed, Locked, Marathon, PutOptions};
+use clusterops_core::{Error as CoreError, ErrorKind as CoreErrorKind, Printable};
 use clusterops_secrets::{
-    Digest, DocumentId, Error as SecretsError, ErrorKind as SecretsErrorKind, Format, Identity,
-    Pointer, SealedFile, VerifyingKey, open, verify_file,
+    Digest, DocumentId, ErrorKind as SecretsErrorKind, Identity, SealedFile, VerifyingKey,
+    verify_file,
 };
-pub use diff::{Change, ChangeKind, DryRun, dry_run};
+pub use diff::{Change, ChangeKind, Differences, DryRun, dry_run};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use self::source::{Source, refused};
 use crate::{Error, Result};
 
 /// Why a file may be deployed. There is no default: somebody has vouched for these bytes, or has reviewed them.
@@ -121,49 +127,35 @@ impl Deploy {
     ///
     /// # Errors
     /// When nothing was sent: the file is not what was signed or reviewed, is no JSON, is sealed as another document than the
-    /// app that it defines, holds a value that is not resolved, or does not open; or there is no Marathon to send it to. What
-    /// goes wrong at one Marathon stands in its [`Deployed`].
+    /// app that it defines, holds a value that is not resolved, or does not open; or there is no Marathon to send it to, or one
+    /// is given twice. What goes wrong at one Marathon stands in its [`Deployed`].
     pub async fn run(
         &self,
         file: &SealedFile,
         identities: &[&dyn Identity],
         marathons: &[Marathon],
     ) -> Result<Vec<Deployed>> {
-        if marathons.is_empty() {
-            let message = "no Marathon was given to deploy to; nothing was sent";
-            return Err(CoreError::new(CoreErrorKind::Options, message).into());
-        }
+        check_marathons(marathons)?;
         let document = Source::of(file)?;
         self.check_trust(file, &document.id)?;
         let definition = document.open(file, identities).await?;
 
-        let mut tasks = JoinSet::new();
-        for (index, marathon) in marathons.iter().enumerate() {
-            let (marathon, app) = (marathon.clone(), document.app.clone());
-            let (deploy, definition) = (self.clone(), definition.clone());
-            tasks.spawn(async move {
+        let works = marathons.iter().cloned().map(|marathon| {
+            let (deploy, app, definition) =
+                (self.clone(), document.app.clone(), definition.clone());
+            async move {
                 let result = deploy.run_at(&marathon, &app, definition).await;
                 let marathon = marathon.url().to_owned();
-                let deployed = Deployed {
+                Deployed {
                     marathon,
                     app,
                     result,
-                };
-                (index, deployed)
-            });
-        }
-        drop(definition);
-        let mut results: Vec<(usize, Deployed)> = Vec::with_capacity(marathons.len());
-        while let Some(joined) = tasks.join_next().await {
-            match joined {
-                Ok(result) => results.push(result),
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                // The runtime ends, and with it this future.
-                Err(_) => {}
+                }
             }
-        }
-        results.sort_by_key(|(index, _)| *index);
-        Ok(results.into_iter().map(|(_, deployed)| deployed).collect())
+        });
+        let tasks = at_once(works);
+        drop(definition);
+        Ok(in_order(tasks).await)
     }
 
     async fn run_at(
@@ -238,125 +230,69 @@ impl fmt::Display for Deployed {
         write!(f, "{} at {}: ", self.app, self.marathon)?;
         match &self.result {
             Ok(followed) => followed.fmt(f),
-            Err(error) => error.fmt(f),
+            Err(error) => WithCauses(error).fmt(f),
         }
     }
 }
 
-/// The definition of an app as it stands in a file, sealed. All that is made of a file is made of the one text that was read.
-struct Source {
-    id: DocumentId,
-    app: AppId,
-    root: Value,
-}
+/// What went wrong at one Marathon, with why, in one line.
+struct WithCauses<'e>(&'e CoreError);
 
-impl Source {
-    fn of(file: &SealedFile) -> Result<Self> {
-        let syntax = |message: &str| Err(refused(file, SecretsErrorKind::Syntax, message));
-        if file.format() != Format::Json {
-            return syntax("Marathon's apps are JSON; this file is not");
-        }
-        let root: Value = match serde_json::from_str(file.text()) {
-            Ok(root) => root,
-            // What the parser says may quote what it reads.
-            Err(error) => {
-                let (line, column) = (error.line(), error.column());
-                return syntax(&format!(
-                    "the file is no JSON (line {line}, column {column})"
-                ));
-            }
-        };
-        let Some(named) = root.get("id").and_then(Value::as_str) else {
-            return syntax("the app has no string `id` at its root");
-        };
-        let app = named.parse()?;
-        // Refuses keys that stand twice, too, of which readers of JSON take different ones.
-        let id = file.id()?;
-        if id.as_str() != named {
-            let message = format!("the document's id is `{id}`, not that of the app");
-            return Err(refused(file, SecretsErrorKind::Misplaced, message));
-        }
-        let source = Self { id, app, root };
-        source.check_resolved(file, None)?;
-        Ok(source)
-    }
-
-    /// Opens it as the app that it defines.
-    async fn open(&self, file: &SealedFile, identities: &[&dyn Identity]) -> Result<AppDefinition> {
-        let opened = open(file.text(), file.format(), &self.id, identities)
-            .await
-            .map_err(|error| error.in_file(file.path()))?;
-        let definition = AppDefinition::parse(opened.text().clone())?;
-        self.check_resolved(file, Some(&definition.to_json()))?;
-        Ok(definition)
-    }
-
-    fn check_resolved(&self, file: &SealedFile, opened: Option<&Value>) -> Result<()> {
-        let Some((path, marker)) = unresolved(&Pointer::root(), &self.root, opened) else {
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        let mut cause = std::error::Error::source(self.0);
+        // The deployments that lock an app are named already.
+        if Locked::of(self.0).is_some() {
             return Ok(());
-        };
-        let message = format!(
-            "`{marker}` stands here, and Marathon would get it as it is: a value is to be sealed first, as a whole, or what was \
-             sealed is itself sealed or marked"
-        );
-        let error = SecretsError::new(SecretsErrorKind::Unresolved, message);
-        Err(error.in_file(file.path()).on(path.as_str()).into())
-    }
-}
-
-/// What marks a value that somebody has yet to put there: ours, and Mantle's `DEC[name]`.
-const MARKERS: [&str; 3] = ["ENC[", "SEALED[", "DEC["];
-
-/// The first place with a marker that nothing has resolved: at the beginning of an opened value, or at the beginning of a word in
-/// anything else.
-fn unresolved(
-    path: &Pointer,
-    sealed: &Value,
-    opened: Option<&Value>,
-) -> Option<(Pointer, &'static str)> {
-    let found = |marker| (path.clone(), marker);
-    match sealed {
-        sealed if is_sealed(sealed) => {
-            let opened = opened?.as_str()?;
-            let mut markers = MARKERS.into_iter();
-            markers.find(|marker| opened.starts_with(marker)).map(found)
         }
-        Value::String(text) => marker_in(text).map(found),
-        Value::Array(elements) => elements.iter().enumerate().find_map(|(index, element)| {
-            let opened = opened.and_then(|opened| opened.get(index));
-            unresolved(&path.join(&index.to_string()), element, opened)
-        }),
-        Value::Object(members) => members
-            .iter()
-            .filter(|(name, _)| !(path.is_root() && *name == BLOCK))
-            .find_map(|(name, member)| {
-                let path = path.join(name);
-                match marker_in(name) {
-                    Some(marker) => Some((path, marker)),
-                    None => unresolved(&path, member, opened.and_then(|opened| opened.get(name))),
-                }
-            }),
-        _ => None,
+        while let Some(error) = cause {
+            let text: String = error.to_string().chars().take(300).collect();
+            write!(f, ": {}", Printable(&text))?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 
-fn marker_in(text: &str) -> Option<&'static str> {
-    let is_word = |character: char| character.is_alphanumeric() || character == '_';
-    MARKERS.into_iter().find(|marker| {
-        let mut places = text.match_indices(marker);
-        places.any(|(at, _)| !text[..at].ends_with(is_word))
-    })
+/// Refuses no Marathon at all, and one that is given twice: its second deployment would find the app locked by the first.
+fn check_marathons(marathons: &[Marathon]) -> Result<()> {
+    let mut urls = HashSet::new();
+    let twice = marathons
+        .iter()
+        .find(|marathon| !urls.insert(marathon.url()));
+    let message = match twice {
+        Some(marathon) => format!(
+            "the Marathon {} is given twice; nothing was sent",
+            marathon.url()
+        ),
+        None if marathons.is_empty() => "no Marathon was given; nothing was sent".to_owned(),
+        None => return Ok(()),
+    };
+    Err(CoreError::new(CoreErrorKind::Options, message).into())
 }
 
-/// The member of the root that holds the epochs.
-const BLOCK: &str = "x-sealed";
-
-fn is_sealed(value: &Value) -> bool {
-    value
-        .as_str()
-        .is_some_and(|text| text.starts_with("SEALED["))
+/// Starts these, each with its place.
+fn at_once<T: Send + 'static>(
+    works: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> JoinSet<(usize, T)> {
+    works
+        .enumerate()
+        .map(|(place, work)| async move { (place, work.await) })
+        .collect()
 }
 
-fn refused(file: &SealedFile, kind: SecretsErrorKind, message: impl Into<String>) -> Error {
-    SecretsError::new(kind, message).in_file(file.path()).into()
+/// What comes of all of them, by their places.
+async fn in_order<T: 'static>(mut tasks: JoinSet<(usize, T)>) -> Vec<T> {
+    let mut results = Vec::with_capacity(tasks.len());
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok(result) => results.push(result),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends, and with it this future.
+            Err(_) => {}
+        }
+    }
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }

@@ -198,11 +198,15 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
             shown.push_str(&told(error));
         }
     }
-    let plan = dry_run(&file, &[&key()], &marathons[0]).await;
-    let plan = plan.expect("it compares");
-    let unopened = dry_run(&file, &[], &marathons[0]).await;
-    let _ = write!(shown, "{plan} {plan:?} {unopened:?}");
-    assert_eq!(plan.unchanged.len(), 2);
+    let plans = dry_run(&file, &[&key()], &marathons).await;
+    let plans = plans.expect("it can be deployed");
+    let unopened = dry_run(&file, &[], &marathons).await;
+    let _ = write!(shown, "{plans:?} {unopened:?}");
+    for plan in &plans {
+        let _ = write!(shown, "{plan}");
+    }
+    let compared = plans[0].result.as_ref().expect("it compares");
+    assert_eq!(compared.unchanged.len(), 2);
     let plaintexts = servers[0]
         .seen()
         .iter()
@@ -224,7 +228,7 @@ async fn a_whole_deploy_shows_no_secret_anywhere() {
     let bare = folder.path().join("bare.json");
     std::fs::write(&bare, source).expect("ours");
     let bare = SealedFile::read(bare).expect("it reads");
-    let refused = dry_run(&bare, &[], &marathons[0]).await;
+    let refused = dry_run(&bare, &[], &marathons).await;
     shown.push_str(&told(&refused.expect_err("it is not sealed")));
     let findings = check(folder.path(), &CheckOptions::default()).expect("it reads");
     assert!(findings.len() > 1, "{findings:?}");

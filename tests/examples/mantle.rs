@@ -306,6 +306,13 @@ async fn a_refused_deploy_ends_badly_and_the_others_go_on() {
         assert!(shown.contains(&format!("/shop at {url}")), "{shown}");
     }
     let all = [gone, failing.url(), good.url()];
+    let asked = deploy(&all, "").replace(" --reviewed ", "");
+    let output = run("mantle", folder.path(), &asked, "");
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert_eq!(shown.matches("not compared: ").count(), 1, "{shown}");
+    assert_eq!(shown.matches("+ /env/A: (sealed)").count(), 2, "{shown}");
+    assert!(shown.contains(&format!("--reviewed {digest}")), "{shown}");
     let output = run(
         "mantle",
         folder.path(),
