@@ -1,12 +1,15 @@
 //! What only a person or a vault can answer.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use clusterops_core::Target;
 use secrecy::SecretString;
 
-use crate::{Result, RunAs};
+use crate::{Error, ErrorKind, Result, RunAs};
 
 /// What a secret is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,25 @@ pub trait Credentials: std::fmt::Debug + Send + Sync {
     /// login goes on with what else there is.
     ///
     /// # Errors
-    /// Whatever the source of secrets reports; the stage or the login fails on that host with it.
+    /// Whatever the source of secrets reports; the stage or the login fails on that host with it, and so it does when this
+    /// panics.
     async fn secret(&self, target: &Target, purpose: &Purpose) -> Result<Option<SecretString>>;
+}
+
+/// Asks credentials. They are not ours: where they panic, that is an error like another one, of this host alone.
+pub(crate) async fn ask(
+    credentials: &dyn Credentials,
+    target: &Target,
+    purpose: &Purpose,
+) -> Result<Option<SecretString>> {
+    let mut asking = std::pin::pin!(async { credentials.secret(target, purpose).await });
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| asking.as_mut().poll(context)));
+        // What a panic says may be the secret; the panic hook has shown it to whoever is to see it.
+        polled.unwrap_or_else(|_| {
+            let message = "the credentials panicked when they were asked for a secret";
+            Poll::Ready(Err(Error::new(ErrorKind::Secret, message)))
+        })
+    })
+    .await
 }

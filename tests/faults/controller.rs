@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use clusterops::sim::{Answer, Sim, SimHost};
@@ -96,19 +95,10 @@ async fn a_clock_that_is_set_back_changes_no_run() {
         }
     "#;
     let folder = tempfile::tempdir().expect("a folder");
-    let (source, library) = (
-        folder.path().join("clock.c"),
-        folder.path().join("clock.so"),
-    );
-    std::fs::write(&source, CLOCK).expect("our folder");
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .status();
-    if !compiled.is_ok_and(|status| status.success()) {
+    let Some(library) = part::library(folder.path(), CLOCK) else {
         let reason = "there is no C compiler (cc)";
         return skip_or_fail("a_clock_that_is_set_back_changes_no_run", reason);
-    }
+    };
     let slow = Answer::stdout("hello\n").with_delay(Duration::from_millis(300));
     let sim = hosts(SimHost::new("").answer("talk", slow), 5).await;
     let file = folder.path().join("set-back");

@@ -14,7 +14,8 @@
 //! | a clock that is set back during a run | [`controller::a_clock_that_is_set_back_changes_no_run`] |
 //! | the disk of the report is full | [`controller::a_full_disk_costs_what_was_to_be_on_it_and_nothing_else`] |
 //! | the disk of the journal is full | [`controller::a_full_disk_stops_a_run_with_a_journal_that_is_intact`] |
-//! | the controller is killed | [`killed`], [`resumed`], [`transfers`], `fleet_sim journal` |
+//! | the controller is killed | [`killed`], [`resumed`], [`ended`], [`transfers`], `fleet_sim journal` |
+//! | credentials that panic | `fleet_sim panicking` |
 //! | nobody reads the events | `fleet output::nobody_needs_to_read_the_events` |
 //! | connections dropped by MaxStartups | `fleet connections::a_server_that_drops_connections_under_load_gets_them_again`, `pacing` |
 //! | a host that accepts and says nothing | `fleet_sim outcomes::every_outcome_is_told_apart_and_retried_once_healed` |
@@ -35,6 +36,7 @@ mod support;
 
 mod channels;
 mod controller;
+mod ended;
 mod killed;
 mod part;
 mod relay;

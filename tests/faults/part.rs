@@ -1,5 +1,6 @@
 //! Parts of a test that need a process of their own: other limits, another clock, other files.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The environment variable that tells a part what it is about, as JSON.
@@ -59,4 +60,17 @@ pub(crate) fn with_own_mounts(script: &'static str) -> Option<[&'static str; 7]>
         .output()
         .is_ok_and(|output| output.status.success())
         .then_some(wrapper)
+}
+
+/// A library to be loaded into a part before others (`LD_PRELOAD`), from its source. `None` where there is no C compiler.
+pub(crate) fn library(folder: &Path, source: &str) -> Option<PathBuf> {
+    let (file, library) = (folder.join("library.c"), folder.join("library.so"));
+    std::fs::write(&file, source).expect("our folder");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &file])
+        .status();
+    compiled
+        .is_ok_and(|status| status.success())
+        .then_some(library)
 }

@@ -17,6 +17,7 @@ mod journal;
 mod order;
 mod outcomes;
 mod output;
+mod panicking;
 mod resuming;
 mod retrying;
 mod rolling;

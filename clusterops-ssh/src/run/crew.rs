@@ -47,7 +47,7 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Keeps a host's report. A panic, which credentials from outside can bring in, is the end of that host only.
+    /// Keeps a host's report. A panic is the end of that host only.
     async fn keep(&mut self, done: Result<(task::Id, HostReport), task::JoinError>) {
         let id = done
             .as_ref()

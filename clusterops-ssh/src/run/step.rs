@@ -12,6 +12,7 @@ use super::output::Sink;
 use super::prepare::Prepared;
 use super::shared::Shared;
 use crate::clock::deadline_in;
+use crate::credentials::ask;
 use crate::journal::InFlight;
 use crate::plan::{Stage, Step};
 use crate::report::{Captured, SkipReason, StageReport, StageStatus};
@@ -312,7 +313,7 @@ impl StepRun<'_> {
         tokio::select! {
             biased;
             () = self.stop.requested() => Err(self.stop.watch.error()),
-            answer = timeout_at(limit.until, credentials.secret(target, purpose)) => match answer {
+            answer = timeout_at(limit.until, ask(&**credentials, target, purpose)) => match answer {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{} did not come in time", what()))),
             },

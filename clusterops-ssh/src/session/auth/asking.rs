@@ -8,6 +8,7 @@ use clusterops_core::Target;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 
+use crate::credentials::ask;
 use crate::{Credentials, Error, ErrorKind, Purpose, Result};
 
 /// How long an answer may take: as long as sshd waits for a login (LoginGraceTime, sshd_config(5)).
@@ -61,7 +62,7 @@ impl<'a> Asking<'a> {
         let Some(credentials) = self.credentials else {
             return Ok(None);
         };
-        let answer = match self.wait(credentials.secret(self.target, purpose)).await {
+        let answer = match self.wait(ask(credentials, self.target, purpose)).await {
             Some(answer) => answer?,
             None => {
                 let message = format!("what is needed to log in was not told within {PATIENCE:?}");
