@@ -318,6 +318,18 @@ async fn a_definition_that_says_nothing_new_is_done() {
 }
 
 #[tokio::test]
+async fn tasks_of_an_app_that_nothing_changed_have_the_version_of_before() {
+    let app = serde_json::from_str(TEXT).unwrap();
+    let server = start(Some(app), Course::Incomplete, "no such image").await;
+    let followed = deploy(&server, LONG).await.unwrap();
+    let Followed::Failed { failure, .. } = &followed else {
+        panic!("{followed:?}");
+    };
+    assert_eq!(*failure, Failure::Incomplete);
+    assert!(followed.to_string().contains("no such image"), "{followed}");
+}
+
+#[tokio::test]
 async fn a_deployment_that_did_not_succeed_is_told_as_failed() {
     for (course, words) in [
         (Course::RolledBack, ROLLED_BACK),

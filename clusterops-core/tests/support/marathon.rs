@@ -132,7 +132,7 @@ fn deployments(state: &mut State, course: Course, failure: &str) -> Reply {
     let app = state.app.as_mut().unwrap();
     let failed = json!({
         "appId": app["id"], "host": "10.141.141.10", "message": failure, "state": "TASK_FAILED",
-        "taskId": "web.cc427e60-5046-11e4-9e34-56847afe9799", "timestamp": ROLLED_BACK, "version": AFTER,
+        "taskId": "web.cc427e60-5046-11e4-9e34-56847afe9799", "timestamp": ROLLED_BACK, "version": app["version"],
     });
     if !over {
         if course == Course::Never {
