@@ -1,11 +1,9 @@
 //! Who vouches for a file: detached signatures beside it.
 
-use std::fs::{File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::file::{Digest, SealedFile, lock};
+use crate::file::{Digest, Replacing, SealedFile, create};
 use crate::jose::{base64url, jws};
 use crate::keys::{Signer, VerifyingKey};
 use crate::{DocumentId, Error, ErrorKind, Result, Thumbprint};
@@ -76,11 +74,12 @@ pub fn verify(
 }
 
 /// Signs a file and puts the signature into the file beside it, `FILE.sig`: one line for each signer, whose older one it
-/// replaces.
+/// replaces. Where the path of the file is a link, that is beside the file that it leads to. A signature file that is there already
+/// keeps its mode and owner.
 ///
 /// # Errors
 /// As [`sign`]; [`ErrorKind::Local`] when the signature file cannot be read or written, [`ErrorKind::Format`] when there is something
-/// else in it.
+/// else in it, [`ErrorKind::Changed`] when somebody has changed it meanwhile.
 pub fn sign_file<'k>(
     file: &SealedFile,
     id: &DocumentId,
@@ -88,26 +87,38 @@ pub fn sign_file<'k>(
 ) -> Result<PathBuf> {
     let signer = signer.into();
     let line = sign(file.text().as_bytes(), id, signer)?;
-    let path = signature_path(file);
-    // Two signers at once do not undo each other's work. Not every file system has such locks.
-    let folder = File::open(folder_of(&path)).map_err(|error| failed(path.clone(), error))?;
-    lock(&folder).map_err(|error| failed(path.clone(), error))?;
+    let path = file.signature_path();
+    let failed = |error| failed(&path, error);
+    // The file itself, where somebody has put a link here.
+    let real = match path.canonicalize() {
+        Ok(real) => Some(real),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    // Two signers at once do not undo each other's work: who has the lock reads and writes.
+    let replacing = Replacing::of(real.as_deref().unwrap_or(&path), &path).map_err(failed)?;
+    let before = match real {
+        Some(_) => Some(read(&path)?),
+        None => None,
+    };
     let mut text = String::new();
-    if path.exists() {
-        for (number, line) in lines(&read(&path)?) {
-            let signature = parsed(number, line).map_err(|error| error.in_file(&path))?;
-            if signature.signer() != signer.thumbprint() {
-                text.extend([line, "\n"]);
-            }
+    for (number, line) in lines(before.as_deref().unwrap_or_default()) {
+        let signature = parsed(number, line).map_err(|error| error.in_file(&path))?;
+        if signature.signer() != signer.thumbprint() {
+            text.extend([line, "\n"]);
         }
     }
     text.push_str(&line);
     text.push('\n');
-    write(&path, &text).map_err(|error| failed(path.clone(), error))?;
+    match before {
+        Some(before) => replacing.replace(before.as_bytes(), text.as_bytes())?,
+        // Signatures are for everybody to read.
+        None => create(&path, text.as_bytes(), 0o644).map_err(failed)?,
+    }
     Ok(path)
 }
 
-/// Checks a file against the signatures in the file beside it, `FILE.sig`.
+/// Checks a file against the signatures in the file beside it, `FILE.sig`, or beside what its path is a link to.
 ///
 /// # Errors
 /// As [`verify`]; [`ErrorKind::Signature`] when there is no signature file.
@@ -116,7 +127,7 @@ pub fn verify_file(
     id: &DocumentId,
     signers: &[VerifyingKey],
 ) -> Result<Thumbprint> {
-    let path = signature_path(file);
+    let path = file.signature_path();
     if !path.exists() {
         let message = format!(
             "nobody has signed this file: there is no {}",
@@ -158,33 +169,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.filter_map(|(index, line)| (!line.trim().is_empty()).then_some((index + 1, line)))
 }
 
-fn signature_path(file: &SealedFile) -> PathBuf {
-    let mut path = file.path().as_os_str().to_owned();
-    path.push(".sig");
-    path.into()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut new = tempfile::Builder::new()
-        .prefix(".signing-")
-        .tempfile_in(folder_of(path))?;
-    new.write_all(text.as_bytes())?;
-    // Signatures are for everybody to read.
-    new.as_file()
-        .set_permissions(Permissions::from_mode(0o644))?;
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-fn failed(path: PathBuf, error: io::Error) -> Error {
+fn failed(path: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Local, "the signature cannot be written")
         .in_file(path)
         .caused_by(error)

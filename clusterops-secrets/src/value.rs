@@ -41,13 +41,10 @@ impl Value {
     /// # Errors
     /// [`ErrorKind::Local`] when it cannot be read, [`ErrorKind::Input`] when it is not UTF-8 or longer than 16 MiB.
     pub fn read(source: impl Read) -> Result<Self> {
-        let mut bytes = Zeroizing::new(Vec::new());
-        source
-            .take(LONGEST_VALUE as u64 + 2)
-            .read_to_end(&mut bytes)
-            .map_err(|error| {
-                Error::new(ErrorKind::Local, "the value cannot be read").caused_by(error)
-            })?;
+        // The line feed at the end is not counted.
+        let bytes = crate::file::read_all(source, 4 << 10, LONGEST_VALUE + 1).map_err(|error| {
+            Error::new(ErrorKind::Local, "the value cannot be read").caused_by(error)
+        })?;
         let text = std::str::from_utf8(&bytes).map_err(|_| {
             let message = "the value is not UTF-8; give bytes as base64";
             Error::new(ErrorKind::Input, message)

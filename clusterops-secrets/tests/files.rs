@@ -91,6 +91,20 @@ fn files_that_cannot_be_read_say_why() {
     for text in ["sha256:", "sha256:00", "md5:00", ""] {
         assert!(text.parse::<Digest>().is_err());
     }
+    // As `sha256sum` prints it, and as others do.
+    let digest = Digest::of(b"abc");
+    let bare = digest.to_string().replace("sha256:", "");
+    for text in [bare.clone(), bare.to_uppercase(), format!("sha256:{bare}")] {
+        assert_eq!(text.parse::<Digest>().expect("a digest"), digest);
+    }
+    for text in [
+        &bare[1..],
+        &format!("{bare}0"),
+        &format!("md5:{bare}"),
+        &format!(" {bare}"),
+    ] {
+        assert!(text.parse::<Digest>().is_err(), "{text}");
+    }
 }
 
 /// The child of the next test: replaces a file by longer and shorter texts until it is killed.

@@ -1,47 +1,43 @@
-//! Files that hold private keys.
+//! Files that hold keys.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use zeroize::Zeroizing;
 
 use crate::{Error, ErrorKind, Result};
 
 /// The longest file that can be a key: an RSA key of 8192 bits has 7 KiB.
-const LONGEST: u64 = 64 << 10;
+const LONGEST: usize = 64 << 10;
 
-/// Writes a new file that its owner alone can read; one that is there already stays.
+/// Writes a private key into a new file that its owner alone can read.
 ///
 /// # Errors
-/// [`ErrorKind::Local`] when it cannot be written; nothing is left then.
+/// [`ErrorKind::Local`] when it cannot be written, or is there already; it stays as it is then.
 pub(super) fn write_new(path: &Path, pem: &SecretString) -> Result<()> {
-    let failed = |error: io::Error| {
+    create(path, pem.expose_secret(), 0o600, "private")
+}
+
+/// Writes a public key into a new file that everybody can read.
+///
+/// # Errors
+/// As [`write_new`].
+pub(super) fn write_new_public(path: &Path, pem: &str) -> Result<()> {
+    create(path, pem, 0o644, "public")
+}
+
+fn create(path: &Path, pem: &str, mode: u32, which: &str) -> Result<()> {
+    crate::file::create(path, pem.as_bytes(), mode).map_err(|error| {
         let message = match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                "the file is there already; a private key is never overwritten"
+                format!("the file is there already; a {which} key is never overwritten")
             }
-            _ => "the private key cannot be written",
+            _ => format!("the {which} key cannot be written"),
         };
         Error::new(ErrorKind::Local, message)
             .in_file(path)
             .caused_by(error)
-    };
-    // O_EXCL follows no link; the mode is there from the first moment.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    let written = file
-        .write_all(pem.expose_secret().as_bytes())
-        .and_then(|()| file.sync_all());
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(path);
-        failed(error)
     })
 }
 
@@ -69,12 +65,12 @@ pub(crate) fn read(path: &Path) -> Result<SecretString> {
             "others can read or write this private key (mode {mode:04o}); `chmod 600` it, and replace it if they may have"
         ));
     }
-    let mut pem = Zeroizing::new(String::with_capacity(LONGEST as usize));
-    file.take(LONGEST + 1)
-        .read_to_string(&mut pem)
-        .map_err(failed)?;
-    if pem.len() as u64 > LONGEST {
+    let pem = crate::file::read_all(file, LONGEST, LONGEST).map_err(failed)?;
+    if pem.len() > LONGEST {
         return unusable("this is longer than 64 KiB, so it is no private key".into());
     }
-    Ok(SecretString::from(pem.as_str()))
+    match std::str::from_utf8(&pem) {
+        Ok(pem) => Ok(SecretString::from(pem)),
+        Err(_) => unusable("this is not text, so it is no private key in PEM".into()),
+    }
 }

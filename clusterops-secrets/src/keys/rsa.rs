@@ -131,6 +131,14 @@ impl PublicKey {
             .expect("a key of at most 8192 bits can be encoded")
     }
 
+    /// Writes it [as PEM](Self::to_pem) into a new file of mode 0644; a file that is there already is left as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`] when the file is there or cannot be written.
+    pub fn write_new(&self, path: impl AsRef<Path>) -> Result<()> {
+        file::write_new_public(path.as_ref(), &self.to_pem())
+    }
+
     /// As a JWK on one line, with the members that its thumbprint covers.
     pub fn to_jwk(&self) -> String {
         jwk_of(&self.key)
@@ -188,8 +196,8 @@ impl fmt::Debug for PublicKey {
 ///
 /// let key = PrivateKey::generate(DEFAULT_BITS)?;
 /// key.write_new("ana.pem", &"correct horse battery staple".into())?;
-/// std::fs::write("ana.pub.pem", key.public_key().to_pem())?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// key.public_key().write_new("ana.pub.pem")?;
+/// # Ok::<(), clusterops_secrets::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct PrivateKey {

@@ -271,6 +271,14 @@ impl VerifyingKey {
         }
     }
 
+    /// Writes it [as PEM](Self::to_pem) into a new file of mode 0644; a file that is there already is left as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`] when the file is there or cannot be written.
+    pub fn write_new(&self, path: impl AsRef<Path>) -> Result<()> {
+        file::write_new_public(path.as_ref(), &self.to_pem())
+    }
+
     /// As a JWK on one line, with the members that its thumbprint covers.
     pub fn to_jwk(&self) -> String {
         match &self.key {
