@@ -253,6 +253,27 @@ fn only_the_one_form_is_read() {
     );
 }
 
+#[test]
+fn the_key_inside_has_one_form() {
+    let epoch = EpochKey::mint();
+    let payload = jwk(&epoch.key);
+    let read = from_jwk(payload.as_bytes()).expect("it is what we write");
+    assert_eq!(read.id, epoch.id);
+    let key = &payload[6..49];
+    for other in [
+        format!(r#"{{"kty":"oct","k":"{key}"}}"#),
+        format!(r#"{{"k":"{key}","kty":"OCT"}}"#),
+        format!(r#"{{"k":"{}","kty":"oct"}}"#, &key[1..]),
+        format!(
+            r#"{{"k":"{}","kty":"oct"}}"#,
+            key.replacen(&key[..1], "=", 1)
+        ),
+        format!("{} ", &payload[..62]),
+    ] {
+        assert!(from_jwk(other.as_bytes()).is_none(), "{other}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(text in ".{0,300}") {
