@@ -201,6 +201,23 @@ impl<'d> Contents<'d> {
         self.finish(Edits::new(self.document), kept, id, new, recipients)
     }
 
+    /// As [`write`](Self::write), where everything is sealed anew and as another document if `id` is not `old`. A document that says
+    /// `old` at its root says `id` there then: it is to show what it is sealed as.
+    pub(crate) fn write_as(
+        &self,
+        old: &DocumentId,
+        id: &DocumentId,
+        new: Vec<New<'_>>,
+        recipients: &Recipients,
+    ) -> Result<Written> {
+        let mut edits = Edits::new(self.document);
+        if id != old && self.document.own_id() == Some(old.as_str()) {
+            edits.set_string(&Pointer::root().join("id"), id.as_str())?;
+        }
+        check_held(self.document, &new)?;
+        self.finish(edits, HashSet::new(), id, new, recipients)
+    }
+
     /// As [`write`](Self::write) a document that was made of this one: what was sealed here stands there again at these
     /// paths, which are the same as here.
     pub(crate) fn write_other(

@@ -168,14 +168,17 @@ impl SealedFile {
         self.digest
     }
 
-    /// The id of the document: the string `id` at its root, or what it is sealed as.
+    /// The id of the document as everybody sees it: the string `id` at its root, as in a Marathon app.
+    ///
+    /// What a file alone says that it is sealed as is none to rely on: a copy of another document's file says the other's. Who opens
+    /// or vouches for such a file knows which document it expects.
     ///
     /// # Errors
-    /// [`ErrorKind::Syntax`] when it cannot be read, [`ErrorKind::Input`] when it has no id, [`ErrorKind::Misplaced`] when it is sealed
-    /// as another document than the one that it is.
+    /// [`ErrorKind::Syntax`] when it cannot be read, [`ErrorKind::Input`] when it has no such id, with the one that it is sealed as,
+    /// [`ErrorKind::Misplaced`] when it is sealed as another document than the one that it is.
     pub fn id(&self) -> Result<DocumentId> {
         Document::parse(self.text.as_bytes(), self.format)
-            .and_then(|document| DocumentId::of(&document, None))
+            .and_then(|document| DocumentId::shown_by(&document))
             .map_err(|error| error.in_file(&self.path))
     }
 

@@ -32,6 +32,23 @@ impl DocumentId {
         &self.0
     }
 
+    /// The id at the root of a document, which is to be what it is sealed as.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of); [`ErrorKind::Input`] also when only the reserved block names a document.
+    pub(crate) fn shown_by(document: &Document) -> Result<Self> {
+        let id = Self::of(document, None)?;
+        if document.own_id().is_some() {
+            return Ok(id);
+        }
+        let message = format!(
+            "the document has no string `id` at its root, and a copy of another one says what that one does: it is sealed as `{}`; \
+             if that is the document that you expect, give this id",
+            crate::epoch::shown(id.as_str())
+        );
+        Err(Error::new(ErrorKind::Input, message))
+    }
+
     /// What a document is sealed as, or would be sealed as when nobody says otherwise.
     ///
     /// # Errors

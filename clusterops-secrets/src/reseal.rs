@@ -45,7 +45,22 @@ pub struct Resealed {
 /// # }
 /// ```
 ///
-/// With another [`document`](SealOptions::document) in the options it is sealed as that one from now on.
+/// With another [`document`](SealOptions::document) in the options it is sealed as that one from now on; if the string `id` at its
+/// root said what it was, it says the new one then.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), clusterops_secrets::Error> {
+/// # use clusterops_secrets::{Format, PrivateKey, Recipients, SealOptions, reseal, seal};
+/// # let ben = PrivateKey::from_pem(include_str!("keys/data/ben.pem"), None)?;
+/// # let options = SealOptions::new(Recipients::new([("ben", ben.public_key().clone())])?);
+/// # let text = seal(r#"{"id": "/shop", "env": {"DB": "ENC[db:hunter2]"}}"#, Format::Json, &options)?.text;
+/// let (old, new) = ("/shop".parse()?, "/store".parse()?);
+/// let resealed = reseal(&text, Format::Json, &old, &[&ben], &options.document(new)).await?;
+/// assert!(resealed.sealed.text.starts_with(r#"{"id": "/store", "env""#));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`open`](crate::open()) and [`seal`](crate::seal()).
@@ -118,7 +133,8 @@ async fn all_anew(
     for (scalar, value) in contents.marked() {
         new.push(New::of(contents.document, scalar, value)?);
     }
-    let written = contents.write(options.document.as_ref().unwrap_or(id), new, recipients)?;
+    let new_id = options.document.as_ref().unwrap_or(id);
+    let written = contents.write_as(id, new_id, new, recipients)?;
 
     let now: BTreeSet<&Thumbprint> = recipients
         .iter()
@@ -167,7 +183,8 @@ fn check_same(contents: &Contents<'_>, id: &DocumentId, options: &SealOptions) -
     // Without it a document whose values stay as they are would be given an id that they are not bound to.
     contents.check_id(id)?;
     if let Some(other) = options.document.as_ref().filter(|other| *other != id) {
-        let message = format!("the document stays `{id}` here; reseal it to make it `{other}`");
+        let message =
+            format!("the document stays `{id}` here; reseal it with a new id to make it `{other}`");
         return Err(Error::new(ErrorKind::Misplaced, message));
     }
     let given: BTreeSet<&Thumbprint> = options

@@ -4,7 +4,8 @@ mod support;
 
 use clusterops_secrets::secrecy::ExposeSecret as _;
 use clusterops_secrets::{
-    ErrorKind, Format, Pointer, Value, compact, extract, open, rotate, seal, seal_paths, set,
+    ErrorKind, Format, Pointer, Value, compact, extract, open, reseal, rotate, seal, seal_paths,
+    set,
 };
 use proptest::prelude::*;
 use support::{FORMATS, id, opened, options, private_key};
@@ -118,6 +119,80 @@ async fn another_document_is_not_compacted() {
             ErrorKind::Misplaced
         );
     }
+}
+
+#[tokio::test]
+async fn a_document_that_gets_another_id_shows_it() {
+    let ben = private_key("ben");
+    let options = options(&["ben"]);
+    let store = options.clone().document(id("/store"));
+    for (format, source, after) in [
+        (
+            Format::Json,
+            "{\"id\" : \"\\/shop\", \"A\": \"ENC[a:1]\"}",
+            "{\"id\" : \"/store\", ",
+        ),
+        (
+            Format::Yaml,
+            "id: /shop # ours\nA: ENC[a:1]\n",
+            "id: /store # ours\nA: ",
+        ),
+        // What is at the root is something else: an app, of which there are several, or no id at all.
+        (
+            Format::Json,
+            "{\"id\": \"/app\", \"A\": \"ENC[a:1]\"}",
+            "{\"id\": \"/app\", ",
+        ),
+        (
+            Format::Json,
+            "{\"id\": 7, \"A\": \"ENC[a:1]\"}",
+            "{\"id\": 7, ",
+        ),
+        (Format::Dotenv, "id=/shop\nA=ENC[a:1]\n", "id=/shop\nA="),
+    ] {
+        let sealed = seal(source, format, &options.clone().document(id("/shop")));
+        let sealed = sealed.expect("it seals").text;
+        let resealed = reseal(&sealed, format, &id("/shop"), &[&ben], &store).await;
+        let resealed = resealed.expect("it reseals").sealed.text;
+        assert!(resealed.starts_with(after), "{}", *resealed);
+        let opened = open(&resealed, format, &id("/store"), &[&ben]).await;
+        assert_eq!(opened.expect("it opens").values().count(), 1);
+        let error = open(&resealed, format, &id("/shop"), &[&ben]).await;
+        assert_eq!(error.expect_err("no more").kind(), ErrorKind::Misplaced);
+    }
+}
+
+#[test]
+fn what_a_copied_file_says_it_is_counts_for_nothing() {
+    let folder = support::folder();
+    let seal_as = |name: &str, source: &str| {
+        let path = folder.path().join(name);
+        let format = Format::of(&path).expect("a format");
+        let sealed = seal(source, format, &options(&["ben"]).document(id("stage")));
+        support::write(&path, &sealed.expect("it seals").text);
+        clusterops_secrets::SealedFile::read(path)
+            .expect("it reads")
+            .id()
+    };
+    for (name, source) in [
+        ("prod.env", "A=ENC[a:1]\n"),
+        ("prod.yaml", "A: ENC[a:1]\n"),
+        ("prod.json", "{\"A\": \"ENC[a:1]\"}"),
+    ] {
+        let error = seal_as(name, source).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+        let shown = error.to_string();
+        assert!(
+            shown.contains(name)
+                && shown
+                    .contains("it is sealed as `stage`; if that is the document that you expect"),
+            "{shown}"
+        );
+    }
+    assert_eq!(
+        seal_as("shown.yaml", "id: stage\nA: ENC[a:1]\n").expect("it shows"),
+        id("stage")
+    );
 }
 
 #[tokio::test]
