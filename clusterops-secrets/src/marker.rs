@@ -31,9 +31,13 @@ impl<'d> Marker<'d> {
                 .on(document.path(scalar).as_str())
                 .at(scalar.line, scalar.column)
         };
+        let told = |message: &str| match document.slip(scalar) {
+            Some(slip) => format!("{message}; {slip}"),
+            None => message.to_owned(),
+        };
         if let Some(rest) = text.strip_prefix(SEALED) {
             let token = rest.strip_suffix(']').ok_or_else(|| {
-                let message = "the sealed value is cut off: it does not end with `]`";
+                let message = told("the sealed value is cut off: it does not end with `]`");
                 placed(Error::new(ErrorKind::Format, message))
             })?;
             return Token::parse(token)
@@ -44,7 +48,7 @@ impl<'d> Marker<'d> {
         let Some(rest) = text.strip_prefix(TO_SEAL) else {
             return Ok(None);
         };
-        let unfinished = |message| Err(placed(Error::new(ErrorKind::Syntax, message)));
+        let unfinished = |message| Err(placed(Error::new(ErrorKind::Syntax, told(message))));
         // The value is whatever stands between the first colon and the last character.
         match (rest.strip_suffix(']'), rest.split_once(':')) {
             (None, _) => unfinished(

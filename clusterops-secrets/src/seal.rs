@@ -162,6 +162,14 @@ pub fn seal_paths(
             (Kind::Null, _) => return Err(refused("`null` says nothing that could be sealed")),
             (_, Some(Marker::Sealed(_))) => return Err(refused("this value is sealed already")),
             (_, Some(Marker::ToSeal { value })) => new.push(New::of(&document, scalar, value)?),
+            (_, None) if document.is_cut(scalar) => {
+                // The rest would stay in the file as it is.
+                return Err(refused(
+                    "a comment begins right behind this value; put quotes around it, as in NAME='value', if the `#` is a part of \
+                     it, or a space in front of the `#`",
+                )
+                .at(scalar.line, scalar.column));
+            }
             (_, None) => new.push(New::of(&document, scalar, document.text(scalar))?),
         }
     }

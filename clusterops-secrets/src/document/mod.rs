@@ -32,7 +32,7 @@ pub(crate) use header::Header;
 pub use pointer::Pointer;
 use scan::width;
 pub(crate) use tree::{Kind, Scalar};
-use tree::{NONE, ROOT, Shape, Tree};
+use tree::{NONE, ROOT, Shape, Style, Tree};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -206,6 +206,32 @@ impl Document {
             && element.is_some_and(|node| matches!(node.shape, Shape::Object { .. }))
             && scalar.kind == Kind::String
             && tree::addresses(self.text(scalar))
+    }
+
+    /// Why a value may not be what its writer meant, with what to do; for an error about it.
+    pub(crate) fn slip(&self, scalar: &Scalar) -> Option<&'static str> {
+        let behind = &self.source[self.tree.node(scalar.node).end as usize..];
+        match scalar.style {
+            Style::Block if self.text(scalar).ends_with('\n') => Some(
+                "the line end behind it is part of it; `|-` in place of `|`, or `>-` of `>`, leaves it out",
+            ),
+            Style::Plain
+                if self.format == Format::Dotenv
+                    && behind.trim_start_matches(' ').starts_with('#') =>
+            {
+                Some(
+                    "without quotes a value ends at the first `#`, where a comment begins; put quotes around it, as in \
+                     NAME='value'",
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a comment begins right behind this value, so that its writer may have meant the `#` as a part of it.
+    pub(crate) fn is_cut(&self, scalar: &Scalar) -> bool {
+        let behind = &self.source[self.tree.node(scalar.node).end as usize..];
+        behind.starts_with('#') && self.slip(scalar).is_some()
     }
 
     fn token<'d>(&'d self, scalar: &Scalar) -> Cow<'d, str> {
