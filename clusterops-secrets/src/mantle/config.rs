@@ -32,7 +32,7 @@ impl Config {
         Self::parse(&bytes).map_err(|error| error.in_file(path))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let document = Document::parse(bytes, Format::Yaml)?;
         let mut config = Self::default();
         for scalar in document.scalars() {

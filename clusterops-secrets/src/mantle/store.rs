@@ -64,7 +64,7 @@ impl Store {
         Self::open(&bytes, key).map_err(|error| error.in_file(path))
     }
 
-    fn open(bytes: &[u8], key: &MantleKey) -> Result<Self> {
+    pub(crate) fn open(bytes: &[u8], key: &MantleKey) -> Result<Self> {
         let document = Document::parse(bytes, Format::Yaml)?;
         let mut store = Self {
             entries: BTreeMap::new(),

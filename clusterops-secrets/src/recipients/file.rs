@@ -160,7 +160,7 @@ impl RecipientsFile {
         &self.path
     }
 
-    fn parse(text: &str, key_file: impl Fn(&str) -> Result<PublicKey>) -> Result<Self> {
+    pub(crate) fn parse(text: &str, key_file: impl Fn(&str) -> Result<PublicKey>) -> Result<Self> {
         let document = Document::parse(text.as_bytes(), Format::Yaml)?;
         let mut lists = Lists::default();
         for scalar in document.scalars() {
