@@ -32,7 +32,8 @@ pub enum Format {
 impl Format {
     /// The format that a file's name says: `.json`; `.yaml` and `.yml`; `.env`, `.env.production`, `app.env`.
     pub fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        // Whatever else is in the name: the endings are ASCII.
+        let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
         match ending {
             "json" => Some(Self::Json),
@@ -100,6 +101,11 @@ mod tests {
         ] {
             assert_eq!(Format::of(Path::new(name)), format, "{name}");
         }
+        let latin = std::os::unix::ffi::OsStrExt::from_bytes(b"b\xfcro.json");
+        assert_eq!(
+            Format::of(Path::new::<std::ffi::OsStr>(latin)),
+            Some(Format::Json)
+        );
     }
 
     #[test]
