@@ -12,54 +12,103 @@
 #[path = "../seal/arguments.rs"]
 #[expect(dead_code, reason = "the example `seal` uses all of it")]
 mod arguments;
+#[path = "../seal/command_line.rs"]
+mod command_line;
+#[path = "../seal/keys.rs"]
+#[expect(dead_code, reason = "the example `seal` uses all of it")]
+mod keys;
 mod migrate;
+#[path = "../seal/passphrase.rs"]
+mod passphrase;
 
-use std::fs::File;
 use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arguments::{Arguments, Misused};
+use arguments::{FORMAT, ID, KEY, PASSPHRASE, PIN, RECIPIENTS, SIGNER, nothing_to_seal};
 use clusterops::deploy::{Deploy, Deployed, Trust, dry_run};
 use clusterops::http::HttpOptions;
 use clusterops::marathon::Marathon;
 use clusterops::secrets::mantle::Config;
 use clusterops::secrets::secrecy::ExposeSecret as _;
-use clusterops::secrets::secrecy::zeroize::Zeroizing;
-use clusterops::secrets::{DEFAULT_BITS, Identity, PrivateKey, Sealed, harden_process, open, seal};
+use clusterops::secrets::{Digest, Sealed, harden_process, open, seal};
+use command_line::{Arguments, Asked, Misused, Program, Result, Subcommand, Switch};
+use keys::{generate, identities, private_keys, signers};
 
-type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
-
-const USAGE: &str = "\
-Usage: mantle generate FILE            a new key pair: FILE and FILE.pub
-       mantle encode APP...            seals what is marked ENC[name:value], anywhere in the file, in place
-       mantle decode APP               prints the app with its values
-       mantle deploy APP               without --reviewed or --signer: what would change, and the digest to review
-       mantle migrate [SAFE...]        seals Mantle's own safe files anew (all of its safe_dir)
-
-  --key FILE         a private key of a recipient
-  --passphrase FILE  holds its passphrase, on its first line (/dev/fd/3 for an open file); without it you are asked
-  --recipients FILE  whom to seal for (the recipients.yaml beside the file or above it)
-  --pin THUMBPRINT   encode, migrate: refuses any other recipients than the pinned ones; several may be given
-  --marathon URL     deploy: where to; several may be given (all that Mantle's configuration names)
-  --user FILE        deploy: a file with USER:PASSWORD for the Marathons
-  --reviewed DIGEST  deploy: the file was reviewed, and has this digest
-  --signer FILE      deploy: the owner of this public key has signed the file
-  --force yes        deploy: cancels deployments that have locked the app
-  --config FILE      deploy, migrate: Mantle's config.yaml (~/.mantle/config.yaml)
-  --as USER          migrate: whose store and key ($USER, as Mantle did whatever its configuration says)
-  --to FOLDER        migrate: where the sealed apps go
-";
-
-const OWN: [&str; 7] = [
+const MARATHON: Switch = Switch::many(
     "--marathon",
+    "URL",
+    "where to; several may be given (all that Mantle's configuration names)",
+);
+const USER: Switch = Switch::of(
     "--user",
+    "FILE",
+    "a file with USER:PASSWORD for the Marathons, on its first line",
+);
+const REVIEWED: Switch = Switch::of(
     "--reviewed",
-    "--force",
+    "DIGEST",
+    "the file was reviewed, and has this digest (SHA-256)",
+);
+const FORCE: Switch = Switch::flag("--force", "cancels deployments that have locked the app");
+const CONFIG: Switch = Switch::of(
     "--config",
+    "FILE",
+    "Mantle's config.yaml (~/.mantle/config.yaml)",
+);
+const AS: Switch = Switch::of(
     "--as",
-    "--to",
-];
+    "USER",
+    "whose store and key ($USER, as Mantle did whatever its configuration says)",
+);
+const TO: Switch = Switch::of("--to", "FOLDER", "where the sealed apps go");
+
+const PROGRAM: Program = Program {
+    name: "mantle",
+    alone: None,
+    subcommands: &[
+        Subcommand {
+            name: "generate",
+            words: "FILE",
+            about: "a new key pair: FILE and FILE.pub",
+            options: &[&PASSPHRASE],
+        },
+        Subcommand {
+            name: "encode",
+            words: "APP [APP...]",
+            about: "seals what is marked ENC[name:value], anywhere in the file, in place",
+            options: &[&RECIPIENTS, &PIN, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "decode",
+            words: "APP",
+            about: "prints the app with its values",
+            options: &[&KEY, &PASSPHRASE, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "deploy",
+            words: "APP",
+            about: "without --reviewed or --signer: what would change, and the digest to review",
+            options: &[
+                &KEY,
+                &PASSPHRASE,
+                &MARATHON,
+                &USER,
+                &REVIEWED,
+                &SIGNER,
+                &FORCE,
+                &CONFIG,
+                &FORMAT,
+            ],
+        },
+        Subcommand {
+            name: "migrate",
+            words: "[SAFE...]",
+            about: "seals Mantle's own safe files anew (all of its safe_dir)",
+            options: &[&CONFIG, &AS, &TO, &RECIPIENTS, &PIN, &ID],
+        },
+    ],
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -84,31 +133,18 @@ fn complain(error: &dyn std::error::Error) {
 }
 
 async fn run() -> Result<ExitCode> {
-    let Some(arguments) = Arguments::read(std::env::args_os().skip(1), &OWN)? else {
-        print!("{USAGE}");
-        return Ok(ExitCode::from(2));
-    };
-    match arguments.command.as_str() {
-        "help" => print!("{USAGE}"),
-        _ if arguments.is_plain => return Err(Misused("there is no option --plain".into()).into()),
-        _ if arguments.is_signing => {
-            return Err(Misused("there is no option --signing".into()).into());
+    let arguments = match PROGRAM.read(std::env::args_os().skip(1))? {
+        Asked::Nothing => return Err(Misused("a command is missing".into()).into()),
+        Asked::Text(text) => {
+            print!("{text}");
+            return Ok(ExitCode::SUCCESS);
         }
+        Asked::Something(arguments) => arguments,
+    };
+    match arguments.command {
         "generate" => generate(&arguments)?,
         "encode" => encode(&arguments)?,
-        "decode" => {
-            let file = arguments.file(arguments.words::<1>()?[0])?;
-            let keys = arguments.identities()?;
-            let opened = open(
-                file.text(),
-                file.format(),
-                &arguments.id(&file)?,
-                &identities(&keys),
-            )
-            .await;
-            let opened = opened.map_err(|error| error.in_file(file.path()))?;
-            stdout().write_all(opened.text().expose_secret().as_bytes())?;
-        }
+        "decode" => decode(&arguments).await?,
         "deploy" => return deploy(&arguments).await,
         "migrate" => return migrate::run(&arguments),
         command => return Err(Misused(format!("there is no command {command}")).into()),
@@ -116,41 +152,28 @@ async fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn generate(arguments: &Arguments) -> Result<()> {
-    let path = Path::new(arguments.words::<1>()?[0]);
-    let mut public = path.as_os_str().to_owned();
-    public.push(".pub");
-    let public = Path::new(&public);
-    if public.exists() {
-        return Err(format!("{}: it is there already", public.display()).into());
-    }
-    let passphrase = arguments.new_passphrase(path)?;
-    let key = PrivateKey::generate(DEFAULT_BITS)?;
-    key.write_new(path, &passphrase)?;
-    File::create_new(public)
-        .and_then(|mut file| file.write_all(key.public_key().to_pem().as_bytes()))
-        .map_err(|error| format!("{}: {error}", public.display()))?;
-    println!(
-        "{}: {} (keep it to yourself) and {}",
-        key.public_key().thumbprint(),
-        path.display(),
-        public.display()
-    );
-    Ok(())
-}
-
 fn encode(arguments: &Arguments) -> Result<()> {
-    if arguments.words.is_empty() {
-        return Err(Misused("encode takes at least one file".into()).into());
-    }
     for path in &arguments.words {
         let file = arguments.file(path)?;
         let sealed = seal(file.text(), file.format(), &arguments.options(file.path())?);
         let sealed = sealed.map_err(|error| error.in_file(path))?;
-        file.replace(&sealed.text)?;
-        tell(file.path(), &sealed);
+        if *sealed.text != file.text() {
+            file.replace(&sealed.text)?;
+        }
+        match sealed.values.is_empty() {
+            true => println!("{}", nothing_to_seal(&file)),
+            false => tell(file.path(), &sealed),
+        }
     }
     Ok(())
+}
+
+async fn decode(arguments: &Arguments) -> Result<()> {
+    let file = arguments.file(arguments.words::<1>()?[0])?;
+    let (id, keys) = (arguments.id(&file)?, private_keys(arguments)?);
+    let opened = open(file.text(), file.format(), &id, &identities(&keys)).await;
+    let opened = opened.map_err(|error| error.in_file(file.path()))?;
+    Ok(stdout().write_all(opened.text().expose_secret().as_bytes())?)
 }
 
 /// Says what was sealed, and for whom: whoever can edit `recipients.yaml` could have added a key.
@@ -168,21 +191,24 @@ fn tell(path: &Path, sealed: &Sealed) {
 
 async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
     let file = arguments.file(arguments.words::<1>()?[0])?;
-    let keys = arguments.identities()?;
+    let reviewed: Option<Digest> = arguments.parsed(&REVIEWED)?.pop();
+    if reviewed.is_some() && arguments.has(&SIGNER) {
+        return Err(Misused("--reviewed or --signer, not both".into()).into());
+    }
+    let keys = private_keys(arguments)?;
     let keys = identities(&keys);
     let marathons = marathons(arguments)?;
-    let trust = match (arguments.own("--reviewed").last(), arguments.has_signers()) {
-        (Some(digest), false) => Trust::Reviewed(digest.to_string_lossy().parse()?),
-        (None, true) => Trust::Signers(arguments.signers()?),
+    let trust = match (reviewed, arguments.has(&SIGNER)) {
+        (Some(digest), _) => Trust::Reviewed(digest),
+        (None, true) => Trust::Signers(signers(arguments)?),
         (None, false) => {
             let plans = dry_run(&file, &keys, &marathons).await?;
             plans.iter().for_each(|plan| println!("{plan}"));
             println!("to deploy just this file, add --reviewed {}", file.digest());
             return Ok(exit_code(plans.iter().all(|plan| plan.result.is_ok())));
         }
-        (Some(_), true) => return Err(Misused("--reviewed or --signer, not both".into()).into()),
     };
-    let deploy = Deploy::new(trust).force(arguments.own("--force").any(|given| given == "yes"));
+    let deploy = Deploy::new(trust).force(arguments.has(&FORCE));
     let deployed = deploy.run(&file, &keys, &marathons).await?;
     deployed.iter().for_each(|deployed| println!("{deployed}"));
     Ok(exit_code(deployed.iter().all(Deployed::is_success)))
@@ -197,23 +223,17 @@ fn exit_code(is_success: bool) -> ExitCode {
 
 fn marathons(arguments: &Arguments) -> Result<Vec<Marathon>> {
     let mut options = HttpOptions::default();
-    if let Some(path) = arguments.own("--user").last() {
-        let path = Path::new(path);
-        let text = std::fs::read_to_string(path)
-            .map(Zeroizing::new)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        let (user, password) = text
-            .trim_end()
+    if let Some(path) = arguments.path(&USER) {
+        let line = passphrase::first_line(path)?;
+        let (user, password) = line
+            .expose_secret()
             .split_once(':')
             .ok_or_else(|| format!("{}: it has no USER:PASSWORD", path.display()))?;
         options = options.basic(user, password);
     }
-    let mut urls: Vec<String> = arguments
-        .own("--marathon")
-        .map(|url| url.to_string_lossy().into_owned())
-        .collect();
+    let mut urls: Vec<String> = arguments.parsed(&MARATHON)?;
     let path = config_path(arguments);
-    if urls.is_empty() && (path.exists() || arguments.own("--config").next().is_some()) {
+    if urls.is_empty() && (path.exists() || arguments.has(&CONFIG)) {
         urls = Config::load(path)?.marathons;
     }
     if urls.is_empty() {
@@ -231,14 +251,10 @@ fn marathons(arguments: &Arguments) -> Result<Vec<Marathon>> {
 
 /// Where Mantle's configuration is.
 fn config_path(arguments: &Arguments) -> PathBuf {
-    match arguments.own("--config").last() {
-        Some(path) => path.into(),
+    match arguments.path(&CONFIG) {
+        Some(path) => path.to_owned(),
         None => {
             PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".mantle/config.yaml")
         }
     }
-}
-
-fn identities(keys: &[PrivateKey]) -> Vec<&dyn Identity> {
-    keys.iter().map(|key| key as &dyn Identity).collect()
 }

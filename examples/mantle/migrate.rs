@@ -8,15 +8,15 @@ use clusterops::secrets::mantle::{self, Config, MantleKey, Store};
 use clusterops::secrets::{Format, SealedFile};
 use tempfile::NamedTempFile;
 
-use super::arguments::{Arguments, Misused};
-use super::{Result, complain, config_path, tell};
+use super::command_line::{Arguments, Misused, Result};
+use super::{AS, TO, complain, config_path, tell};
 
 /// Seals safe files anew, each on its own: those of one folder can belong to several users, and each opens with its user's
 /// store only.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let to = arguments.own("--to").last();
-    let to = Path::new(to.ok_or_else(|| Misused("--to names no folder".into()))?);
-    let user = arguments.own("--as").last().cloned();
+    let to = arguments.path(&TO);
+    let to = to.ok_or_else(|| Misused("--to names no folder".into()))?;
+    let user = arguments.given(&AS).next().cloned();
     let user = user
         .or_else(|| std::env::var_os("USER"))
         .ok_or_else(|| Misused("--as names no user".into()))?;

@@ -2,23 +2,23 @@
 
 use std::ffi::OsString;
 use std::io::{Write as _, stdin, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clusterops::secrets::secrecy::ExposeSecret as _;
 use clusterops::secrets::{
-    self, CheckOptions, DEFAULT_BITS, Edited, Editor, Identity, Opened, Pointer, PrivateKey,
-    Sealed, SealedFile, SigningKey, Value,
+    self, CheckOptions, DocumentId, Edited, Editor, Opened, Pointer, Sealed, SealedFile, Value,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::arguments::{Arguments, Misused};
-
-type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+use super::NEW_ID;
+use super::arguments::nothing_to_seal;
+use super::command_line::{Arguments, Misused, Result, text};
+use super::keys::{generate, identities, private_keys, signers, signing_key};
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
-    match arguments.command.as_str() {
+    match arguments.command {
         "generate" => generate(arguments)?,
         "seal" => seal(arguments)?,
         "set" => set(arguments)?,
@@ -31,10 +31,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
                 .as_bytes(),
         )?,
         "edit" => edit(arguments).await?,
-        "rotate" | "compact" | "reseal" => anew(arguments).await?,
+        "rotate" | "compact" => anew(arguments).await?,
+        "reseal" => reseal(arguments).await?,
         "sign" => {
             let file = arguments.file(arguments.words::<1>()?[0])?;
-            let signer = arguments.signer()?;
+            let signer = signing_key(arguments)?;
             let path = secrets::sign_file(&file, &arguments.id(&file)?, &signer)?;
             println!(
                 "{} signed {}: {}",
@@ -45,7 +46,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         "verify" => {
             let file = arguments.file(arguments.words::<1>()?[0])?;
-            let signer = secrets::verify_file(&file, &arguments.id(&file)?, &arguments.signers()?)?;
+            let signer = secrets::verify_file(&file, &arguments.id(&file)?, &signers(arguments)?)?;
             println!("{signer} has signed {}", file.digest());
         }
         "check" => return check(arguments),
@@ -63,44 +64,6 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn generate(arguments: &Arguments) -> Result<()> {
-    let path = Path::new(arguments.words::<1>()?[0]);
-    let mut public_path = path.as_os_str().to_owned();
-    public_path.push(".pub");
-    let passphrase = match arguments.is_plain {
-        true => None,
-        false => Some(arguments.new_passphrase(path)?),
-    };
-    let (name, public) = if arguments.is_signing {
-        let key = SigningKey::generate();
-        match &passphrase {
-            Some(passphrase) => key.write_new(path, passphrase)?,
-            None => key.danger_write_new_unencrypted(path)?,
-        }
-        (
-            key.verifying_key().thumbprint().clone(),
-            key.verifying_key().to_pem(),
-        )
-    } else {
-        let key = PrivateKey::generate(DEFAULT_BITS)?;
-        match &passphrase {
-            Some(passphrase) => key.write_new(path, passphrase)?,
-            None => key.danger_write_new_unencrypted(path)?,
-        }
-        (
-            key.public_key().thumbprint().clone(),
-            key.public_key().to_pem(),
-        )
-    };
-    std::fs::write(&public_path, public)?;
-    println!(
-        "{name}: {} (keep it to yourself) and {}",
-        path.display(),
-        Path::new(&public_path).display()
-    );
-    Ok(())
-}
-
 fn seal(arguments: &Arguments) -> Result<()> {
     let Some((path, paths)) = arguments.words.split_first() else {
         return Err(Misused("seal takes a file".into()).into());
@@ -112,7 +75,10 @@ fn seal(arguments: &Arguments) -> Result<()> {
         true => secrets::seal(file.text(), file.format(), &options),
         false => secrets::seal_paths(file.text(), file.format(), &paths, &options),
     };
-    write(&file, sealed)
+    if write(&file, sealed)?.values.is_empty() {
+        println!("{}", nothing_to_seal(&file));
+    }
+    Ok(())
 }
 
 fn set(arguments: &Arguments) -> Result<()> {
@@ -123,13 +89,14 @@ fn set(arguments: &Arguments) -> Result<()> {
     write(
         &file,
         secrets::set(file.text(), file.format(), &pointer(at)?, &value, &options),
-    )
+    )?;
+    Ok(())
 }
 
 async fn extract(arguments: &Arguments) -> Result<()> {
     let [path, at] = arguments.words()?;
     let file = arguments.file(path)?;
-    let (id, keys) = (arguments.id(&file)?, arguments.identities()?);
+    let (id, keys) = (arguments.id(&file)?, private_keys(arguments)?);
     let value = secrets::extract(
         file.text(),
         file.format(),
@@ -147,7 +114,7 @@ async fn extract(arguments: &Arguments) -> Result<()> {
 
 async fn opened(arguments: &Arguments, path: &OsString) -> Result<Opened> {
     let file = arguments.file(path)?;
-    let (id, keys) = (arguments.id(&file)?, arguments.identities()?);
+    let (id, keys) = (arguments.id(&file)?, private_keys(arguments)?);
     let opened = secrets::open(file.text(), file.format(), &id, &identities(&keys)).await;
     Ok(opened.map_err(|error| error.in_file(path))?)
 }
@@ -156,7 +123,7 @@ async fn edit(arguments: &Arguments) -> Result<()> {
     let file = arguments.file(arguments.words::<1>()?[0])?;
     let (id, keys, options) = (
         arguments.id(&file)?,
-        arguments.identities()?,
+        private_keys(arguments)?,
         arguments.options(file.path())?,
     );
     // Ctrl-C is the editor's meanwhile: were it ours too, the plaintext would be left behind.
@@ -180,36 +147,46 @@ async fn anew(arguments: &Arguments) -> Result<()> {
     let file = arguments.file(arguments.words::<1>()?[0])?;
     let (id, keys, options) = (
         arguments.id(&file)?,
-        arguments.identities()?,
+        private_keys(arguments)?,
         arguments.options(file.path())?,
     );
     let (text, format, keys) = (file.text(), file.format(), identities(&keys));
-    match arguments.command.as_str() {
-        "rotate" => write(
-            &file,
-            secrets::rotate(text, format, &id, &keys, &options).await,
-        ),
-        "compact" => write(
-            &file,
-            secrets::compact(text, format, &id, &keys, &options).await,
-        ),
-        _ => {
-            let resealed = secrets::reseal(text, format, &id, &keys, &options).await;
-            let resealed = resealed.map_err(|error| error.in_file(file.path()))?;
-            write(&file, Ok(resealed.sealed))?;
-            for joiner in &resealed.joiners {
-                println!("{joiner} can open it now");
-            }
-            for (leaver, paths) in &resealed.leavers {
-                let paths: Vec<&str> = paths.iter().map(Pointer::as_str).collect();
-                println!(
-                    "{leaver} cannot any more; change what they could read: {}",
-                    paths.join(" ")
-                );
-            }
-            Ok(())
-        }
+    let sealed = match arguments.command {
+        "rotate" => secrets::rotate(text, format, &id, &keys, &options).await,
+        _ => secrets::compact(text, format, &id, &keys, &options).await,
+    };
+    if write(&file, sealed)?.values.is_empty() {
+        println!("{}: there was nothing to do", file.path().display());
     }
+    Ok(())
+}
+
+async fn reseal(arguments: &Arguments) -> Result<()> {
+    let file = arguments.file(arguments.words::<1>()?[0])?;
+    let id = arguments.id(&file)?;
+    let new_id: Option<DocumentId> = arguments.parsed(&NEW_ID)?.pop();
+    let (keys, mut options) = (private_keys(arguments)?, arguments.options(file.path())?);
+    if let Some(new_id) = &new_id {
+        options = options.document(new_id.clone());
+    }
+    let (text, format, keys) = (file.text(), file.format(), identities(&keys));
+    let resealed = secrets::reseal(text, format, &id, &keys, &options).await;
+    let resealed = resealed.map_err(|error| error.in_file(file.path()))?;
+    write(&file, Ok(resealed.sealed))?;
+    if let Some(new_id) = new_id.filter(|new_id| *new_id != id) {
+        println!("the document was `{id}`, and is `{new_id}` now");
+    }
+    for joiner in &resealed.joiners {
+        println!("{joiner} can open it now");
+    }
+    for (leaver, paths) in &resealed.leavers {
+        let paths: Vec<&str> = paths.iter().map(Pointer::as_str).collect();
+        println!(
+            "{leaver} cannot any more; change what they could read: {}",
+            paths.join(" ")
+        );
+    }
+    Ok(())
 }
 
 fn check(arguments: &Arguments) -> Result<ExitCode> {
@@ -236,7 +213,7 @@ fn check(arguments: &Arguments) -> Result<ExitCode> {
 fn merge(arguments: &Arguments) -> Result<ExitCode> {
     let [base, ours, theirs] = arguments.words()?.map(PathBuf::from);
     // The names that git gives them tell nothing.
-    let Some(format) = arguments.format_of(&ours) else {
+    let Some(format) = arguments.format_of(&ours)? else {
         return Err(Misused("--format says what the files are".into()).into());
     };
     let [base, our_file, theirs] =
@@ -265,11 +242,13 @@ async fn exec(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Puts a sealed text in place of a file's.
-fn write(file: &SealedFile, sealed: secrets::Result<Sealed>) -> Result<()> {
+fn write(file: &SealedFile, sealed: secrets::Result<Sealed>) -> Result<Sealed> {
     let sealed = sealed.map_err(|error| error.in_file(file.path()))?;
-    file.replace(&sealed.text)?;
+    if *sealed.text != file.text() {
+        file.replace(&sealed.text)?;
+    }
     tell(&sealed);
-    Ok(())
+    Ok(sealed)
 }
 
 fn tell(sealed: &Sealed) {
@@ -284,10 +263,6 @@ fn tell(sealed: &Sealed) {
     }
 }
 
-fn identities(keys: &[PrivateKey]) -> Vec<&dyn Identity> {
-    keys.iter().map(|key| key as &dyn Identity).collect()
-}
-
 fn pointer(path: &OsString) -> Result<Pointer> {
-    Ok(path.to_string_lossy().parse()?)
+    Ok(text(path)?.parse()?)
 }

@@ -6,42 +6,122 @@
 //! cargo run --example seal -- set prod/web.json /env/DB_PASSWORD <password
 //! ```
 
-#[expect(dead_code, reason = "the example `mantle` uses it too")]
 mod arguments;
+mod command_line;
 mod commands;
+mod keys;
+mod passphrase;
 mod walk;
 
 use std::process::ExitCode;
 
-use arguments::Arguments;
+use arguments::{FORMAT, ID, KEY, PASSPHRASE, PIN, RECIPIENTS, SIGNER};
 use clusterops::secrets::harden_process;
+use command_line::{Asked, Misused, Program, Subcommand, Switch};
+use keys::{PLAIN, SIGNING};
 
-const USAGE: &str = "\
-Usage: seal                                  walks through everything, in a temporary folder
-       seal generate FILE                    a new key pair: FILE and FILE.pub (--signing: for signatures)
-       seal seal FILE [PATH...]              seals what is marked ENC[name:value], or what stands at the paths
-       seal set FILE PATH                    adds or replaces a value, read from standard input
-       seal extract FILE PATH                prints one value
-       seal open FILE                        prints the opened document
-       seal edit FILE                        opens $VISUAL or $EDITOR on a copy in memory
-       seal rotate|compact FILE              new keys for the same recipients; one epoch in place of several
-       seal reseal FILE                      new keys for changed recipients; tells who has left
-       seal sign FILE                        adds a signature to FILE.sig
-       seal verify FILE                      checks FILE.sig; needs --signer
-       seal check [FOLDER...]                finds what should be sealed; exit code 1 when there is something
-       seal show FILE                        for `git diff`: git config diff.sealed.textconv 'seal show'
-       seal merge BASE OURS THEIRS           for `git merge`: git config merge.sealed.driver 'seal merge %O %A %B'
-       seal exec FILE -- COMMAND [WORD...]   runs a command with the values in its environment
+const NEW_ID: Switch = Switch::of(
+    "--new-id",
+    "ID",
+    "which document it is from now on; where its `id` at the root says the old one, that changes too",
+);
 
-  --key FILE         a private key (recipients' for opening, a signer's for sign); several may be given
-  --passphrase FILE  holds the passphrase of the keys, on its first line; without it you are asked
-  --recipients FILE  whom to seal for (the recipients.yaml beside the file or above it)
-  --pin THUMBPRINT   refuses any other recipients than the pinned ones; several may be given
-  --id ID            the document's id (the string `id` at its root)
-  --signer FILE      a public key that is trusted; several may be given
-  --format FORMAT    json, yaml or dotenv (by the file's name)
-  --plain            generate: the private key without a passphrase
-";
+const PROGRAM: Program = Program {
+    name: "seal",
+    alone: Some("walks through everything, in a temporary folder"),
+    subcommands: &[
+        Subcommand {
+            name: "generate",
+            words: "FILE",
+            about: "a new key pair: FILE and FILE.pub",
+            options: &[&PASSPHRASE, &SIGNING, &PLAIN],
+        },
+        Subcommand {
+            name: "seal",
+            words: "FILE [PATH...]",
+            about: "seals what is marked ENC[name:value], or what stands at the paths",
+            options: &[&RECIPIENTS, &PIN, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "set",
+            words: "FILE PATH",
+            about: "adds or replaces a value, read from standard input",
+            options: &[&RECIPIENTS, &PIN, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "extract",
+            words: "FILE PATH",
+            about: "prints one value",
+            options: &[&KEY, &PASSPHRASE, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "open",
+            words: "FILE",
+            about: "prints the opened document",
+            options: &[&KEY, &PASSPHRASE, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "edit",
+            words: "FILE",
+            about: "opens $VISUAL or $EDITOR on a copy in memory",
+            options: &[&KEY, &PASSPHRASE, &RECIPIENTS, &PIN, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "rotate",
+            words: "FILE",
+            about: "new keys for the same recipients",
+            options: &[&KEY, &PASSPHRASE, &RECIPIENTS, &PIN, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "compact",
+            words: "FILE",
+            about: "one epoch in place of several",
+            options: &[&KEY, &PASSPHRASE, &RECIPIENTS, &PIN, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "reseal",
+            words: "FILE",
+            about: "new keys for changed recipients, or for another id; tells who has left",
+            options: &[&KEY, &PASSPHRASE, &RECIPIENTS, &PIN, &ID, &NEW_ID, &FORMAT],
+        },
+        Subcommand {
+            name: "sign",
+            words: "FILE",
+            about: "adds a signature to FILE.sig",
+            options: &[&KEY, &PASSPHRASE, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "verify",
+            words: "FILE",
+            about: "checks FILE.sig; needs --signer",
+            options: &[&SIGNER, &ID, &FORMAT],
+        },
+        Subcommand {
+            name: "check",
+            words: "[FOLDER...]",
+            about: "finds what should be sealed; exit code 1 when there is something",
+            options: &[],
+        },
+        Subcommand {
+            name: "show",
+            words: "FILE",
+            about: "for `git diff`: git config diff.sealed.textconv 'seal show'",
+            options: &[&RECIPIENTS, &FORMAT],
+        },
+        Subcommand {
+            name: "merge",
+            words: "BASE OURS THEIRS",
+            about: "for `git merge`: git config merge.sealed.driver 'seal merge %O %A %B'",
+            options: &[&FORMAT],
+        },
+        Subcommand {
+            name: "exec",
+            words: "FILE -- COMMAND [WORD...]",
+            about: "runs a command with the values in its environment",
+            options: &[&KEY, &PASSPHRASE, &ID, &FORMAT],
+        },
+    ],
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -54,7 +134,7 @@ async fn main() -> ExitCode {
         eprintln!("seal: {error}");
         let causes = std::iter::successors(error.source(), |error| error.source());
         causes.for_each(|cause| eprintln!("  because {cause}"));
-        match error.is::<arguments::Misused>() {
+        match error.is::<Misused>() {
             true => ExitCode::from(2),
             false => ExitCode::FAILURE,
         }
@@ -62,12 +142,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    match Arguments::read(std::env::args_os().skip(1), &[])? {
-        None => walk::through().await.map(|()| ExitCode::SUCCESS),
-        Some(arguments) if arguments.command == "help" => {
-            print!("{USAGE}");
+    match PROGRAM.read(std::env::args_os().skip(1))? {
+        Asked::Nothing => walk::through().await.map(|()| ExitCode::SUCCESS),
+        Asked::Text(text) => {
+            print!("{text}");
             Ok(ExitCode::SUCCESS)
         }
-        Some(arguments) => commands::run(&arguments).await,
+        Asked::Something(arguments) => commands::run(&arguments).await,
     }
 }

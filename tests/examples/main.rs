@@ -8,7 +8,10 @@
 )]
 mod support;
 
+mod ids;
 mod mantle;
+mod options;
+mod prompts;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -197,53 +200,4 @@ fn two_branches_with_the_same_value_are_a_conflict_for_git() {
         ),
         "theirs\n"
     );
-}
-
-#[test]
-fn what_is_misused_says_what_to_do() {
-    let folder = folder();
-    std::fs::write(
-        folder.path().join("app.json"),
-        r#"{"id": "/shop", "a": "ENC[a:b]"}"#,
-    )
-    .expect("ours");
-    for (line, code, why) in [
-        ("frobnicate", 2, "no command frobnicate; `help` lists"),
-        ("seal --frobnicate", 2, "no option --frobnicate"),
-        ("seal app.json --id", 2, "--id needs a value"),
-        ("seal none.json", 1, "none.json: the file cannot be read"),
-        (
-            "seal app.json --pin NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
-            1,
-            "not those that are pinned",
-        ),
-        ("open app.json", 2, "--key names no private key"),
-        (
-            "open app.json --key none.pem",
-            1,
-            "none.pem: the private key cannot be read",
-        ),
-        (
-            "open app.json --key ben.pem",
-            1,
-            "app.json:1:22: /a: this value is marked to be sealed and is not",
-        ),
-        (
-            "extract app.json",
-            2,
-            "extract takes 2 words after it, not 1",
-        ),
-        ("verify app.json", 2, "--signer names no public key"),
-        (
-            "verify app.json --signer ben.pub",
-            1,
-            "nobody has signed this file",
-        ),
-        ("merge a b c", 2, "--format says"),
-    ] {
-        let said = said("seal", folder.path(), line, code);
-        assert!(said.contains(why), "{line}: {said}");
-    }
-    assert!(printed("seal", folder.path(), "help", "").starts_with("Usage: seal"));
-    assert_eq!(said("seal", folder.path(), "check .", 1), "");
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::support::marathon::{Course, start};
 use super::support::{Reply, Server};
-use super::{folder, printed, run, said, text};
+use super::{example, folder, printed, run, said, text};
 
 const BEN: &str = "  for ben (QmniW5_QYFFJaeq24l4y2V7hld3JmZ75r1ORcPKRE6w)\n";
 
@@ -158,20 +158,23 @@ fn a_new_key_is_for_its_owner_alone_and_nothing_of_it_is_printed() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     // Neither half is overwritten.
-    assert!(
-        said("mantle", folder.path(), generate, 1).contains("new.pem.pub: it is there already")
-    );
+    let public = fs::read_to_string(path("new.pem.pub")).expect("it is there");
     fs::remove_file(path("new.pem.pub")).expect("ours");
-    assert!(said("mantle", folder.path(), generate, 1).contains("never overwritten"));
-    assert_eq!(
-        fs::read_to_string(path("new.pem")).expect("it is there"),
-        private
-    );
+    let why = said("mantle", folder.path(), generate, 1);
+    assert!(why.contains("new.pem: it is there already"), "{why}");
     assert!(!path("new.pem.pub").exists());
+    fs::rename(path("new.pem"), path("kept")).expect("ours");
+    fs::write(path("new.pem.pub"), &public).expect("ours");
+    let why = said("mantle", folder.path(), generate, 1);
+    assert!(why.contains("new.pem.pub: it is there already"), "{why}");
+    assert!(!path("new.pem").exists());
+    assert_eq!(
+        fs::read_to_string(path("new.pem.pub")).expect("it is there"),
+        public
+    );
+    fs::rename(path("kept"), path("new.pem")).expect("ours");
 
     // It opens what is sealed for it, with its passphrase only, and not while others can read it.
-    fs::remove_file(path("new.pem")).expect("ours");
-    printed("mantle", folder.path(), generate, "");
     fs::write(path("recipients.yaml"), "recipients: {new: new.pem.pub}\n").expect("ours");
     fs::write(path("app.json"), r#"{"id": "/a", "b": "ENC[b:s3cr3t-1]"}"#).expect("ours");
     let shown = printed("mantle", folder.path(), "encode app.json", "");
@@ -193,6 +196,79 @@ fn a_new_key_is_for_its_owner_alone_and_nothing_of_it_is_printed() {
     fs::set_permissions(path("new.pem"), fs::Permissions::from_mode(0o644)).expect("ours");
     let open = said("mantle", folder.path(), &format!("{decode} passphrase"), 1);
     assert!(open.contains("others can read"), "{open}");
+}
+
+/// Mantle: keys and safe files were for everybody to read, and what it printed had plaintext and the private key in it.
+#[test]
+fn nothing_is_printed_or_left_open_to_others_whatever_the_umask() {
+    let folder = mantles_folder(&["http://127.0.0.1:1".into()]);
+    let path = |name: &str| folder.path().join(name);
+    let mode = |name: &str| {
+        fs::metadata(path(name))
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    fs::write(path("passphrase"), "open sesame\n").expect("ours");
+    fs::write(
+        path("marked.json"),
+        r#"{"id": "/a", "b": "ENC[b:plain-1]", "c": "plain-2"}"#,
+    )
+    .expect("ours");
+    fs::set_permissions(path("marked.json"), fs::Permissions::from_mode(0o640)).expect("ours");
+    let private = fs::read_to_string(path("ben.pem")).expect("it is there");
+    let mut secret: Vec<String> = ["open sesame", "plain-1", "plain-2", "PRIVATE KEY", "s3cr3t"]
+        .map(str::to_owned)
+        .into();
+    secret.extend(
+        private
+            .lines()
+            .filter(|line| !line.starts_with('-'))
+            .map(str::to_owned),
+    );
+    for line in [
+        "generate new.pem --passphrase passphrase",
+        "encode marked.json",
+        "migrate --to apps",
+        "migrate --as quinn --to apps",
+        "deploy apps/web.json --key ben.pem",
+        "decode apps/web.json --key new.pem --passphrase passphrase",
+        "decode apps/web.json --key marked.json",
+        "decode ben.pem --format json --key ben.pem --id /a",
+        "decode passphrase --format dotenv --key ben.pem --id /a",
+        "encode apps/web.json --recipients ben.pem",
+        "deploy apps/web.json --key ben.pem --user passphrase",
+    ] {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "umask 0; exec \"$@\"", "sh"])
+            .arg(example("mantle"))
+            .args(line.split(' '))
+            .current_dir(&folder)
+            .env("HOME", folder.path())
+            .env("USER", "ops")
+            .output()
+            .expect("it runs");
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert!(!shown.is_empty(), "{line}");
+        for secret in &secret {
+            // The name of what a file is to be is no secret.
+            let is_shown = shown
+                .replace("no private key in PEM", "")
+                .contains(secret.as_str());
+            assert!(!is_shown, "{line}: {shown}");
+        }
+    }
+    assert_eq!((mode("new.pem"), mode("new.pem.pub")), (0o600, 0o644));
+    assert_eq!(mode("marked.json"), 0o640);
+    let apps: Vec<_> = fs::read_dir(path("apps"))
+        .expect("ours")
+        .map(|entry| entry.expect("one").file_name())
+        .collect();
+    assert_eq!(apps.len(), 3, "{apps:?}");
+    for app in apps {
+        assert_eq!(mode(&format!("apps/{}", app.display())), 0o600);
+    }
 }
 
 /// Mantle: `ENCODING` and `DECEMBER`, numbers, null, objects and no environment crashed it, 87 bytes were too many, and what
@@ -342,9 +418,30 @@ fn what_is_misused_says_what_to_do() {
     fs::write(folder.path().join("app.json"), r#"{"id": "/a"}"#).expect("ours");
     for (line, code, why) in [
         ("frobnicate", 2, "no command frobnicate; `help` lists"),
-        ("encode", 2, "encode takes at least one file"),
+        ("encode", 2, "encode takes APP [APP...]; APP is missing"),
         ("generate a.pem --plain", 2, "no option --plain"),
         ("generate a.pem --signing", 2, "no option --signing"),
+        (
+            "decode app.json --signer ben.pub",
+            2,
+            "decode has no option --signer",
+        ),
+        (
+            "encode app.json --key ben.pem",
+            2,
+            "encode has no option --key",
+        ),
+        (
+            "deploy app.json --force true",
+            2,
+            "deploy takes APP; true is too much",
+        ),
+        ("deploy app.json --force=yes", 2, "--force takes no value"),
+        (
+            "deploy app.json --key ben.pem --reviewed x --signer ben.pub",
+            1,
+            "SHA-256",
+        ),
         ("decode app.json", 2, "--key names no private key"),
         ("deploy app.json --key ben.pem", 2, "neither --marathon nor"),
         (
@@ -374,7 +471,7 @@ fn what_is_misused_says_what_to_do() {
         assert!(said.contains(why), "{line}: {said}");
     }
     assert!(printed("mantle", folder.path(), "help", "").starts_with("Usage: mantle generate"));
-    assert_eq!(run("mantle", folder.path(), "", "").status.code(), Some(2));
+    assert!(said("mantle", folder.path(), "", 2).contains("a command is missing"));
     let there: BTreeSet<_> = fs::read_dir(folder.path())
         .expect("ours")
         .map(|e| e.expect("one").file_name())

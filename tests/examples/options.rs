@@ -1,0 +1,268 @@
+//! What `seal` makes of its command line.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use super::{example, folder, printed, run, said, text};
+
+#[test]
+fn what_is_misused_says_what_to_do() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("app.json"),
+        r#"{"id": "/shop", "a": "ENC[a:b]"}"#,
+    )
+    .expect("ours");
+    for (line, code, why) in [
+        ("frobnicate", 2, "no command frobnicate; `help` lists"),
+        ("help frobnicate", 2, "no command frobnicate"),
+        ("seal --frobnicate", 2, "no option --frobnicate"),
+        ("seal app.json --id", 2, "--id needs a value"),
+        ("seal app.json --id --format json", 2, "--id needs a value"),
+        ("seal app.json --id=", 1, "not empty"),
+        (
+            "seal app.json --id /shop --id /shop",
+            2,
+            "--id is given twice",
+        ),
+        ("seal none.json", 1, "none.json: the file cannot be read"),
+        (
+            "seal app.json --pin NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+            1,
+            "not those that are pinned",
+        ),
+        ("open app.json", 2, "--key names no private key"),
+        (
+            "open app.json --key none.pem",
+            1,
+            "none.pem: the private key cannot be read",
+        ),
+        (
+            "open app.json --key ben.pem",
+            1,
+            "app.json:1:22: /a: this value is marked to be sealed and is not",
+        ),
+        (
+            "extract app.json",
+            2,
+            "extract takes FILE PATH; PATH is missing",
+        ),
+        ("open", 2, "open takes FILE; FILE is missing"),
+        (
+            "open a.json b.json",
+            2,
+            "open takes FILE; b.json is too much",
+        ),
+        ("seal", 2, "seal takes FILE [PATH...]; FILE is missing"),
+        (
+            "exec app.json",
+            2,
+            "exec takes FILE -- COMMAND [WORD...]; COMMAND is missing",
+        ),
+        ("verify app.json", 2, "--signer names no public key"),
+        (
+            "verify app.json --signer ben.pub",
+            1,
+            "nobody has signed this file",
+        ),
+        ("merge a b c", 2, "--format says"),
+        // What another command knows.
+        (
+            "open app.json --signer ben.pub",
+            2,
+            "open has no option --signer",
+        ),
+        (
+            "exec app.json --pin x -- true",
+            2,
+            "exec has no option --pin",
+        ),
+        (
+            "extract app.json /a --recipients recipients.yaml",
+            2,
+            "extract has no option --recipients",
+        ),
+        ("seal app.json --plain", 2, "seal has no option --plain"),
+        (
+            "rotate app.json --signing",
+            2,
+            "rotate has no option --signing",
+        ),
+        (
+            "rotate app.json --new-id /b",
+            2,
+            "rotate has no option --new-id",
+        ),
+        ("generate a.pem --plain=yes", 2, "--plain takes no value"),
+        (
+            "generate a.pem --plain yes",
+            2,
+            "generate takes FILE; yes is too much",
+        ),
+        ("generate a.pem --plain --passphrase ben.pub", 2, "not both"),
+        ("generate ..", 1, "not the name of a file"),
+        (
+            "generate ben.pem --plain",
+            1,
+            "ben.pem: it is there already",
+        ),
+        // There are no short forms.
+        (
+            "open app.json -k ben.pem",
+            2,
+            "open has no option -k (is it --key?)",
+        ),
+        ("open app.json -x", 2, "open has no option -x;"),
+        ("open app.json -key ben.pem", 2, "open has no option -key"),
+    ] {
+        let said = said("seal", folder.path(), line, code);
+        assert!(said.contains(why), "{line}: {said}");
+    }
+    assert_eq!(said("seal", folder.path(), "check .", 1), "");
+    // Behind `--` everything is a word.
+    let there = said("seal", folder.path(), "open -- --key.json", 1);
+    assert!(
+        there.contains("--key.json: the file cannot be read"),
+        "{there}"
+    );
+}
+
+#[test]
+fn help_says_what_each_command_takes() {
+    let folder = folder();
+    let help = printed("seal", folder.path(), "help", "");
+    assert!(help.starts_with("Usage: seal  "), "{help}");
+    for other in ["--help", "-h"] {
+        assert_eq!(printed("seal", folder.path(), other, ""), help);
+    }
+    let commands: Vec<&str> = help
+        .lines()
+        .skip(1)
+        .map_while(|line| line.strip_prefix("       seal ")?.split(' ').next())
+        .collect();
+    assert_eq!(commands.len(), 15, "{help}");
+    for command in commands {
+        let own = printed("seal", folder.path(), &format!("{command} x --help"), "");
+        assert!(own.starts_with(&format!("Usage: seal {command} ")), "{own}");
+        assert_eq!(
+            printed("seal", folder.path(), &format!("help {command}"), ""),
+            own
+        );
+        for option in own.lines().filter(|line| line.starts_with("  --")) {
+            let name = option.trim().split(' ').next().expect("a name");
+            assert!(help.contains(&format!("\n  {name} ")), "{option}");
+        }
+    }
+    let own = printed("seal", folder.path(), "open --help", "");
+    assert!(
+        own.contains("\n  --key FILE ") && !own.contains("--pin"),
+        "{own}"
+    );
+    for (program, flag) in [
+        ("seal", "--version"),
+        ("seal", "-V"),
+        ("mantle", "--version"),
+    ] {
+        let version = format!("{program} {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(printed(program, folder.path(), flag, ""), version);
+    }
+}
+
+#[test]
+fn an_option_takes_its_value_behind_an_equals_sign_too() {
+    let folder = folder();
+    fs::write(folder.path().join("a.txt"), "A='ENC[a:b=c]'\n").expect("ours");
+    printed(
+        "seal",
+        folder.path(),
+        "seal a.txt --format=dotenv --id=/a=b",
+        "",
+    );
+    let line = "extract --key=ben.pem a.txt /A --id /a=b --format dotenv";
+    assert_eq!(printed("seal", folder.path(), line, ""), "b=c\n");
+}
+
+#[test]
+fn paths_need_not_be_text_and_ids_do() {
+    let folder = folder();
+    let name = OsStr::from_bytes(b"b\xfcro.json");
+    fs::write(
+        folder.path().join(name),
+        r#"{"id": "/shop", "a": "ENC[a:b]"}"#,
+    )
+    .expect("ours");
+    let key = OsStr::from_bytes(b"schl\xfcssel.pem");
+    fs::rename(folder.path().join("ben.pem"), folder.path().join(key)).expect("ours");
+    let seal = |words: &[&OsStr]| {
+        let mut command = Command::new(example("seal"));
+        command
+            .args(words)
+            .current_dir(&folder)
+            .output()
+            .expect("it runs")
+    };
+    let sealed = seal(&["seal".as_ref(), name]);
+    assert!(sealed.status.success(), "{}", text(&sealed.stderr));
+    let joined = OsStr::from_bytes(b"--key=schl\xfcssel.pem");
+    for key in [&["--key".as_ref(), key][..], &[joined]] {
+        let words = [&["extract".as_ref(), name, "/a".as_ref()], key].concat();
+        let extracted = seal(&words);
+        assert_eq!(
+            text(&extracted.stdout),
+            "b\n",
+            "{}",
+            text(&extracted.stderr)
+        );
+    }
+    for words in [
+        &["seal".as_ref(), name, "--id".as_ref(), name][..],
+        &["extract".as_ref(), name, name, joined],
+        &[name],
+    ] {
+        let refused = seal(words);
+        assert!(!refused.status.success());
+        let why = text(&refused.stderr);
+        assert!(
+            why.contains("is not UTF-8") || why.contains("no command"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn what_has_nothing_marked_is_left_as_it_is() {
+    let folder = folder();
+    for (program, command) in [("seal", "seal"), ("mantle", "encode")] {
+        let path = folder.path().join("app.json");
+        fs::write(&path, r#"{"id": "/shop", "a": "b"}"#).expect("ours");
+        let before = fs::metadata(&path)
+            .expect("ours")
+            .modified()
+            .expect("a time");
+        assert_eq!(
+            printed(program, folder.path(), &format!("{command} app.json"), ""),
+            "nothing to seal in app.json: no value is marked ENC[name:value]\n"
+        );
+        let after = fs::metadata(&path)
+            .expect("ours")
+            .modified()
+            .expect("a time");
+        assert_eq!(before, after);
+    }
+    // Neither is what is sealed already.
+    fs::write(
+        folder.path().join("app.json"),
+        r#"{"id": "/shop", "a": "ENC[a:b]"}"#,
+    )
+    .expect("ours");
+    printed("seal", folder.path(), "seal app.json", "");
+    let again = printed("seal", folder.path(), "seal app.json", "");
+    assert!(again.starts_with("nothing to seal in app.json"), "{again}");
+    let compacted = run("seal", folder.path(), "compact app.json --key ben.pem", "");
+    assert_eq!(
+        text(&compacted.stdout),
+        "app.json: there was nothing to do\n"
+    );
+}
