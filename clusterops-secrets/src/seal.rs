@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::contents::{Contents, New, Written};
 use crate::document::{Document, Format, Kind, Pointer};
-use crate::marker::Marker;
+use crate::marker::{Marker, Stray};
 use crate::{DocumentId, Error, ErrorKind, KeyWarning, Recipients, Result, Thumbprint, Value};
 
 /// What to seal for, and as what.
@@ -109,13 +109,18 @@ impl Sealed {
 /// Seals every value that is marked `ENC[name:value]`, wherever it stands. Needs public keys only; what is sealed already
 /// stays as it is.
 ///
+/// Only whole values are sealed. A marker inside of a longer string (`--password=ENC[db:hunter2]`), in a key or in a comment is an
+/// error, since what it holds would stay in plain text.
+///
 /// # Errors
-/// [`ErrorKind::Syntax`] for a document that cannot be read and for broken markers, [`ErrorKind::Recipients`] when the recipients
+/// [`ErrorKind::Syntax`] for a document that cannot be read, for broken markers and for those that are not a whole value,
+/// [`ErrorKind::Recipients`] when the recipients
 /// are not the pinned ones or none, [`ErrorKind::Input`] for a document without an id, [`ErrorKind::Misplaced`] for one that is
 /// sealed under another id.
 pub fn seal(text: &str, format: Format, options: &SealOptions) -> Result<Sealed> {
     let document = Document::parse(text.as_bytes(), format)?;
     let contents = Contents::of(&document)?;
+    Stray::refuse_in(&document)?;
     let id = DocumentId::of(&document, options.document.as_ref())?;
     let new = contents
         .marked()

@@ -1,4 +1,4 @@
-//! Files: replaced whole, signed, and checked.
+//! Files: replaced whole, signed, and shown in a diff.
 
 mod support;
 
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clusterops_secrets::{
-    CheckOptions, Digest, ErrorKind, FindingKind, Format, Recipients, RecipientsFile, SealedFile,
-    SigningKey, VerifyingKey, check, seal, show, sign, sign_file, verify, verify_file,
+    Digest, ErrorKind, Format, Recipients, RecipientsFile, SealedFile, SigningKey, VerifyingKey,
+    seal, show, sign, sign_file, verify, verify_file,
 };
 use support::{APP, folder, id, names, options, private_key, sealed_file, write};
 
@@ -394,164 +394,6 @@ fn no_flipped_byte_of_a_signed_file_verifies() {
             .kind(),
         ErrorKind::Signature
     );
-}
-
-#[test]
-fn secrets_in_plain_text_are_found() {
-    let folder = folder();
-    let root = folder.path();
-    write(
-        &root.join("recipients.yaml"),
-        &format!(
-            "recipients: {{ben: {}}}\n",
-            private_key("ben").public_key().to_jwk()
-        ),
-    );
-    let sealed = seal(APP, Format::Json, &options(&["ben"]))
-        .expect("it seals")
-        .text;
-    write(&root.join("good.json"), &sealed);
-    write(&root.join("marked.json"), APP);
-    write(
-        &root.join("plain.yaml"),
-        "env:\n  DB_PASSWORD: hunter2\n  TOKENIZER: x\n  TOKEN_FILE: /run/x\n  API-KEY: ${KEY}\n  SECRETS: ''\n",
-    );
-    write(
-        &root.join("moved.json"),
-        &sealed.replace("\"DB\"", "\"DB2\""),
-    );
-    write(
-        &root.join("renamed.json"),
-        &sealed.replace("\"/shop\",\n  \"image\"", "\"/store\",\n  \"image\""),
-    );
-    write(&root.join("broken.json"), "{\n\"a\": 1, \"a\": 2}");
-    write(
-        &root.join("others.json"),
-        &seal(APP, Format::Json, &options(&["cyd"]))
-            .expect("it seals")
-            .text,
-    );
-    write(
-        &root.join("key.txt"),
-        &format!("# a key\n{}", include_str!("../src/keys/data/ben.pem")),
-    );
-    write(&root.join("target/plain.yaml"), "DB_PASSWORD: hunter2\n");
-    write(&root.join("vendor/plain.yaml"), "LICENCE_CODE: hunter2\n");
-    std::os::unix::fs::symlink("plain.yaml", root.join("link.yaml")).expect("ours");
-    std::fs::write(root.join("bytes.json"), b"\xff").expect("ours");
-
-    let findings = check(root, &CheckOptions::default()).expect("it reads");
-    let shown: Vec<String> = findings
-        .iter()
-        .map(|finding| {
-            finding
-                .to_string()
-                .replace(&format!("{}/", root.display()), "")
-        })
-        .collect();
-    let starts = [
-        "broken.json:2:9: ",
-        "key.txt:2:1: a private key stands here",
-        "marked.json:5:11: /env/DB: is marked to be sealed and is not",
-        "moved.json:5:12: /env/DB2: was sealed for another place: `/env/DB` of `/shop`",
-        "others.json:8:1: the epoch ",
-        "plain.yaml:2:16: /env/DB_PASSWORD: is a secret by its name",
-        "renamed.json:8:1: this document is sealed as `/shop`, not as `/store`",
-    ];
-    assert_eq!(shown.len(), starts.len(), "{shown:#?}");
-    for (shown, start) in shown.iter().zip(starts) {
-        assert!(
-            shown.starts_with(start),
-            "{shown} does not start with {start}"
-        );
-    }
-    assert!(
-        matches!(&findings[4].kind, FindingKind::OtherRecipients(why) if why.contains("missing ben"))
-    );
-    assert!(!shown.concat().contains("hunter2"));
-    let options = CheckOptions::default()
-        .secret_word("licence_code")
-        .skip("plain.yaml");
-    assert!(
-        !check(root, &options)
-            .expect("it reads")
-            .iter()
-            .any(|finding| finding.kind == FindingKind::Plaintext)
-    );
-    let options = CheckOptions::default().secret_word("licence_code");
-    assert_eq!(
-        check(root.join("vendor"), &options)
-            .expect("it reads")
-            .len(),
-        1
-    );
-    assert_eq!(
-        check(root.join("good.json"), &options).expect("it reads"),
-        []
-    );
-    let link = folder.path().join("link");
-    std::os::unix::fs::symlink("vendor", &link).expect("ours");
-    assert_eq!(check(&link, &options).expect("it reads").len(), 1);
-    assert_eq!(
-        check(root.join("none"), &options).expect_err("none").kind(),
-        ErrorKind::Local
-    );
-}
-
-#[test]
-fn secrets_are_found_wherever_they_hide() {
-    let folder = folder();
-    let root = folder.path().join("tree");
-    let pem = include_str!("../src/keys/data/ben.pem").replace('\n', "\\n");
-    write(
-        &root.join("keys.json"),
-        &format!("{{\"a\": \"-----BEGIN CERTIFICATE-----\", \"b\": \"{pem}\"}}\n"),
-    );
-    std::fs::write(
-        root.join("latin1.txt"),
-        b"# Schl\xfcssel\n-----BEGIN OPENSSH PRIVATE KEY-----\n",
-    )
-    .expect("ours");
-    write(
-        &root.join("public.pem"),
-        "-----BEGIN PUBLIC KEY-----\n-----BEGIN ",
-    );
-    write(
-        &root.join("pod.yaml"),
-        "mark: ENC[a:b]\nenv:\n- {name: DB_PASSWORD, value: hunter2}\n- {name: ZONE, value: a}\nurl: \"amqp://a:hunter2@b\"\n",
-    );
-    write(
-        &root.join("app.env"),
-        "DB_PASSWORD=hunter2\nDB='ENC[a:b]'\n",
-    );
-    write(
-        &root.join("odd\x1b[2J.json"),
-        "{\"a\\n\\u001b\": \"ENC[a:b]\"}",
-    );
-    // The tree that was asked for can be a link; links in it are not followed.
-    let link = folder.path().join("link");
-    std::os::unix::fs::symlink("tree", &link).expect("ours");
-    std::os::unix::fs::symlink("..", root.join("up")).expect("ours");
-    let findings = check(&link, &CheckOptions::default()).expect("it reads");
-    let shown: Vec<String> = findings
-        .iter()
-        .map(|finding| {
-            finding
-                .to_string()
-                .replace(&format!("{}/", link.display()), "")
-        })
-        .collect();
-    let expected = [
-        "app.env:1:13: /DB_PASSWORD: is a secret by its name and stands here in plain text",
-        "app.env:2:4: /DB: is marked to be sealed and is not",
-        "keys.json:1:44: a private key stands here",
-        "latin1.txt:2:1: a private key stands here",
-        "odd?[2J.json:1:15: /a??: is marked to be sealed and is not",
-        "pod.yaml:1:7: /mark: is marked to be sealed and is not",
-        "pod.yaml:3:30: /env/DB_PASSWORD/value: is a secret by its name and stands here in plain text",
-        "pod.yaml:5:6: /url: a password stands in this URL",
-    ];
-    assert_eq!(shown, expected);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Looking for secrets that should be sealed and are not.
 
+mod lines;
+mod look;
 mod names;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use look::Look;
 use names::Sign;
 
 use crate::contents::Contents;
-use crate::document::{Document, Format, Pointer};
+use crate::document::{Document, Pointer, is_other};
 use crate::epoch::{Wrapped, shown};
-use crate::marker::Marker;
+use crate::marker::{Marker, Stray, markers_in};
 use crate::{DocumentId, Error, ErrorKind, Recipients, RecipientsFile, Result, Thumbprint};
 
 /// Folders that nobody keeps definitions in.
@@ -59,9 +62,9 @@ impl CheckOptions {
 pub struct Finding {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// The line, from 1; 0 when it is about all of the file, or about a folder.
     pub line: usize,
-    /// The column, from 1.
+    /// The column, from 1; 0 as the line is.
     pub column: usize,
     /// Where in the document, if it is about one value.
     pub path: Option<Pointer>,
@@ -75,6 +78,8 @@ pub struct Finding {
 pub enum FindingKind {
     /// A value is marked to be sealed and is not.
     NotSealed,
+    /// A marker stands where nothing is sealed, as inside of a longer string, in a key or in a comment: where.
+    StrayMarker(String),
     /// A value is a secret by its name, and stands there for all to read.
     Plaintext,
     /// A URL with a password in it.
@@ -85,6 +90,9 @@ pub enum FindingKind {
     Broken(String),
     /// A value is sealed for others than the rules say: who is missing and who is there beyond them.
     OtherRecipients(String),
+    /// Nothing is known about what stands here, as a file or a folder cannot be read: why. This is no fault of the tree, and a
+    /// program ends with another exit status for it than for what was found.
+    NotChecked(String),
 }
 
 impl fmt::Display for Finding {
@@ -92,10 +100,18 @@ impl fmt::Display for Finding {
         // Names of files and members are what somebody else chose.
         let printable = |text: &str| text.replace(char::is_control, "?");
         let file = printable(&self.file.to_string_lossy());
-        write!(f, "{file}:{}:{}: ", self.line, self.column)?;
-        if let Some(path) = &self.path {
-            write!(f, "{}: ", printable(path.as_str()))?;
+        match self.line {
+            0 => write!(f, "{file}: ")?,
+            line => write!(f, "{file}:{line}:{}: ", self.column)?,
         }
+        let what = match &self.path {
+            Some(path) => format!("{}: ", printable(path.as_str())),
+            None if matches!(self.kind, FindingKind::NotSealed | FindingKind::Plaintext) => {
+                "a value ".to_owned()
+            }
+            None => String::new(),
+        };
+        f.write_str(&what)?;
         match &self.kind {
             FindingKind::NotSealed => f.write_str("is marked to be sealed and is not"),
             FindingKind::Plaintext => {
@@ -103,19 +119,29 @@ impl fmt::Display for Finding {
             }
             FindingKind::PasswordInUrl => f.write_str("a password stands in this URL"),
             FindingKind::PrivateKey => f.write_str("a private key stands here"),
-            FindingKind::Broken(why) | FindingKind::OtherRecipients(why) => {
-                f.write_str(&printable(why))
-            }
+            FindingKind::StrayMarker(why)
+            | FindingKind::Broken(why)
+            | FindingKind::OtherRecipients(why)
+            | FindingKind::NotChecked(why) => f.write_str(&printable(why)),
         }
     }
 }
 
-/// Looks through a file or a tree of them, as before a commit: at documents by their names (`.json`, `.yaml`, `.yml`, `.env`),
-/// and at every file for private keys. Links inside the tree are not followed, and files of more than 64 MiB are left out. What is
-/// sealed is compared with the rules of the nearest `recipients.yaml`. No key is needed.
+/// Looks through a file or a tree of them, as before a commit. Links inside the tree are not followed, and files of more than
+/// 64 MiB are left out. What is sealed is compared with the rules of the nearest `recipients.yaml`. No key is needed.
 ///
-/// A document counts when it has sealed or marked values or lies where a rule is for it: other JSON and YAML files can hold
-/// anything.
+/// Every file is looked through for private keys. Beyond that it depends on where a file lies and on its name:
+///
+/// - Documents by their names (`.json`, `.yaml`, `.yml`; `.env`, `.env.prod`, `app.env`, `app.env.local`) are read where a rule of
+///   `recipients.yaml` is for them, and where they hold sealed or marked values: other JSON and YAML files can hold anything. One
+///   that is not UTF-8 is a finding anywhere.
+/// - What documents are made of, and copies of them (`app.json.tmpl`, `values.yaml.j2`, `app.json.bak`, a file `env`), need not be
+///   of any syntax: their lines are looked through for markers, and where a rule is for them also for values that are secrets by
+///   the name in front. So are documents that can hold no sealed value: a JSON array, several YAML documents in one file.
+/// - Any other file for which there is a rule is looked through for markers.
+///
+/// A value is a secret by its name, or by that of the list or map that it stands in. Markers count where they are not a whole
+/// value too, as in `--password=ENC[db:hunter2]`, in keys and in comments: [`seal`](crate::seal()) refuses those.
 ///
 /// ```
 /// use clusterops_secrets::{CheckOptions, FindingKind, check};
@@ -129,38 +155,29 @@ impl fmt::Display for Finding {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Local`] when the tree cannot be read, and what is wrong with a `recipients.yaml`.
+/// [`ErrorKind::Local`] when there is nothing at `root` that can be read. What cannot be read below it, a `recipients.yaml` too, is a
+/// finding ([`FindingKind::NotChecked`]), and the check goes on.
 pub fn check(root: impl AsRef<Path>, options: &CheckOptions) -> Result<Vec<Finding>> {
+    let root = root.as_ref();
+    // What was asked for counts, also behind a link.
+    let is_folder = std::fs::metadata(root)
+        .and_then(|metadata| match metadata.is_dir() {
+            true => std::fs::read_dir(root).map(|_| true),
+            false => Ok(false),
+        })
+        .map_err(|error| {
+            Error::new(ErrorKind::Local, "this cannot be read")
+                .in_file(root)
+                .caused_by(error)
+        })?;
     let mut search = Search {
         options,
         rules: HashMap::new(),
         findings: Vec::new(),
     };
-    let root = root.as_ref();
-    let failed = |path: &Path, error: std::io::Error| {
-        let message = "this cannot be read";
-        Error::new(ErrorKind::Local, message)
-            .in_file(path)
-            .caused_by(error)
-    };
-    let mut work = vec![root.to_owned()];
-    while let Some(path) = work.pop() {
-        // What was asked for counts, also behind a link.
-        let metadata = match path == root {
-            true => std::fs::metadata(&path),
-            false => std::fs::symlink_metadata(&path),
-        };
-        let metadata = metadata.map_err(|error| failed(&path, error))?;
-        if metadata.is_dir() {
-            for entry in std::fs::read_dir(&path).map_err(|error| failed(&path, error))? {
-                let entry = entry.map_err(|error| failed(&path, error))?;
-                if !options.is_skipped(&entry.file_name().to_string_lossy()) {
-                    work.push(entry.path());
-                }
-            }
-        } else if metadata.is_file() && metadata.len() <= LONGEST {
-            search.file(&path)?;
-        }
+    match is_folder {
+        true => search.tree(root),
+        false => search.file(root)?,
     }
     let mut findings = search.findings;
     findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
@@ -173,68 +190,130 @@ const LONGEST: u64 = 64 << 20;
 /// A search under way.
 struct Search<'o> {
     options: &'o CheckOptions,
-    /// The files of recipients that have been read.
-    rules: HashMap<PathBuf, RecipientsFile>,
+    /// The files of recipients that have been read, or could not be.
+    rules: HashMap<PathBuf, Option<RecipientsFile>>,
     findings: Vec<Finding>,
 }
 
 impl Search<'_> {
+    fn tree(&mut self, root: &Path) {
+        let mut work = vec![root.to_owned()];
+        while let Some(folder) = work.pop() {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    self.not_checked(&folder, &unreadable(error));
+                    continue;
+                }
+            };
+            for entry in entries {
+                let looked = entry.and_then(|entry| {
+                    if self
+                        .options
+                        .is_skipped(&entry.file_name().to_string_lossy())
+                    {
+                        return Ok(None);
+                    }
+                    Ok(Some((entry.path(), entry.metadata()?)))
+                });
+                match looked {
+                    Ok(Some((path, metadata))) if metadata.is_dir() => work.push(path),
+                    Ok(Some((path, metadata)))
+                        if metadata.is_file() && metadata.len() <= LONGEST =>
+                    {
+                        if let Err(error) = self.file(&path) {
+                            self.not_checked(&path, &error);
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => self.not_checked(&folder, &unreadable(error)),
+                }
+            }
+        }
+    }
+
+    /// Notes that nothing is known about a file or a folder.
+    fn not_checked(&mut self, path: &Path, error: &Error) {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+        let why = format!("{}{}", error.message(), cause.unwrap_or_default());
+        let (line, column) = error.place().unwrap_or((0, 0));
+        self.findings.push(Finding {
+            file: error.file().unwrap_or(path).to_owned(),
+            line,
+            column,
+            path: None,
+            kind: FindingKind::NotChecked(why),
+        });
+    }
+
     fn file(&mut self, path: &Path) -> Result<()> {
         let bytes = crate::file::bytes_of(path)?;
+        let rules = match RecipientsFile::path_for(path)? {
+            Some(nearest) => {
+                self.read_rules(&nearest);
+                rules_for(&self.rules, &nearest, path)?
+            }
+            None => None,
+        };
         let mut findings = Findings {
             file: path,
             list: &mut self.findings,
         };
         findings.private_keys(&bytes);
-        let (Some(format), Ok(text)) = (Format::of(path), std::str::from_utf8(&bytes)) else {
-            return Ok(());
-        };
-        let rules = rules_for(&mut self.rules, path)?;
-        let is_ours = ["SEALED[", "ENC[", "x-sealed"]
-            .iter()
-            .any(|word| text.contains(word));
-        if rules.is_none() && !is_ours {
+        let look = Look::of(path);
+        if look.is_none() && rules.is_none() {
             return Ok(());
         }
-        let document = match Document::parse(&bytes, format) {
-            Ok(document) => document,
-            Err(error) => {
-                findings.broken(&error);
-                return Ok(());
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => findings.text(text, look, rules.as_ref(), self.options),
+            Err(error) if look.is_some() || is_text(&bytes) => {
+                findings.not_utf8(&bytes, error.valid_up_to());
             }
-        };
-        if !findings.values(&document, self.options) {
-            return Ok(());
-        }
-        match Contents::of(&document) {
-            Ok(contents) => findings.sealed(&contents, rules.as_ref()),
-            Err(error) => findings.broken(&error),
+            // A picture, an archive.
+            Err(_) => {}
         }
         Ok(())
     }
+
+    /// Reads a file of recipients, once.
+    fn read_rules(&mut self, path: &Path) {
+        if self.rules.contains_key(path) {
+            return;
+        }
+        let file = RecipientsFile::load(path);
+        if let Err(error) = &file {
+            self.not_checked(path, error);
+        }
+        self.rules.insert(path.to_owned(), file.ok());
+    }
 }
 
-/// The file of recipients that is for this file, and whom it names.
+fn unreadable(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Local, "this cannot be read").caused_by(error)
+}
+
+/// Byte order marks of UTF-16 (and UTF-32).
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+
+/// Whether these bytes are text, in whatever encoding.
+fn is_text(bytes: &[u8]) -> bool {
+    UTF_16.iter().any(|mark| bytes.starts_with(mark)) || !bytes.contains(&0)
+}
+
+/// The nearest file of recipients, and whom it names for this file.
 fn rules_for<'r>(
-    known: &'r mut HashMap<PathBuf, RecipientsFile>,
+    known: &'r HashMap<PathBuf, Option<RecipientsFile>>,
+    nearest: &Path,
     path: &Path,
-) -> Result<Option<(&'r RecipientsFile, Recipients)>> {
-    let Some(rules) = RecipientsFile::path_for(path)? else {
+) -> Result<Option<Rules<'r>>> {
+    let Some(Some(file)) = known.get(nearest) else {
         return Ok(None);
     };
-    if rules.file_name() == path.file_name() {
+    if nearest.file_name() == path.file_name() {
         return Ok(None);
     }
-    let rules = match known.entry(rules) {
-        std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-        std::collections::hash_map::Entry::Vacant(entry) => {
-            let file = RecipientsFile::load(entry.key())?;
-            entry.insert(file)
-        }
-    };
-    let rules: &RecipientsFile = rules;
-    match rules.for_path(path) {
-        Ok(recipients) => Ok(Some((rules, recipients))),
+    match file.for_path(path) {
+        Ok(recipients) => Ok(Some((file, recipients))),
         // No rule is for it.
         Err(error) if error.kind() == ErrorKind::Recipients => Ok(None),
         Err(error) => Err(error),
@@ -247,8 +326,12 @@ struct Findings<'f> {
     list: &'f mut Vec<Finding>,
 }
 
+type Rules<'r> = (&'r RecipientsFile, Recipients);
+
 impl Findings<'_> {
     fn add(&mut self, (line, column): (usize, usize), path: Option<Pointer>, kind: FindingKind) {
+        // A key can hold a marker with all that is in it.
+        let path = path.filter(|path| markers_in(path.as_str()).next().is_none());
         self.list.push(Finding {
             file: self.file.to_owned(),
             line,
@@ -264,22 +347,59 @@ impl Findings<'_> {
         self.add(error.place().unwrap_or((1, 1)), path, kind);
     }
 
-    /// Private keys in PEM (RFC 7468), also inside of a JSON string, where one is a long line.
-    fn private_keys(&mut self, bytes: &[u8]) {
-        const BEGIN: &[u8] = b"-----BEGIN ";
-        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let mut at = 0;
-            while let Some(dashes) = line[at..].windows(BEGIN.len()).position(|w| w == BEGIN) {
-                at += dashes + BEGIN.len();
-                let label = &line[at..line.len().min(at + 64)];
-                let end = label.windows(5).position(|five| five == b"-----");
-                let label = &label[..end.unwrap_or(0)];
-                if label.windows(11).any(|word| word == b"PRIVATE KEY") {
-                    let column = at - BEGIN.len() + 1;
-                    self.add((index + 1, column), None, FindingKind::PrivateKey);
-                    break;
+    fn not_utf8(&mut self, bytes: &[u8], at: usize) {
+        let is_utf16 = UTF_16.iter().any(|mark| bytes.starts_with(mark));
+        let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+        let (place, encoding) = match is_utf16 {
+            true => ((1, 1), "it begins as UTF-16 does"),
+            false => ((line, 1), "another encoding, or no text"),
+        };
+        let why = format!(
+            "is not UTF-8: {encoding}; nothing in it can be checked or sealed, so save it as UTF-8"
+        );
+        self.add(place, None, FindingKind::Broken(why));
+    }
+
+    fn text(
+        &mut self,
+        text: &str,
+        look: Option<Look>,
+        rules: Option<&Rules<'_>>,
+        options: &CheckOptions,
+    ) {
+        let (has_markers, has_sealed) = (
+            text.contains("ENC["),
+            text.contains("SEALED[") || text.contains("x-sealed"),
+        );
+        let document = match look {
+            Some(Look::Document(_)) if rules.is_none() && !has_markers && !has_sealed => return,
+            Some(Look::Document(format)) => Document::parse(text.as_bytes(), format)
+                .map_err(|error| (has_sealed || !is_other(text, format)).then_some(error)),
+            _ => Err(None),
+        };
+        match document {
+            Ok(document) => self.document(&document, rules, options),
+            Err(Some(error)) => self.broken(&error),
+            Err(None) => {
+                self.marked(text);
+                if look.is_some() && rules.is_some() {
+                    self.named(text, options);
                 }
             }
+        }
+    }
+
+    fn document(&mut self, document: &Document, rules: Option<&Rules<'_>>, options: &CheckOptions) {
+        for stray in Stray::all_of(document) {
+            let kind = FindingKind::StrayMarker(stray.message.to_owned());
+            self.add(stray.place, stray.path, kind);
+        }
+        if !self.values(document, options) {
+            return;
+        }
+        match Contents::of(document) {
+            Ok(contents) => self.sealed(&contents, rules),
+            Err(error) => self.broken(&error),
         }
     }
 
@@ -294,13 +414,11 @@ impl Findings<'_> {
                 }
                 Ok(Some(Marker::ToSeal { .. })) => FindingKind::NotSealed,
                 Ok(Some(Marker::Sealed(_))) => continue,
-                Ok(None) => {
-                    match names::sign_of(document, scalar, &document.path(scalar), options) {
-                        None => continue,
-                        Some(Sign::Name) => FindingKind::Plaintext,
-                        Some(Sign::PasswordInUrl) => FindingKind::PasswordInUrl,
-                    }
-                }
+                Ok(None) => match names::sign_of(document, scalar, options) {
+                    None => continue,
+                    Some(Sign::Name) => FindingKind::Plaintext,
+                    Some(Sign::PasswordInUrl) => FindingKind::PasswordInUrl,
+                },
             };
             let path = document.path(scalar);
             self.add((scalar.line, scalar.column), Some(path), kind);
@@ -309,7 +427,7 @@ impl Findings<'_> {
     }
 
     /// Whether sealed values stand where they belong, and for whom they are sealed.
-    fn sealed(&mut self, contents: &Contents<'_>, rules: Option<&(&RecipientsFile, Recipients)>) {
+    fn sealed(&mut self, contents: &Contents<'_>, rules: Option<&Rules<'_>>) {
         let document = contents.document;
         let Some(block) = document.header() else {
             return;

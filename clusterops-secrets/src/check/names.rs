@@ -1,7 +1,7 @@
 //! Which values are secrets, by their names and by their form.
 
 use super::CheckOptions;
-use crate::document::{Document, Kind, Pointer, Scalar};
+use crate::document::{Document, Kind, Pointer, Scalar, Step};
 
 /// Words in names of values that are secrets by their name, in the spelling of environments.
 const SECRET_WORDS: [&str; 14] = [
@@ -22,8 +22,56 @@ const SECRET_WORDS: [&str; 14] = [
 ];
 
 /// Endings of such names that say that the value is none: a file's path, a name, a number.
-const HARMLESS_ENDINGS: [&str; 8] = [
-    "_FILE", "_PATH", "_NAME", "_TTL", "_LENGTH", "_URL", "_TIMEOUT", "_ID",
+const HARMLESS_ENDINGS: [&str; 9] = [
+    "_FILE",
+    "_PATH",
+    "_NAME",
+    "_TTL",
+    "_LENGTH",
+    "_URL",
+    "_TIMEOUT",
+    "_ID",
+    "_PULL_SECRETS",
+];
+
+/// The last words of names that say something about a secret where they stand below its name: `token: {ttl: 1h, issuer: x}`.
+const ABOUT_SECRETS: [&str; 36] = [
+    "ALGORITHM",
+    "AUDIENCE",
+    "DESCRIPTION",
+    "DRIVER",
+    "EMAIL",
+    "ENV",
+    "EXPIRES",
+    "EXPIRY",
+    "FILE",
+    "FORMAT",
+    "GID",
+    "HOST",
+    "ID",
+    "ISSUER",
+    "KIND",
+    "LABEL",
+    "LABELS",
+    "LENGTH",
+    "MODE",
+    "NAME",
+    "NAMESPACE",
+    "PATH",
+    "PORT",
+    "PROVIDER",
+    "REF",
+    "REGION",
+    "SCOPE",
+    "SCOPES",
+    "SOURCE",
+    "TARGET",
+    "TIMEOUT",
+    "TTL",
+    "TYPE",
+    "UID",
+    "URL",
+    "USERNAME",
 ];
 
 /// What speaks for a value being a secret.
@@ -37,40 +85,73 @@ pub(super) enum Sign {
 pub(super) fn sign_of(
     document: &Document,
     scalar: &Scalar,
-    path: &Pointer,
     options: &CheckOptions,
 ) -> Option<Sign> {
     let text = document.text(scalar);
     if !matches!(scalar.kind, Kind::String | Kind::Number) || text.is_empty() {
         return None;
     }
-    if is_secret(path, &options.words) && !is_reference(text) {
+    let is_secret =
+        is_secret(&document.steps(scalar), scalar.kind, &options.words) && !is_reference(text);
+    // Compose: a service names secrets that are declared at the root.
+    if is_secret && !document.contains(&Pointer::root().join("secrets").join(text)) {
         return Some(Sign::Name);
     }
     has_password(text).then_some(Sign::PasswordInUrl)
 }
 
-fn is_reference(text: &str) -> bool {
-    ["${", "{{", "$("]
+/// Whether this only says where the value is found: a variable of a shell or of a template.
+pub(super) fn is_reference(text: &str) -> bool {
+    ["${", "{{", "$(", "{%", "<%"]
         .iter()
         .any(|start| text.starts_with(start))
 }
 
-/// Whether the value at this path is a secret by its name: that of the variable in `{"name": "DB_PASSWORD", "value": ".."}` too,
-/// whose element is addressed by it.
-fn is_secret(path: &Pointer, words: &[String]) -> bool {
-    let tokens: Vec<_> = path.tokens().collect();
-    let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
-    match tokens[..] {
+/// Whether the value that these names lead to is a secret by one of them: by its own, by that of the variable in
+/// `{"name": "DB_PASSWORD", "value": ".."}`, whose element is addressed by it, or by that of the list or the map it stands in.
+fn is_secret(steps: &[Step<'_>], kind: Kind, words: &[String]) -> bool {
+    let is_name = |name: &str| is_secret_name(name, words);
+    match steps {
         // Marathon: the environment names a secret that is kept elsewhere.
-        ["env", _, "secret"] => false,
-        [.., name, "value"] | [.., name] => is_secret_name(name, words),
-        [] => false,
+        [Step::Member(env), _, Step::Member(secret)] if env == "env" && secret == "secret" => {
+            return false;
+        }
+        [
+            ..,
+            Step::Element(name) | Step::Member(name),
+            Step::Member(value),
+        ] if value == "value" => {
+            return is_name(name);
+        }
+        [.., Step::Member(name)] if is_name(name) => return true,
+        _ => {}
     }
+    for (at, step) in steps.iter().enumerate().rev() {
+        match step {
+            Step::Element(_) => {}
+            Step::Member(name) if at + 1 < steps.len() && ends_as_secret(name, words) => {
+                return true;
+            }
+            // Numbers say how many, how long.
+            Step::Member(name) if kind != Kind::String || is_about_secrets(name) => return false,
+            Step::Member(_) => {}
+        }
+    }
+    false
 }
 
-fn is_secret_name(name: &str, words: &[String]) -> bool {
-    let name = in_capitals(name);
+/// Whether a name of a value holds a secret's word.
+pub(super) fn is_secret_name(name: &str, words: &[String]) -> bool {
+    has_word(&in_capitals(name), words, |_| true)
+}
+
+/// Whether a name of a list or a map is that of secrets: `passwordPolicy` and `secretKeyRef` are none.
+fn ends_as_secret(name: &str, words: &[String]) -> bool {
+    has_word(&in_capitals(name), words, str::is_empty)
+}
+
+/// Whether a name in capitals holds a secret's word, behind which stands what fits.
+fn has_word(name: &str, words: &[String], fits: impl Fn(&str) -> bool) -> bool {
     let has = |word: &str| {
         // A word of its own: `TOKENIZER` is none. Long ones are written behind others without a gap: `DBPASSWORD`.
         name.match_indices(word).any(|(at, _)| {
@@ -79,12 +160,19 @@ fn is_secret_name(name: &str, words: &[String]) -> bool {
             let end = end.strip_prefix('S').unwrap_or(end);
             (word.len() > 6 || is_edge(name[..at].chars().next_back()))
                 && is_edge(end.chars().next())
+                && fits(end)
         })
     };
     let is_harmless =
         HARMLESS_ENDINGS.iter().any(|end| name.ends_with(end)) && !name.ends_with("SECRET_ID");
     !is_harmless
         && (SECRET_WORDS.iter().any(|word| has(word)) || words.iter().any(|word| has(word)))
+}
+
+fn is_about_secrets(name: &str) -> bool {
+    let name = in_capitals(name);
+    let last = name.rsplit('_').next().unwrap_or_default();
+    ABOUT_SECRETS.contains(&last)
 }
 
 /// `dbPassword`, `db-password` and `db.password` as `DB_PASSWORD`.
@@ -105,7 +193,7 @@ fn in_capitals(name: &str) -> String {
 }
 
 /// Whether there is a URL with a user and a password (RFC 3986 section 3.2.1) in the text.
-fn has_password(text: &str) -> bool {
+pub(super) fn has_password(text: &str) -> bool {
     text.match_indices("://").any(|(at, separator)| {
         let rest = &text[at + separator.len()..];
         let end = rest.find(|c: char| c.is_whitespace() || "/?#\"'`<>".contains(c));
@@ -121,6 +209,7 @@ fn has_password(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Format;
 
     #[test]
     fn names_of_secrets_are_known_in_all_spellings() {
@@ -163,15 +252,67 @@ mod tests {
         assert!(is_secret_name("licenceCode", &["LICENCE_CODE".to_owned()]));
     }
 
+    /// The paths of the values that are secrets by a name.
+    fn secrets(yaml: &str) -> Vec<String> {
+        let document = Document::parse(yaml.as_bytes(), Format::Yaml).expect("YAML");
+        let is_secret = |scalar: &&Scalar| {
+            sign_of(&document, scalar, &CheckOptions::default()) == Some(Sign::Name)
+        };
+        let secrets = document.scalars().iter().filter(is_secret);
+        secrets
+            .map(|scalar| document.path(scalar).to_string())
+            .collect()
+    }
+
     #[test]
     fn names_stand_beside_values_in_lists_of_variables() {
-        let is_secret = |path: &str| is_secret(&path.parse().expect("a path"), &[]);
-        assert!(is_secret("/spec/env/DB_PASSWORD/value"));
-        assert!(!is_secret("/spec/env/ZONE/value"));
-        assert!(!is_secret("/spec/env/DB_PASSWORD/name"));
-        assert!(!is_secret("/env/DB_PASSWORD/secret"));
-        assert!(is_secret("/oauth/client/secret"));
-        assert!(!is_secret(""));
+        assert_eq!(
+            secrets("spec: {env: [{name: DB_PASSWORD, value: x}, {name: ZONE, value: x}]}"),
+            ["/spec/env/DB_PASSWORD/value"]
+        );
+        assert_eq!(secrets("env: {DB_PASSWORD: {secret: db}}"), [""; 0]);
+        assert_eq!(
+            secrets("oauth: {client: {secret: x}}"),
+            ["/oauth/client/secret"]
+        );
+    }
+
+    #[test]
+    fn secrets_stand_in_lists_and_maps_under_their_name() {
+        for (yaml, found) in [
+            (
+                "PASSWORD: [hunter2, 1234]",
+                &["/PASSWORD/0", "/PASSWORD/1"][..],
+            ),
+            ("tokens: {a: x, b: {c: y}}", &["/tokens/a", "/tokens/b/c"]),
+            ("tokens: [{a: x}, [y]]", &["/tokens/0/a", "/tokens/1/0"]),
+            (
+                "credentials: {username: ben, pin: x}",
+                &["/credentials/pin"],
+            ),
+            ("a: {dbPasswords: {old: x}}", &["/a/dbPasswords/old"]),
+            (
+                "tokens: {ttl: 1h, size: 32, issuer: x, scopes: [a, b], on: true}",
+                &[],
+            ),
+            ("passwordPolicy: {form: strict}", &[]),
+            ("secretKeyRef: {key: password}", &[]),
+            ("imagePullSecrets: [registry]", &[]),
+            (
+                "env: [{name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: db, key: pin}}}]",
+                &[],
+            ),
+            (
+                "services: {web: {secrets: [db]}}\nsecrets: {db: {file: ./db}}",
+                &[],
+            ),
+            (
+                "services: {web: {secrets: [db]}}",
+                &["/services/web/secrets/0"],
+            ),
+        ] {
+            assert_eq!(secrets(yaml), found, "{yaml}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file's name says: `.json`; `.yaml` and `.yml`; `.env`, `.env.production`, `app.env`.
+    /// The format that a file's name says: `.json`; `.yaml` and `.yml`; `.env`, `.env.production`, `app.env`, `app.env.local`.
     pub fn of(path: &Path) -> Option<Self> {
         // Whatever else is in the name: the endings are ASCII.
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
@@ -39,7 +39,7 @@ impl Format {
             "json" => Some(Self::Json),
             "yaml" | "yml" => Some(Self::Yaml),
             "env" => Some(Self::Dotenv),
-            _ if name.starts_with(".env.") => Some(Self::Dotenv),
+            _ if name.contains(".env.") => Some(Self::Dotenv),
             _ => None,
         }
     }
@@ -93,6 +93,8 @@ mod tests {
             (".env", Some(Format::Dotenv)),
             (".env.local", Some(Format::Dotenv)),
             ("app.env", Some(Format::Dotenv)),
+            ("app.env.local", Some(Format::Dotenv)),
+            ("app.environment", None),
             (".env.json", Some(Format::Json)),
             ("env", None),
             ("a.json.sig", None),

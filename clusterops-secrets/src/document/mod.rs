@@ -3,6 +3,7 @@
 //! A [`Document`] is the source as it stands, with a tree of where everything stands in it. [`Edits`] replaces spans and
 //! never writes a document anew: comments, order, quotes, line ends and the spelling of numbers survive.
 
+mod around;
 mod dotenv;
 mod edit;
 mod format;
@@ -26,6 +27,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+pub(crate) use around::Step;
 pub(crate) use edit::Edits;
 pub use format::Format;
 pub(crate) use header::Header;
@@ -169,10 +171,7 @@ impl Document {
                 return None;
             }
             let path = self.tree.path(&self.source, u32::try_from(number).ok()?);
-            let start = node.start as usize;
-            let before = &self.source[..start];
-            let column = width(&before.as_bytes()[before.rfind('\n').map_or(0, |at| at + 1)..]) + 1;
-            let place = (line_of(&self.source, start), column);
+            let place = self.place_of(node.start as usize);
             (!is_reserved(&path)).then_some((path, place, is_alias))
         };
         (0..self.tree.nodes.len()).filter_map(node)
@@ -263,6 +262,17 @@ impl fmt::Debug for Document {
 
 fn is_reserved(path: &Pointer) -> bool {
     path.tokens().next().as_deref() == Some(RESERVED)
+}
+
+/// Whether a text that is no document is one that can hold no sealed values: a JSON text that is no object, or YAML that is not one
+/// mapping. What is broken may have been meant to hold some.
+pub(crate) fn is_other(text: &str, format: Format) -> bool {
+    let text = &text[mark(text)..];
+    match format {
+        Format::Json => !text.trim_start().starts_with('{'),
+        Format::Yaml => yaml::is_other(text),
+        Format::Dotenv => false,
+    }
 }
 
 /// How many bytes the byte order mark takes.

@@ -61,6 +61,25 @@ pub(super) fn parse(source: &str, from: usize) -> Result<(Tree, usize)> {
     }
 }
 
+/// Whether this is YAML, but several documents or one that is no mapping.
+pub(super) fn is_other(source: &str) -> bool {
+    let (mut documents, mut mappings, mut is_root) = (0, 0, false);
+    for event in Parser::new_from_str(source) {
+        match event {
+            Err(_) => return false,
+            Ok((Event::DocumentStart(..), _)) => {
+                documents += 1;
+                is_root = true;
+            }
+            Ok((event, _)) => {
+                mappings += usize::from(is_root && matches!(event, Event::MappingStart(..)));
+                is_root = false;
+            }
+        }
+    }
+    (documents, mappings) != (1, 1)
+}
+
 struct Reader<'s> {
     source: &'s str,
     from: usize,
