@@ -11,11 +11,12 @@ use std::process::Command;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use crate::contents::{Contents, New, OpenedValue};
-use crate::document::{Document, Edits, Format};
+use crate::contents::{Contents, New, OpenedValue, SealedValue};
+use crate::document::{Document, Edits};
 use crate::file::{SealedFile, bytes_of};
 use crate::identity::Identity;
-use crate::marker::Marker;
+use crate::marker::{Marker, Stray};
+use crate::merge::merged_texts;
 use crate::seal::{SealOptions, Sealed};
 use crate::{DocumentId, Error, ErrorKind, Result};
 
@@ -163,12 +164,14 @@ pub enum Edited {
 /// # }
 /// ```
 ///
-/// When the new text cannot be sealed, `again` is asked with the error whether to open the editor once more; the text is as the
-/// user left it.
+/// What somebody else changed in the file meanwhile is merged with what was typed, as [`merge`](crate::merge()) does it. When the new
+/// text cannot be sealed, when both have changed the same, or when the editor fails after it has saved something, `again` is asked
+/// with the error whether to open the editor once more; the text is as the user left it, with git's conflict markers where both
+/// have changed the same. Where `again` declines, what was typed is gone: nothing else keeps it.
 ///
 /// # Errors
-/// As [`open`](crate::open()) and [`seal`](crate::seal()); [`ErrorKind::Local`] when there is no tmpfs or the editor fails, and
-/// [`ErrorKind::Changed`] when somebody else changed the file meanwhile. The file is as it was then.
+/// As [`open`](crate::open()) and [`seal`](crate::seal()); [`ErrorKind::Local`] when there is no tmpfs, the editor fails or it has
+/// removed its file, and [`ErrorKind::Changed`] when somebody else has changed the same meanwhile. The file is as it was then.
 pub async fn edit(
     file: &SealedFile,
     id: &DocumentId,
@@ -178,33 +181,159 @@ pub async fn edit(
     mut again: impl FnMut(&Error) -> bool,
 ) -> Result<Edited> {
     let named = |error: Error| error.in_file(file.path());
-    let document = Document::parse(file.text().as_bytes(), file.format()).map_err(named)?;
-    let contents = Contents::of(&document).map_err(named)?;
-    let values = contents
-        .open(id, identities, |_| true)
+    let mut source = Source::open(file.clone(), id, identities)
         .await
         .map_err(named)?;
-    let before = marked(&document, &values).map_err(named)?;
     // Whoever could not seal at the end had better know before.
     options.checked()?;
 
     let folder = PrivateFolder(editor.private_folder()?);
     let name = file.path().file_name().unwrap_or("document".as_ref());
     let path = folder.0.path().join(name);
-    write_new(&path, &before)?;
+    let mut typed = Zeroizing::new(source.marked.as_bytes().to_vec());
+    put(&path, &typed)?;
+    let mut is_complete = false;
     loop {
-        editor.run(&path)?;
-        let after = bytes_of(&path)?;
-        if *after == *before.as_bytes() {
-            return Ok(Edited::Unchanged);
+        let ended = match is_complete {
+            true => Ok(()),
+            false => editor.run(&path),
+        };
+        is_complete = false;
+        let edited = match (text_of(&path), ended) {
+            (Ok(text), ended) if *text == *source.marked.as_bytes() => {
+                return ended.map(|()| Edited::Unchanged).map_err(named);
+            }
+            (Ok(text), ended) => {
+                typed = text;
+                ended.and_then(|()| source.write(&typed, id, options))
+            }
+            (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
+        };
+        let mut error = match edited {
+            Ok(edited) => return Ok(edited),
+            Err(error) => error,
+        };
+        if error.kind() == ErrorKind::Changed {
+            match source.anew(id, identities).await {
+                Ok(now) => {
+                    let format = file.format();
+                    let text = std::str::from_utf8(&typed).unwrap_or_default();
+                    let (text, is_clean) =
+                        merged_texts([&source.marked, text, &now.marked], format);
+                    typed = Zeroizing::new(text.as_bytes().to_vec());
+                    put(&path, &typed)?;
+                    source = now;
+                    if is_clean {
+                        is_complete = true;
+                        continue;
+                    }
+                    let message = "somebody else has changed the same in the file meanwhile; both stand between conflict \
+                                   markers in the text now";
+                    error = Error::new(ErrorKind::Changed, message);
+                }
+                Err(unusable) => {
+                    let message =
+                        "somebody else has changed the file meanwhile, and it does not open now";
+                    error = Error::new(ErrorKind::Changed, message).caused_by(unusable);
+                }
+            }
         }
-        let sealed = resealed(&after, file.format(), &contents, &values, id, options)
-            .and_then(|sealed| Ok((file.replace(&sealed.text)?, sealed)));
-        match sealed {
-            Ok((file, sealed)) => return Ok(Edited::Changed { file, sealed }),
-            Err(error) if error.kind() != ErrorKind::Changed && again(&error) => {}
-            Err(error) => return Err(named(error)),
+        let error = named(error);
+        if !again(&error) {
+            return Err(error);
         }
+        if !path.exists() {
+            put(&path, &typed)?;
+        }
+    }
+}
+
+/// A file whose values have been opened for the editor.
+struct Source {
+    file: SealedFile,
+    /// The document without its block, with every value as it is marked to be sealed.
+    marked: Zeroizing<String>,
+    /// By path: what a value says, and whether it is a number or a boolean.
+    values: HashMap<String, (Zeroizing<String>, bool)>,
+}
+
+impl Source {
+    async fn open(file: SealedFile, id: &DocumentId, identities: &[&dyn Identity]) -> Result<Self> {
+        let document = Document::parse(file.text().as_bytes(), file.format())?;
+        let contents = Contents::of(&document)?;
+        let opened = contents.open(id, identities, |_| true).await?;
+        let marked = marked(&document, &opened)?;
+        let values = opened.into_iter().map(|value| {
+            let is_json = value.sealed.token.header().is_json;
+            (value.sealed.path.to_string(), (value.text, is_json))
+        });
+        Ok(Self {
+            values: values.collect(),
+            marked,
+            file,
+        })
+    }
+
+    /// The file as it is now.
+    async fn anew(&self, id: &DocumentId, identities: &[&dyn Identity]) -> Result<Self> {
+        let file = SealedFile::read_as(self.file.path(), self.file.format())?;
+        Self::open(file, id, identities).await
+    }
+
+    /// Seals an edited text and puts it in place of the file.
+    fn write(&self, text: &[u8], id: &DocumentId, options: &SealOptions) -> Result<Edited> {
+        let sealed = self.resealed(text, id, options)?;
+        let file = self.file.replace(&sealed.text)?;
+        Ok(Edited::Changed { file, sealed })
+    }
+
+    /// Seals an edited text; values that stand where they stood and say the same keep their tokens.
+    fn resealed(&self, text: &[u8], id: &DocumentId, options: &SealOptions) -> Result<Sealed> {
+        let format = self.file.format();
+        let before = Document::parse(self.file.text().as_bytes(), format)?;
+        let contents = Contents::of(&before)?;
+        let document = Document::parse(text, format)?;
+        Stray::refuse_in(&document)?;
+        let own = (before.own_id(), document.own_id());
+        if own.0 == Some(id.as_str()) && own.1 != own.0 {
+            let message = format!(
+                "the document's `id` was `{id}`, which its values are bound to; reseal it under another id"
+            );
+            return Err(Error::new(ErrorKind::Misplaced, message));
+        }
+        let known: HashMap<&str, &SealedValue<'_>> = contents
+            .sealed()
+            .iter()
+            .map(|value| (value.path.as_str(), value))
+            .collect();
+        let (mut again, mut new) = (Vec::new(), Vec::new());
+        for scalar in document.scalars() {
+            let path = document.path(scalar);
+            let value = match Marker::of(&document, scalar)? {
+                None => continue,
+                Some(Marker::ToSeal { value }) => value,
+                Some(Marker::Sealed(_)) => {
+                    let message = "a sealed value was pasted here; it opens nowhere else than where it was sealed for";
+                    return Err(Error::new(ErrorKind::Input, message)
+                        .on(path.as_str())
+                        .at(scalar.line, scalar.column));
+                }
+            };
+            let old = self.values.get(path.as_str());
+            match (old, known.get(path.as_str())) {
+                (Some((old, _)), Some(sealed)) if **old == *value => again.push(*sealed),
+                _ => {
+                    let is_json = old.is_some_and(|(_, is_json)| *is_json)
+                        && serde_json::from_str(value).is_ok_and(|json: serde_json::Value| {
+                            json.is_number() || json.is_boolean()
+                        });
+                    new.push(New::of(&document, scalar, value)?.json(is_json));
+                }
+            }
+        }
+        let recipients = options.checked()?;
+        let written = contents.write_other(&document, &again, id, new, recipients)?;
+        Ok(Sealed::new(written, recipients))
     }
 }
 
@@ -221,54 +350,13 @@ fn marked(document: &Document, values: &[OpenedValue<'_, '_>]) -> Result<Zeroizi
     edits.apply()
 }
 
-/// Seals an edited text; values that stand where they stood and say the same keep their tokens.
-fn resealed(
-    text: &[u8],
-    format: Format,
-    contents: &Contents<'_>,
-    values: &[OpenedValue<'_, '_>],
-    id: &DocumentId,
-    options: &SealOptions,
-) -> Result<Sealed> {
-    let document = Document::parse(text, format)?;
-    let own = (contents.document.own_id(), document.own_id());
-    if own.0 == Some(id.as_str()) && own.1 != own.0 {
-        let message = format!(
-            "the document's `id` was `{id}`, which its values are bound to; reseal it under another id"
-        );
-        return Err(Error::new(ErrorKind::Misplaced, message));
+/// What the editor has left.
+fn text_of(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    if !path.exists() {
+        let message = "the editor has removed the file that it was to edit; nothing was changed";
+        return Err(Error::new(ErrorKind::Local, message));
     }
-    let known: HashMap<&str, &OpenedValue<'_, '_>> = values
-        .iter()
-        .map(|value| (value.sealed.path.as_str(), value))
-        .collect();
-    let (mut again, mut new) = (Vec::new(), Vec::new());
-    for scalar in document.scalars() {
-        let path = document.path(scalar);
-        let value = match Marker::of(&document, scalar)? {
-            None => continue,
-            Some(Marker::ToSeal { value }) => value,
-            Some(Marker::Sealed(_)) => {
-                let message = "a sealed value was pasted here; it opens nowhere else than where it was sealed for";
-                return Err(Error::new(ErrorKind::Input, message)
-                    .on(path.as_str())
-                    .at(scalar.line, scalar.column));
-            }
-        };
-        let old = known.get(path.as_str());
-        match old {
-            Some(old) if *old.text == *value => again.push(old.sealed),
-            _ => {
-                let is_json = old.is_some_and(|old| old.sealed.token.header().is_json)
-                    && serde_json::from_str(value)
-                        .is_ok_and(|json: serde_json::Value| json.is_number() || json.is_boolean());
-                new.push(New::of(&document, scalar, value)?.json(is_json));
-            }
-        }
-    }
-    let recipients = options.checked()?;
-    let written = contents.write_other(&document, &again, id, new, recipients)?;
-    Ok(Sealed::new(written, recipients))
+    bytes_of(path)
 }
 
 /// A folder whose files are overwritten before it goes.
@@ -298,13 +386,17 @@ fn overwrite(path: &Path) -> io::Result<()> {
     file.flush()
 }
 
-fn write_new(path: &Path, text: &str) -> Result<()> {
+/// Writes the text to edit, in place of another one.
+fn put(path: &Path, text: &[u8]) -> Result<()> {
+    // There is none at first.
+    drop(overwrite(path));
     let written = OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
         .open(path)
-        .and_then(|mut file: File| file.write_all(text.as_bytes()));
+        .and_then(|mut file: File| file.write_all(text));
     written.map_err(|error| {
         let message = "the text to edit cannot be written";
         Error::new(ErrorKind::Local, message)

@@ -117,7 +117,7 @@ impl Stray {
         }
         let keys = document.keys(|key| markers_in(key).next().is_some());
         // The path would repeat what it holds.
-        strays.extend(keys.take(Self::MOST).map(|place| Self {
+        strays.extend(keys.take(Self::MOST).map(|(_, place)| Self {
             path: None,
             place,
             message: Self::IN_KEY,

@@ -42,11 +42,14 @@ impl Opened {
     /// part of it.
     ///
     /// # Errors
-    /// [`ErrorKind::Syntax`] when the text cannot be read, which a document that has just been opened can.
+    /// [`ErrorKind::Input`] for YAML's aliases and merge keys (`<<`) where variables stand or could come from: none is followed, and
+    /// a variable would be missing. [`ErrorKind::Syntax`] when the text cannot be read, which a document that has just been opened
+    /// can.
     pub fn environment(&self) -> Result<Vec<(String, SecretString)>> {
         use secrecy::ExposeSecret as _;
 
         let document = Document::parse(self.text.expose_secret().as_bytes(), self.format)?;
+        check_followed(&document)?;
         let mut environment = Vec::new();
         for scalar in document.scalars() {
             let path = document.path(scalar);
@@ -70,6 +73,37 @@ impl fmt::Debug for Opened {
             .field("format", &self.format)
             .field("values", &paths)
             .finish_non_exhaustive()
+    }
+}
+
+/// Refuses a document whose environment is partly elsewhere: in YAML behind an alias or a merge key, at the root or in `env`.
+fn check_followed(document: &Document) -> Result<()> {
+    if document.format() != Format::Yaml {
+        return Ok(());
+    }
+    let refused = |path: &Pointer, (line, column): (usize, usize), what: &str| {
+        let message =
+            format!("{what} stands here, which is not followed; write out what it stands for");
+        Error::new(ErrorKind::Input, message)
+            .on(path.as_str())
+            .at(line, column)
+    };
+    let is_around = |path: &Pointer, is_merge: bool| {
+        let tokens: Vec<_> = path.tokens().collect();
+        match &tokens[..] {
+            [one] => is_merge || one == "env",
+            [env, _] => env == "env",
+            _ => false,
+        }
+    };
+    let mut merges = document.keys(|key| key == "<<");
+    if let Some((path, place)) = merges.find(|(path, _)| is_around(path, true)) {
+        return Err(refused(&path, place, "a merge key (`<<`)"));
+    }
+    let mut aliases = document.hollow().filter(|(.., is_alias)| *is_alias);
+    match aliases.find(|(path, ..)| is_around(path, false)) {
+        Some((path, place, _)) => Err(refused(&path, place, "an alias (`*`)")),
+        None => Ok(()),
     }
 }
 

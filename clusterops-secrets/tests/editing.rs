@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use clusterops_secrets::{
-    Edited, Editor, ErrorKind, Format, SealedFile, edit, exec, exec_and_wait, open, seal,
+    Edited, Editor, ErrorKind, Format, SealedFile, Value, edit, exec, exec_and_wait, open, seal,
+    set,
 };
 use support::{APP, folder, id, names, opened, options, private_key, sealed_file};
 
@@ -46,6 +47,43 @@ async fn opened_values_are_in_the_environment_and_nowhere_else() {
         .expect("it opens");
     let error = exec_and_wait(&opened, Command::new("true")).expect_err("a NUL");
     assert_eq!((error.kind(), error.path()), (ErrorKind::Input, Some("/A")));
+}
+
+#[tokio::test]
+async fn variables_behind_aliases_are_not_left_out_without_a_word() {
+    let ben = private_key("ben");
+    for (rest, place) in [
+        ("env:\n  <<: *base\n  A: x\n", Some((4, 3))),
+        ("env:\n  A: x\n  <<: [*base]\n", Some((5, 3))),
+        ("env: {A: x, <<: {B: y}}\n", Some((3, 13))),
+        ("env: *base\n", Some((3, 6))),
+        ("env:\n  A: *value\n", Some((4, 6))),
+        ("<<: *base\n", Some((3, 1))),
+        // What is no variable is nobody's business here.
+        ("env: {A: x}\nlabels: {<<: *base, a: *value}\n", None),
+    ] {
+        let source = format!("base: &base {{env: {{C: &value z}}}}\nsecret: ENC[a:b]\n{rest}");
+        let options = options(&["ben"]).document(id("/shop"));
+        let sealed = seal(&source, Format::Yaml, &options)
+            .expect("it seals")
+            .text;
+        let opened = open(&sealed, Format::Yaml, &id("/shop"), &[&ben])
+            .await
+            .expect("it opens");
+        let status = exec_and_wait(&opened, Command::new("true"));
+        match place {
+            None => assert!(status.expect("it runs").success(), "{rest}"),
+            Some(place) => {
+                let error = status.expect_err(rest);
+                assert_eq!(
+                    (error.kind(), error.place()),
+                    (ErrorKind::Input, Some(place)),
+                    "{rest}: {error}"
+                );
+                assert!(error.to_string().contains("is not followed"), "{error}");
+            }
+        }
+    }
 }
 
 /// The child of the next test.
@@ -217,6 +255,146 @@ async fn only_what_was_edited_is_sealed_anew() {
         Edited::Changed { .. }
     ));
     assert_eq!((asked, names(shm.path())), (1, vec![]));
+}
+
+/// Edits with a shell script, and gives what `again` was asked beside the outcome; it agrees `times` times.
+async fn edited(
+    file: &SealedFile,
+    script: &str,
+    times: usize,
+) -> (clusterops_secrets::Result<Edited>, Vec<String>) {
+    let ben = private_key("ben");
+    let shm = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+    let editor = Editor::new(format!("sh -c '{script}' editor")).folder(shm.path());
+    let mut asked = Vec::new();
+    let again = |error: &clusterops_secrets::Error| {
+        assert_eq!(error.file(), Some(file.path()), "{error}");
+        asked.push(error.to_string());
+        asked.len() <= times
+    };
+    let options = options(&["ben"]);
+    let result = edit(file, &id("/shop"), &[&ben], &options, &editor, again).await;
+    assert_eq!(names(shm.path()), [""; 0], "nothing is left");
+    (result, asked)
+}
+
+/// What a file says that was edited.
+async fn says(edited: clusterops_secrets::Result<Edited>) -> String {
+    let Edited::Changed { file, .. } = edited.expect("it ends well") else {
+        panic!("it has changed")
+    };
+    assert_eq!(
+        std::fs::read_to_string(file.path()).expect("ours"),
+        file.text()
+    );
+    let ben = private_key("ben");
+    opened(file.text(), Format::Json, &ben)
+        .await
+        .expect("it opens")
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_meanwhile_is_merged_in() {
+    let (folder, file) = sealed_file();
+    let other = |path: &str, value: &str| {
+        let (path, value) = (path.parse().expect("a path"), Value::text(value));
+        let set = set(file.text(), Format::Json, &path, &value, &options(&["ben"]));
+        let name = folder.path().join("other.json");
+        std::fs::write(&name, &*set.expect("it is set").text).expect("ours");
+        format!("cp {} {}", name.display(), file.path().display())
+    };
+    let theirs = other("/env/OTHER", "theirs");
+    let script = format!(r#"sed -i s/hunter2/hunter3/ "$1"; {theirs}"#);
+    let (result, asked) = edited(&file, &script, 0).await;
+    let text = says(result).await;
+    assert!(
+        text.contains("hunter3") && text.contains("theirs"),
+        "{text}"
+    );
+    assert_eq!(asked, [""; 0]);
+
+    // Both have changed the same value: the user decides.
+    std::fs::write(file.path(), file.text()).expect("ours");
+    let theirs = other("/env/DB", "theirs");
+    let both = format!(
+        r#"if grep -q "<<<<<<< ours" "$1"; then grep -q hunter3 "$1" && grep -q theirs "$1" && sed -i "/^<<<<<<< /d;/^=======/,/^>>>>>>> /d" "$1"; else sed -i s/hunter2/hunter3/ "$1"; {theirs}; fi"#
+    );
+    let (result, asked) = edited(&file, &both, 1).await;
+    let text = says(result).await;
+    assert!(
+        text.contains("hunter3") && !text.contains("theirs"),
+        "{text}"
+    );
+    assert_eq!(asked.len(), 1);
+    assert!(
+        asked[0].contains("somebody else has changed the same"),
+        "{asked:?}"
+    );
+    std::fs::write(file.path(), file.text()).expect("ours");
+    let (result, _) = edited(&file, &both, 0).await;
+    assert_eq!(result.expect_err("declined").kind(), ErrorKind::Changed);
+    let there = std::fs::read_to_string(file.path()).expect("ours");
+    assert_eq!(
+        there,
+        std::fs::read_to_string(folder.path().join("other.json")).expect("ours")
+    );
+
+    // What does not open is waited for.
+    std::fs::write(file.path(), file.text()).expect("ours");
+    let (name, copy) = (file.path().display(), folder.path().join("copy.json"));
+    std::fs::write(&copy, file.text()).expect("ours");
+    let broken = format!(
+        r#"if grep -q hunter3 "$1"; then cp {} {name}; else sed -i s/hunter2/hunter3/ "$1"; echo "{{" >{name}; fi"#,
+        copy.display()
+    );
+    let (result, asked) = edited(&file, &broken, 1).await;
+    assert!(says(result).await.contains("hunter3"));
+    assert!(asked[0].contains("it does not open now"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn what_was_typed_outlives_an_editor_that_fails() {
+    let (_folder, file) = sealed_file();
+    let fails = r#"if grep -q hunter3 "$1"; then sed -i s/8080/9090/ "$1"; else sed -i s/hunter2/hunter3/ "$1"; exit 1; fi"#;
+    let (result, asked) = edited(&file, fails, 1).await;
+    let text = says(result).await;
+    assert!(text.contains("hunter3") && text.contains("9090"), "{text}");
+    assert!(asked[0].contains("exit status: 1"), "{asked:?}");
+    // Nothing was typed, so there is nothing to ask.
+    std::fs::write(file.path(), file.text()).expect("ours");
+    let (result, asked) = edited(&file, "exit 1", 1).await;
+    assert!(
+        result
+            .expect_err("it fails")
+            .to_string()
+            .contains("exit status: 1")
+    );
+    assert_eq!(asked, [""; 0]);
+
+    // Saved and failed, then removed: what was saved first is there again.
+    let removes = r#"cd "$(dirname "$1")"; if test -e second; then sed -i s/8080/9090/ "$1"; elif test -e first; then touch second; rm "$1"; else touch first; sed -i s/hunter2/hunter3/ "$1"; exit 1; fi"#;
+    let (result, asked) = edited(&file, removes, 2).await;
+    let text = says(result).await;
+    assert!(text.contains("hunter3") && text.contains("9090"), "{text}");
+    assert!(
+        asked[1].contains("the editor has removed the file"),
+        "{asked:?}"
+    );
+    std::fs::write(file.path(), file.text()).expect("ours");
+    let (result, _) = edited(&file, r#"rm "$1""#, 0).await;
+    assert_eq!(result.expect_err("it is gone").kind(), ErrorKind::Local);
+}
+
+#[tokio::test]
+async fn what_is_marked_and_would_not_be_sealed_is_told_in_the_editor() {
+    let (_folder, file) = sealed_file();
+    let script = r#"if grep -q "x ENC" "$1"; then sed -i "s/x ENC/ENC/" "$1"; else sed -i "s/.shop:1.4./\"x ENC[a:hunter3]\"/" "$1"; fi"#;
+    let (result, asked) = edited(&file, script, 1).await;
+    assert!(says(result).await.contains("\"image\": \"hunter3\""));
+    assert!(
+        asked[0].contains("/image: ") && asked[0].contains("only whole values"),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]

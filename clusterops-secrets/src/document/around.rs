@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::scan::width;
 use super::tree::{Key, ROOT, Scalar, Shape, Style};
-use super::{Document, is_reserved, line_of};
+use super::{Document, Pointer, is_reserved, line_of};
 
 /// What a value or something around it is called.
 pub(crate) enum Step<'d> {
@@ -32,11 +32,11 @@ impl Document {
         steps
     }
 
-    /// The line and the column of each key that the caller wants, the reserved block left out.
+    /// The keys that the caller wants, the reserved block left out: the path of what each names, line and column.
     pub(crate) fn keys(
         &self,
         is_wanted: impl Fn(&str) -> bool,
-    ) -> impl Iterator<Item = (usize, usize)> {
+    ) -> impl Iterator<Item = (Pointer, (usize, usize))> {
         (0_u32..)
             .zip(&self.tree.nodes)
             .filter_map(move |(id, node)| {
@@ -45,7 +45,8 @@ impl Document {
                     return None;
                 }
                 let path = self.tree.path(&self.source, id);
-                (!is_reserved(&path)).then(|| self.place_of(node.key_start as usize))
+                let place = (!is_reserved(&path)).then(|| self.place_of(node.key_start as usize));
+                place.map(|place| (path, place))
             })
     }
 

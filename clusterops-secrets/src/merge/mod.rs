@@ -50,7 +50,7 @@ impl std::fmt::Debug for Merged {
 }
 
 /// Merges two documents that come from a third, as a git merge driver does (gitattributes(5)). No key is needed: sealed values
-/// are moved as they are.
+/// are moved as they are. A driver that gets an error ends with a status above 128, so that git does not take it for a conflict.
 ///
 /// Lines merge as diff3(1) merges them; where they do not, and one side did nothing but add or replace values, its values are put
 /// into the other side's text. A sealed value that one side changed wins over one that nobody changed; one that both sides
@@ -266,6 +266,22 @@ impl Side {
         }
         edits.header(header.cloned());
         edits.apply()
+    }
+}
+
+/// Merges two texts without sealed values that come from a third, by lines or by values; tells whether nothing is left to be
+/// decided, otherwise there are conflict markers in the text.
+pub(crate) fn merged_texts(texts: [&str; 3], format: Format) -> (Zeroizing<String>, bool) {
+    let texts = texts.map(|text| Zeroizing::new(text.to_owned()));
+    let (lines, has_conflicts) = lines_merged(&texts);
+    let reads = |text: &Zeroizing<String>| Document::parse(text.as_bytes(), format).is_ok();
+    if !has_conflicts && reads(&lines) {
+        return (lines, true);
+    }
+    match changes::merged(&texts, format) {
+        Some(text) => (text, true),
+        None if has_conflicts => (lines, false),
+        None => (one_conflict(&texts), false),
     }
 }
 
