@@ -18,10 +18,12 @@ mod command_line;
 #[expect(dead_code, reason = "the example `seal` uses all of it")]
 mod keys;
 mod migrate;
+#[path = "../seal/output.rs"]
+mod output;
 #[path = "../seal/passphrase.rs"]
 mod passphrase;
 
-use std::io::{Write as _, stdout};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,6 +36,7 @@ use clusterops::secrets::secrecy::ExposeSecret as _;
 use clusterops::secrets::{Digest, Sealed, harden_process, open, seal};
 use command_line::{Arguments, Asked, Misused, Program, Result, Subcommand, Switch};
 use keys::{generate, identities, private_keys, signers};
+use output::{Unwritten, print, print_line, warn};
 
 const MARATHON: Switch = Switch::many(
     "--marathon",
@@ -117,6 +120,9 @@ async fn main() -> ExitCode {
         Ok(()) => run().await,
     };
     done.unwrap_or_else(|error| {
+        if error.downcast_ref().is_some_and(Unwritten::is_closed) {
+            return ExitCode::SUCCESS;
+        }
         complain(&*error);
         match error.is::<Misused>() {
             true => ExitCode::from(2),
@@ -127,16 +133,16 @@ async fn main() -> ExitCode {
 
 /// Says on standard error what went wrong, and why.
 fn complain(error: &dyn std::error::Error) {
-    eprintln!("mantle: {error}");
+    warn(format_args!("mantle: {error}"));
     let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.for_each(|cause| eprintln!("  because {cause}"));
+    causes.for_each(|cause| warn(format_args!("  because {cause}")));
 }
 
 async fn run() -> Result<ExitCode> {
     let arguments = match PROGRAM.read(std::env::args_os().skip(1))? {
         Asked::Nothing => return Err(Misused("a command is missing".into()).into()),
         Asked::Text(text) => {
-            print!("{text}");
+            print(text)?;
             return Ok(ExitCode::SUCCESS);
         }
         Asked::Something(arguments) => arguments,
@@ -161,8 +167,8 @@ fn encode(arguments: &Arguments) -> Result<()> {
             file.replace(&sealed.text)?;
         }
         match sealed.values.is_empty() {
-            true => println!("{}", nothing_to_seal(&file)),
-            false => tell(file.path(), &sealed),
+            true => print_line(nothing_to_seal(&file))?,
+            false => tell(file.path(), &sealed)?,
         }
     }
     Ok(())
@@ -173,20 +179,21 @@ async fn decode(arguments: &Arguments) -> Result<()> {
     let (id, keys) = (arguments.id(&file)?, private_keys(arguments)?);
     let opened = open(file.text(), file.format(), &id, &identities(&keys)).await;
     let opened = opened.map_err(|error| error.in_file(file.path()))?;
-    Ok(stdout().write_all(opened.text().expose_secret().as_bytes())?)
+    Ok(print(opened.text().expose_secret())?)
 }
 
 /// Says what was sealed, and for whom: whoever can edit `recipients.yaml` could have added a key.
-fn tell(path: &Path, sealed: &Sealed) {
+fn tell(path: &Path, sealed: &Sealed) -> Result<()> {
+    for (name, warning) in &sealed.warnings {
+        warn(format_args!("warning: {name}: {warning}"));
+    }
     let count = sealed.values.len();
     let values = if count == 1 { "value" } else { "values" };
-    println!("{}: {count} {values} sealed", path.display());
+    print_line(format_args!("{}: {count} {values} sealed", path.display()))?;
     for (name, thumbprint) in &sealed.recipients {
-        println!("  for {name} ({thumbprint})");
+        print_line(format_args!("  for {name} ({thumbprint})"))?;
     }
-    for (name, warning) in &sealed.warnings {
-        eprintln!("warning: {name}: {warning}");
-    }
+    Ok(())
 }
 
 async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
@@ -203,21 +210,25 @@ async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
         (None, true) => Trust::Signers(signers(arguments)?),
         (None, false) => {
             let plans = dry_run(&file, &keys, &marathons).await?;
-            plans.iter().for_each(|plan| println!("{plan}"));
-            println!("to deploy just this file, add --reviewed {}", file.digest());
-            return Ok(exit_code(plans.iter().all(|plan| plan.result.is_ok())));
+            let digest = file.digest();
+            let advice = format!("to deploy just this file, add --reviewed {digest}");
+            let mut lines: Vec<&dyn Display> = Vec::new();
+            lines.extend(plans.iter().map(|plan| plan as &dyn Display));
+            lines.push(&advice);
+            return told(&lines, plans.iter().all(|plan| plan.result.is_ok()));
         }
     };
     let deploy = Deploy::new(trust).force(arguments.has(&FORCE));
     let deployed = deploy.run(&file, &keys, &marathons).await?;
-    deployed.iter().for_each(|deployed| println!("{deployed}"));
-    Ok(exit_code(deployed.iter().all(Deployed::is_success)))
+    told(&deployed, deployed.iter().all(Deployed::is_success))
 }
 
-fn exit_code(is_success: bool) -> ExitCode {
-    match is_success {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+/// Prints what there is to say of each Marathon. What came of it counts, also when nobody reads it.
+fn told(results: &[impl Display], is_success: bool) -> Result<ExitCode> {
+    match results.iter().try_for_each(print_line) {
+        Err(error) if !error.is_closed() => Err(error.into()),
+        _ if is_success => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::FAILURE),
     }
 }
 

@@ -9,6 +9,7 @@ use clusterops::secrets::{Format, SealedFile};
 use tempfile::NamedTempFile;
 
 use super::command_line::{Arguments, Misused, Result};
+use super::output::{Unwritten, warn};
 use super::{AS, TO, complain, config_path, tell};
 
 /// Seals safe files anew, each on its own: those of one folder can belong to several users, and each opens with its user's
@@ -31,16 +32,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let mut failed = 0;
     for path in &safe {
-        if let Err(error) = migrate(arguments, path, to, &store) {
-            complain(&*error);
-            failed += 1;
+        match migrate(arguments, path, to, &store) {
+            // That nobody reads it is no failure of the file.
+            Err(error) if !error.downcast_ref().is_some_and(Unwritten::is_closed) => {
+                complain(&*error);
+                failed += 1;
+            }
+            _ => {}
         }
     }
     if failed > 0 {
-        eprintln!(
+        warn(format_args!(
             "mantle: {failed} of {} files were not migrated; those of other users need --as USER",
             safe.len()
-        );
+        ));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -77,6 +82,5 @@ fn migrate(arguments: &Arguments, safe: &Path, to: &Path, store: &Store) -> Resu
     file.as_file().sync_all().map_err(failed)?;
     file.persist_noclobber(&target)
         .map_err(|error| failed(error.error))?;
-    tell(&target, &sealed);
-    Ok(())
+    tell(&target, &sealed)
 }

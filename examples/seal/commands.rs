@@ -1,21 +1,34 @@
 //! What the subcommands do.
 
 use std::ffi::OsString;
-use std::io::{Write as _, stdin, stdout};
-use std::path::PathBuf;
+use std::io::stdin;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clusterops::secrets::secrecy::ExposeSecret as _;
 use clusterops::secrets::{
-    self, CheckOptions, DocumentId, Edited, Editor, Opened, Pointer, Sealed, SealedFile, Value,
+    self, CheckOptions, DocumentId, Edited, Editor, ErrorKind, Finding, FindingKind, Merged,
+    Opened, Pointer, Sealed, SealedFile, Value,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::NEW_ID;
-use super::arguments::nothing_to_seal;
+use super::arguments::{KEY, nothing_to_seal};
 use super::command_line::{Arguments, Misused, Result, text};
 use super::keys::{generate, identities, private_keys, signers, signing_key};
+use super::output::{print, print_line, warn};
+use super::{NEW_ID, complain};
+
+/// The exit status of a command that fails: where 1 says something else, it is another one.
+pub(crate) fn failure(command: &str) -> u8 {
+    match command {
+        // 1: something was found.
+        "check" => 2,
+        // 1: a conflict. gitattributes(5): a driver that fails ends with a status above 128, and git merges nothing then.
+        "merge" => 129,
+        _ => 1,
+    }
+}
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     match arguments.command {
@@ -23,13 +36,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         "seal" => seal(arguments)?,
         "set" => set(arguments)?,
         "extract" => extract(arguments).await?,
-        "open" => stdout().write_all(
-            opened(arguments, arguments.words::<1>()?[0])
-                .await?
-                .text()
-                .expose_secret()
-                .as_bytes(),
-        )?,
+        "open" => {
+            let opened = opened(arguments, arguments.words::<1>()?[0]).await?;
+            print(opened.text().expose_secret())?;
+        }
         "edit" => edit(arguments).await?,
         "rotate" | "compact" => anew(arguments).await?,
         "reseal" => reseal(arguments).await?,
@@ -37,27 +47,25 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
             let file = arguments.file(arguments.words::<1>()?[0])?;
             let signer = signing_key(arguments)?;
             let path = secrets::sign_file(&file, &arguments.id(&file)?, &signer)?;
-            println!(
+            print_line(format_args!(
                 "{} signed {}: {}",
                 signer.verifying_key().thumbprint(),
                 file.digest(),
                 path.display()
-            );
+            ))?;
         }
         "verify" => {
             let file = arguments.file(arguments.words::<1>()?[0])?;
             let signer = secrets::verify_file(&file, &arguments.id(&file)?, &signers(arguments)?)?;
-            println!("{signer} has signed {}", file.digest());
+            print_line(format_args!("{signer} has signed {}", file.digest()))?;
         }
         "check" => return check(arguments),
         "show" => {
             let file = arguments.file(arguments.words::<1>()?[0])?;
-            print!(
-                "{}",
-                secrets::show(file.text(), file.format(), arguments.names(&file).as_ref())
-            );
+            let names = arguments.names(&file);
+            print(secrets::show(file.text(), file.format(), names.as_ref()))?;
         }
-        "merge" => return merge(arguments),
+        "merge" => return merge(arguments).await,
         "exec" => return exec(arguments).await,
         command => return Err(Misused(format!("there is no command {command}")).into()),
     }
@@ -76,7 +84,7 @@ fn seal(arguments: &Arguments) -> Result<()> {
         false => secrets::seal_paths(file.text(), file.format(), &paths, &options),
     };
     if write(&file, sealed)?.values.is_empty() {
-        println!("{}", nothing_to_seal(&file));
+        print_line(nothing_to_seal(&file))?;
     }
     Ok(())
 }
@@ -105,10 +113,8 @@ async fn extract(arguments: &Arguments) -> Result<()> {
         &identities(&keys),
     )
     .await;
-    println!(
-        "{}",
-        value.map_err(|error| error.in_file(path))?.expose_secret()
-    );
+    let value = value.map_err(|error| error.in_file(path))?;
+    print_line(value.expose_secret())?;
     Ok(())
 }
 
@@ -128,19 +134,26 @@ async fn edit(arguments: &Arguments) -> Result<()> {
     );
     // Ctrl-C is the editor's meanwhile: were it ours too, the plaintext would be left behind.
     let _interrupts = [SignalKind::interrupt(), SignalKind::quit()].map(signal);
+    let mut is_declined = false;
     let again = |error: &secrets::Error| {
-        eprint!("{error}\nedit again? [Y/n] ");
+        complain(error);
+        warn("edit it again, as you left it? n drops what you typed [Y/n]");
         let mut answer = String::new();
-        stdin()
-            .read_line(&mut answer)
-            .is_ok_and(|length| length > 0 && !answer.trim().eq_ignore_ascii_case("n"))
+        let length = stdin().read_line(&mut answer).unwrap_or(0);
+        let answer = answer.trim().to_lowercase();
+        is_declined = length == 0 || ["n", "no"].contains(&answer.as_str());
+        !is_declined
     };
     let editor = Editor::from_environment();
-    match secrets::edit(&file, &id, &identities(&keys), &options, &editor, again).await? {
-        Edited::Changed { sealed, .. } => tell(&sealed),
-        _ => println!("nothing has changed"),
+    let edited = secrets::edit(&file, &id, &identities(&keys), &options, &editor, again).await;
+    if is_declined {
+        let name = file.path().display();
+        return Err(format!("{name}: what you typed is dropped; the file was not written").into());
     }
-    Ok(())
+    match edited? {
+        Edited::Changed { sealed, .. } => tell(&sealed),
+        _ => Ok(print_line("nothing has changed")?),
+    }
 }
 
 async fn anew(arguments: &Arguments) -> Result<()> {
@@ -156,7 +169,10 @@ async fn anew(arguments: &Arguments) -> Result<()> {
         _ => secrets::compact(text, format, &id, &keys, &options).await,
     };
     if write(&file, sealed)?.values.is_empty() {
-        println!("{}: there was nothing to do", file.path().display());
+        print_line(format_args!(
+            "{}: there was nothing to do",
+            file.path().display()
+        ))?;
     }
     Ok(())
 }
@@ -174,17 +190,19 @@ async fn reseal(arguments: &Arguments) -> Result<()> {
     let resealed = resealed.map_err(|error| error.in_file(file.path()))?;
     write(&file, Ok(resealed.sealed))?;
     if let Some(new_id) = new_id.filter(|new_id| *new_id != id) {
-        println!("the document was `{id}`, and is `{new_id}` now");
+        print_line(format_args!(
+            "the document was `{id}`, and is `{new_id}` now"
+        ))?;
     }
     for joiner in &resealed.joiners {
-        println!("{joiner} can open it now");
+        print_line(format_args!("{joiner} can open it now"))?;
     }
     for (leaver, paths) in &resealed.leavers {
         let paths: Vec<&str> = paths.iter().map(Pointer::as_str).collect();
-        println!(
+        print_line(format_args!(
             "{leaver} cannot any more; change what they could read: {}",
             paths.join(" ")
-        );
+        ))?;
     }
     Ok(())
 }
@@ -195,40 +213,99 @@ fn check(arguments: &Arguments) -> Result<ExitCode> {
         true => &here[..],
         false => &arguments.words,
     };
-    let mut is_clean = true;
+    let (mut findings, mut not_checked, mut is_failed) = (Vec::new(), Vec::new(), false);
     for root in roots {
-        for finding in secrets::check(root, &CheckOptions::default())? {
-            println!("{finding}");
-            is_clean = false;
+        match secrets::check(root, &CheckOptions::default()) {
+            Ok(all) => {
+                let is_finding =
+                    |finding: &Finding| !matches!(finding.kind, FindingKind::NotChecked(_));
+                let (found, other): (Vec<_>, Vec<_>) = all.into_iter().partition(is_finding);
+                findings.extend(found);
+                not_checked.extend(other);
+            }
+            Err(error) => {
+                complain(&error);
+                is_failed = true;
+            }
         }
     }
-    Ok(if is_clean {
-        ExitCode::SUCCESS
-    } else {
+    let printed = findings.iter().try_for_each(print_line);
+    for other in &not_checked {
+        warn(format_args!("seal: {other}"));
+    }
+    // What was found counts, also when nobody reads it.
+    match printed {
+        Err(error) if !error.is_closed() => return Err(error.into()),
+        _ => {}
+    }
+    Ok(if is_failed || !not_checked.is_empty() {
+        ExitCode::from(failure("check"))
+    } else if !findings.is_empty() {
         ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
-/// As git calls a merge driver: the result takes the place of our side, and a conflict is an exit code.
-fn merge(arguments: &Arguments) -> Result<ExitCode> {
-    let [base, ours, theirs] = arguments.words()?.map(PathBuf::from);
-    // The names that git gives them tell nothing.
-    let Some(format) = arguments.format_of(&ours)? else {
+/// As git calls a merge driver: the result takes the place of our side, and a conflict is an exit code. A fourth word is git's
+/// `%P`, the name that the file goes by; those of the three tell nothing.
+async fn merge(arguments: &Arguments) -> Result<ExitCode> {
+    let ([base, ours, theirs], name) = match &arguments.words[..] {
+        [base, ours, theirs] => ([base, ours, theirs], ours),
+        [base, ours, theirs, name] => ([base, ours, theirs], name),
+        _ => return Err(Misused("merge takes BASE OURS THEIRS [PATH]".into()).into()),
+    };
+    let name = Path::new(name);
+    let Some(format) = arguments.format_of(name)? else {
         return Err(Misused("--format says what the files are".into()).into());
     };
-    let [base, our_file, theirs] =
-        [&base, &ours, &theirs].map(|path| SealedFile::read_as(path, format));
-    let (base, our_file, theirs) = (base?, our_file?, theirs?);
-    let merged = secrets::merge(base.text(), our_file.text(), theirs.text(), format)?;
-    our_file.replace(&merged.text)?;
+    let side = |path, side| {
+        SealedFile::read_as(path, format).map_err(|error| {
+            let message = format!("{side} cannot be merged");
+            secrets::Error::new(error.kind(), message)
+                .in_file(name)
+                .caused_by(error)
+        })
+    };
+    let (base, ours, theirs) = (
+        side(base, "the base")?,
+        side(ours, "our side")?,
+        side(theirs, "their side")?,
+    );
+    let merged = merged(arguments, [&base, &ours, &theirs], name).await?;
+    ours.replace(&merged.text)?;
     for path in &merged.conflicts {
-        eprintln!("seal: both sides changed {path}");
+        warn(format_args!(
+            "seal: {}: both sides changed {path}",
+            name.display()
+        ));
     }
     Ok(if merged.is_clean() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Merges by what the values say, where there are keys that open them.
+async fn merged(arguments: &Arguments, sides: [&SealedFile; 3], name: &Path) -> Result<Merged> {
+    let ([base, ours, theirs], format) = (sides.map(SealedFile::text), sides[0].format());
+    let id = arguments.id(sides[1]).or_else(|_| arguments.id(sides[2]));
+    if let (true, Ok(id)) = (arguments.has(&KEY), id) {
+        let keys = private_keys(arguments)?;
+        let keys = identities(&keys);
+        match secrets::merge_opened(base, ours, theirs, format, &id, &keys).await {
+            Err(error) if error.kind() == ErrorKind::NotRecipient => {
+                let name = name.display();
+                warn(format_args!(
+                    "seal: {name}: the keys do not open all of it; merged as without them"
+                ));
+            }
+            merged => return Ok(merged.map_err(|error| error.in_file(name))?),
+        }
+    }
+    let merged = secrets::merge(base, ours, theirs, format);
+    Ok(merged.map_err(|error| error.in_file(name))?)
 }
 
 async fn exec(arguments: &Arguments) -> Result<ExitCode> {
@@ -238,7 +315,7 @@ async fn exec(arguments: &Arguments) -> Result<ExitCode> {
     let opened = opened(arguments, path).await?;
     let mut command = Command::new(program);
     command.args(words);
-    match secrets::exec(&opened, command)? {}
+    match secrets::exec(&opened, command).map_err(|error| error.in_file(path))? {}
 }
 
 /// Puts a sealed text in place of a file's.
@@ -247,20 +324,21 @@ fn write(file: &SealedFile, sealed: secrets::Result<Sealed>) -> Result<Sealed> {
     if *sealed.text != file.text() {
         file.replace(&sealed.text)?;
     }
-    tell(&sealed);
+    tell(&sealed)?;
     Ok(sealed)
 }
 
-fn tell(sealed: &Sealed) {
+fn tell(sealed: &Sealed) -> Result<()> {
+    for (name, warning) in &sealed.warnings {
+        warn(format_args!("warning: {name}: {warning}"));
+    }
     for path in &sealed.values {
-        println!("sealed {path}");
+        print_line(format_args!("sealed {path}"))?;
     }
     for (name, thumbprint) in &sealed.recipients {
-        println!("  for {name} ({thumbprint})");
+        print_line(format_args!("  for {name} ({thumbprint})"))?;
     }
-    for (name, warning) in &sealed.warnings {
-        eprintln!("warning: {name}: {warning}");
-    }
+    Ok(())
 }
 
 fn pointer(path: &OsString) -> Result<Pointer> {

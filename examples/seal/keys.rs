@@ -9,6 +9,7 @@ use clusterops::secrets::{
 
 use super::arguments::{KEY, PASSPHRASE, SIGNER};
 use super::command_line::{Arguments, Misused, Result, Switch};
+use super::output::print_line;
 use super::passphrase;
 
 pub(crate) const SIGNING: Switch =
@@ -50,12 +51,11 @@ pub(crate) fn generate(arguments: &Arguments) -> Result<()> {
         }
         false => recipient(path, public, passphrase.as_ref())?,
     };
-    println!(
+    Ok(print_line(format_args!(
         "{name}: {} (keep it to yourself) and {}",
         path.display(),
         public.display()
-    );
-    Ok(())
+    ))?)
 }
 
 fn recipient(path: &Path, public: &Path, passphrase: Option<&SecretString>) -> Result<Thumbprint> {

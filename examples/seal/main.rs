@@ -10,6 +10,7 @@ mod arguments;
 mod command_line;
 mod commands;
 mod keys;
+mod output;
 mod passphrase;
 mod walk;
 
@@ -19,6 +20,7 @@ use arguments::{FORMAT, ID, KEY, PASSPHRASE, PIN, RECIPIENTS, SIGNER};
 use clusterops::secrets::harden_process;
 use command_line::{Asked, Misused, Program, Subcommand, Switch};
 use keys::{PLAIN, SIGNING};
+use output::{Unwritten, print, warn};
 
 const NEW_ID: Switch = Switch::of(
     "--new-id",
@@ -99,7 +101,7 @@ const PROGRAM: Program = Program {
         Subcommand {
             name: "check",
             words: "[FOLDER...]",
-            about: "finds what should be sealed; exit code 1 when there is something",
+            about: "finds what should be sealed; exit code 1 when there is something, 2 when something could not be checked",
             options: &[],
         },
         Subcommand {
@@ -110,9 +112,10 @@ const PROGRAM: Program = Program {
         },
         Subcommand {
             name: "merge",
-            words: "BASE OURS THEIRS",
-            about: "for `git merge`: git config merge.sealed.driver 'seal merge %O %A %B'",
-            options: &[&FORMAT],
+            words: "BASE OURS THEIRS [PATH]",
+            about: "for `git merge`: git config merge.sealed.driver 'seal merge %O %A %B %P'; exit code 1 for a conflict, 129 \
+                    when it cannot merge; with --key, by what the values say",
+            options: &[&KEY, &PASSPHRASE, &ID, &FORMAT],
         },
         Subcommand {
             name: "exec",
@@ -131,21 +134,31 @@ async fn main() -> ExitCode {
         Ok(()) => run().await,
     };
     done.unwrap_or_else(|error| {
-        eprintln!("seal: {error}");
-        let causes = std::iter::successors(error.source(), |error| error.source());
-        causes.for_each(|cause| eprintln!("  because {cause}"));
-        match error.is::<Misused>() {
-            true => ExitCode::from(2),
-            false => ExitCode::FAILURE,
+        if error.downcast_ref().is_some_and(Unwritten::is_closed) {
+            return ExitCode::SUCCESS;
         }
+        complain(&*error);
+        let command = std::env::args_os().nth(1).unwrap_or_default();
+        let failure = commands::failure(&command.to_string_lossy());
+        ExitCode::from(match error.is::<Misused>() {
+            true => failure.max(2),
+            false => failure,
+        })
     })
+}
+
+/// Says on standard error what went wrong, and why.
+fn complain(error: &dyn std::error::Error) {
+    warn(format_args!("seal: {error}"));
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.for_each(|cause| warn(format_args!("  because {cause}")));
 }
 
 async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
     match PROGRAM.read(std::env::args_os().skip(1))? {
         Asked::Nothing => walk::through().await.map(|()| ExitCode::SUCCESS),
         Asked::Text(text) => {
-            print!("{text}");
+            print(text)?;
             Ok(ExitCode::SUCCESS)
         }
         Asked::Something(arguments) => commands::run(&arguments).await,

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::output::{print, print_line};
+
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// An app as its developers keep it; the markers say what is to be sealed.
@@ -16,7 +18,7 @@ pub(crate) async fn through() -> Result<()> {
     walk.write("prod/web.json", APP)?;
     walk.write("passphrase", "correct horse battery staple\n")?;
 
-    walk.say("Ana and Ben make key pairs; so does Ops, who will sign.");
+    walk.say("Ana and Ben make key pairs; so does Ops, who will sign.")?;
     for name in ["ana", "ben"] {
         walk.seal(&format!("generate {name}.pem --passphrase passphrase"))?;
     }
@@ -26,7 +28,7 @@ pub(crate) async fn through() -> Result<()> {
         "recipients:\n  ana: ana.pem.pub\n  ben: ben.pem.pub\nrules:\n  - {path: \"prod/**\", recipients: [ana, ben]}\n",
     )?;
 
-    walk.say("A developer, who has public keys only, seals what is marked, and adds a value.");
+    walk.say("A developer, who has public keys only, seals what is marked, and adds a value.")?;
     walk.show("prod/web.json")?;
     walk.fails("check prod")?;
     walk.seal("seal prod/web.json")?;
@@ -35,10 +37,10 @@ pub(crate) async fn through() -> Result<()> {
         "set prod/web.json /env/API_TOKEN",
     )?;
     walk.seal("check prod")?;
-    walk.say("A reviewer reads it.");
+    walk.say("A reviewer reads it.")?;
     walk.seal("show prod/web.json")?;
 
-    walk.say("Operations, who have a private key, open it: one value, all of it, in a command's environment.");
+    walk.say("Operations, who have a private key, open it: one value, all of it, in a command's environment.")?;
     let ben = "--key ben.pem --passphrase passphrase";
     walk.seal(&format!("extract prod/web.json /env/API_TOKEN {ben}"))?;
     walk.seal(&format!("open prod/web.json {ben}"))?;
@@ -55,17 +57,17 @@ pub(crate) async fn through() -> Result<()> {
         "echo \"the password has ${#DB_PASSWORD} characters\"",
     ])?;
 
-    walk.say("They edit it: in an editor every value stands as ENC[name:value], and only changed ones are sealed anew.");
+    walk.say("They edit it: in an editor every value stands as ENC[name:value], and only changed ones are sealed anew.")?;
     walk.edit(&format!("edit prod/web.json {ben}"))?;
 
-    walk.say("New keys; one epoch in place of several.");
+    walk.say("New keys; one epoch in place of several.")?;
     walk.seal(&format!("compact prod/web.json {ben}"))?;
     walk.seal(&format!("rotate prod/web.json {ben}"))?;
 
-    walk.say("Two people edit at the same time, and git merges what they did.");
+    walk.say("Two people edit at the same time, and git merges what they did.")?;
     walk.merge()?;
 
-    walk.say("Ana leaves: new keys for those who stay, and what she could read.");
+    walk.say("Ana leaves: new keys for those who stay, and what she could read.")?;
     walk.write(
         "recipients.yaml",
         "recipients:\n  ana: ana.pem.pub\n  ben: ben.pem.pub\nrules:\n  - {path: \"prod/**\", recipients: [ben]}\n",
@@ -73,13 +75,13 @@ pub(crate) async fn through() -> Result<()> {
     walk.seal(&format!("reseal prod/web.json {ben}"))?;
     walk.fails("extract prod/web.json /env/API_TOKEN --key ana.pem --passphrase passphrase")?;
 
-    walk.say("Ops signs the file as it is; nobody needs a private key to check that. A changed image is noticed.");
+    walk.say("Ops signs the file as it is; nobody needs a private key to check that. A changed image is noticed.")?;
     walk.seal("sign prod/web.json --key ops.pem --passphrase passphrase")?;
     walk.seal("verify prod/web.json --signer ops.pem.pub")?;
     let text = std::fs::read_to_string(walk.path("prod/web.json"))?;
     walk.write("prod/web.json", &text.replace("web:1.4.2", "web:evil"))?;
     walk.fails("verify prod/web.json --signer ops.pem.pub")?;
-    println!("\nThat was all; the folder is gone.");
+    print_line("\nThat was all; the folder is gone.")?;
     Ok(())
 }
 
@@ -98,19 +100,18 @@ impl Walk {
         Ok(std::fs::write(path, text)?)
     }
 
-    fn say(&self, text: &str) {
-        println!("\n## {text}");
+    fn say(&self, text: &str) -> Result<()> {
+        Ok(print_line(format_args!("\n## {text}"))?)
     }
 
     fn show(&self, name: &str) -> Result<()> {
-        println!("\n$ cat {name}");
-        print!("{}", std::fs::read_to_string(self.path(name))?);
-        Ok(())
+        print_line(format_args!("\n$ cat {name}"))?;
+        Ok(print(std::fs::read_to_string(self.path(name))?)?)
     }
 
     /// This program with these words, in the folder.
     fn command(&self, words: &[&str]) -> Result<Command> {
-        println!("\n$ seal {}", words.join(" "));
+        print_line(format_args!("\n$ seal {}", words.join(" ")))?;
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(words)
@@ -159,7 +160,7 @@ impl Walk {
     /// With an editor that changes one value.
     fn edit(&self, line: &str) -> Result<()> {
         let editor = "sed -i s/hunter2/hunter3/";
-        println!("\n$ export EDITOR='{editor}'");
+        print_line(format_args!("\n$ export EDITOR='{editor}'"))?;
         let status = self
             .command(&line.split(' ').collect::<Vec<_>>())?
             .env_remove("VISUAL")
@@ -174,8 +175,7 @@ impl Walk {
     /// Two branches, merged by this program as git's merge driver.
     fn merge(&self) -> Result<()> {
         if Command::new("git").arg("--version").output().is_err() {
-            println!("(there is no git here)");
-            return Ok(());
+            return Ok(print_line("(there is no git here)")?);
         }
         let own = std::env::current_exe()?;
         self.write(".gitattributes", "*.json merge=sealed diff=sealed\n")?;
@@ -187,7 +187,7 @@ impl Walk {
         self.git(&[
             "config",
             "merge.sealed.driver",
-            &format!("'{}' merge --format json %O %A %B", own.display()),
+            &format!("'{}' merge %O %A %B %P", own.display()),
         ])?;
         self.git(&[
             "config",
@@ -215,7 +215,7 @@ impl Walk {
 
     fn git(&self, words: &[&str]) -> Result<()> {
         if !matches!(words[0], "config" | "init") {
-            println!("\n$ git {}", words.join(" "));
+            print_line(format_args!("\n$ git {}", words.join(" ")))?;
         }
         let status = Command::new("git")
             .args(["--no-pager", "-c", "commit.gpgsign=false"])

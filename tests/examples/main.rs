@@ -201,3 +201,159 @@ fn two_branches_with_the_same_value_are_a_conflict_for_git() {
         "theirs\n"
     );
 }
+
+#[test]
+fn the_check_tells_what_was_found_from_what_could_not_be_checked() {
+    let folder = folder();
+    std::fs::remove_file(folder.path().join("ben.pem")).expect("ours");
+    let app = folder.path().join("app.json");
+    std::fs::write(&app, r#"{"id": "/shop", "a": "b"}"#).expect("ours");
+    assert_eq!(said("seal", folder.path(), "check", 0), "");
+    std::fs::write(&app, r#"{"id": "/shop", "a": "ENC[a:b]"}"#).expect("ours");
+    assert_eq!(said("seal", folder.path(), "check .", 1), "");
+    let output = run("seal", folder.path(), "check none .", "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("app.json:1:22: /a: is marked"));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("seal: none: this cannot be read\n"),
+        "{said}"
+    );
+    std::fs::write(folder.path().join("recipients.yaml"), "recipients: {\n").expect("ours");
+    let output = run("seal", folder.path(), "check", "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("app.json:1:22: /a: is marked"));
+    assert!(text(&output.stderr).contains("/recipients.yaml:"));
+}
+
+#[test]
+fn a_merge_driver_that_cannot_merge_is_no_conflict() {
+    let folder = folder();
+    let put =
+        |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).expect("ours");
+    put("base", b"{}");
+    put("ours", br#"{"id": "/shop"}"#);
+    for (name, bytes) in [
+        ("broken", &b"{\"a\": "[..]),
+        ("latin1", b"{\"a\": \"\xe4\"}"),
+    ] {
+        put(name, bytes);
+    }
+    for (line, side, why) in [
+        (
+            "base ours broken",
+            "their side",
+            "because line 1, column 7: ",
+        ),
+        ("base ours latin1", "their side", "not UTF-8"),
+        ("base ours none", "their side", "cannot be read"),
+        ("none ours base", "the base", "cannot be read"),
+        ("latin1 ours base", "the base", "not UTF-8"),
+        ("base broken ours", "our side", "because line 1, column 7: "),
+    ] {
+        let line = format!("merge {line} prod/app.json");
+        let said = said("seal", folder.path(), &line, 129);
+        let start = format!("seal: prod/app.json: {side} cannot be merged\n");
+        assert!(
+            said.starts_with(&start) && said.contains(why),
+            "{line}: {said}"
+        );
+    }
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("ours")).expect("ours"),
+        r#"{"id": "/shop"}"#
+    );
+}
+
+#[test]
+fn a_merge_with_a_key_goes_by_what_the_values_say() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("app.json"), r#"{"id": "/shop", "a": "ENC[a:b]"}"#).expect("ours");
+    let printed = |line: &str, input: &str| printed("seal", folder.path(), line, input);
+    let copy = |name: &str| std::fs::copy(path("app.json"), path(name)).expect("ours");
+    printed("seal app.json", "");
+    copy("base");
+    printed("rotate app.json --key ben.pem", "");
+    copy("ours");
+    std::fs::copy(path("base"), path("app.json")).expect("ours");
+    printed("set app.json /a", "theirs");
+    copy("theirs");
+    let merge = "merge base ours theirs app.json";
+    let keep = std::fs::read(path("ours")).expect("ours");
+    assert!(said("seal", folder.path(), merge, 1).contains("app.json: both sides changed /a"));
+    std::fs::write(path("ours"), keep).expect("ours");
+    printed(&format!("{merge} --key ben.pem"), "");
+    let merged = printed("extract ours /a --format json --key ben.pem", "");
+    assert_eq!(merged, "theirs\n");
+}
+
+#[test]
+fn what_is_typed_and_dropped_is_said() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("app.json"),
+        r#"{"id": "/shop", "a": "b"}"#,
+    )
+    .expect("ours");
+    let edit = |input: &str| {
+        let mut child = Command::new(example("seal"))
+            .args(["edit", "app.json", "--key", "ben.pem"])
+            .current_dir(&folder)
+            .env_remove("VISUAL")
+            .env("EDITOR", "echo x >>")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut answers = child.stdin.take().expect("a pipe");
+        answers.write_all(input.as_bytes()).expect("it reads");
+        drop(answers);
+        child.wait_with_output().expect("it ends")
+    };
+    for (input, questions) in [("", 1), ("n\n", 1), ("y\nNo\n", 2)] {
+        let output = edit(input);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(
+            said.matches(": something stands behind the JSON object\n")
+                .count(),
+            questions,
+            "{said}"
+        );
+        assert_eq!(said.matches("[Y/n]").count(), questions, "{said}");
+        assert!(
+            said.ends_with("seal: app.json: what you typed is dropped; the file was not written\n"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn nobody_needs_to_read_to_the_end() {
+    let folder = folder();
+    let long = format!(r#"{{"id": "/shop", "a": "{}"}}"#, "x".repeat(1 << 20));
+    std::fs::write(folder.path().join("app.json"), long).expect("ours");
+    let secrets: String = (0..9999).map(|n| format!("  PASSWORD{n}: x\n")).collect();
+    std::fs::write(folder.path().join("app.yaml"), format!("env:\n{secrets}")).expect("ours");
+    // The status of what was found is kept.
+    for (line, code) in [
+        ("show app.json", 0),
+        ("open app.json --key ben.pem", 0),
+        ("check", 1),
+        ("help", 0),
+    ] {
+        let mut child = Command::new(example("seal"))
+            .args(line.split(' '))
+            .current_dir(&folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(text(&output.stderr), "", "{line}");
+        assert_eq!(output.status.code(), Some(code), "{line}");
+    }
+}

@@ -67,7 +67,14 @@ fn what_is_misused_says_what_to_do() {
             1,
             "nobody has signed this file",
         ),
-        ("merge a b c", 2, "--format says"),
+        // For git a status of up to 128 would be a conflict.
+        ("merge a b c", 129, "--format says"),
+        (
+            "merge a b",
+            129,
+            "merge takes BASE OURS THEIRS [PATH]; THEIRS is missing",
+        ),
+        ("merge --frobnicate", 129, "no option --frobnicate"),
         // What another command knows.
         (
             "open app.json --signer ben.pub",
