@@ -350,6 +350,7 @@ fn what_can_hold_no_sealed_value_is_no_fault_by_itself() {
         ("array.json", "[1, {\"a\": \"b\"}]\n"),
         ("number.json", "1\n"),
         ("empty.json", ""),
+        ("comments.json", "{\n// \"\n\"a\\\"\": \"/*\" /* b */,}\n"),
         ("list.yaml", "- a\n- b\n"),
         ("documents.yaml", "a: 1\n---\nb: 2\n"),
         ("empty.yaml", "# nothing yet\n"),
@@ -359,7 +360,8 @@ fn what_can_hold_no_sealed_value_is_no_fault_by_itself() {
     assert_eq!(found(root), [""; 0]);
     for (name, text) in [
         ("array.json", "[1, {\"a\": \"ENC[a:b]\"}]\n"),
-        ("number.json", "{\"a\": }\n"),
+        ("number.json", "{\"a\\\"//\": }\n"),
+        ("comments.json", "{ // \"\n\"dbPassword\": \"hunter2\"\n}\n"),
         ("list.yaml", "- db_password: hunter2\n- b\n"),
         ("documents.yaml", "a: 1\n---\nurl: 'http://a:b@c'\n"),
         ("sealed.json", "[\"SEALED[a]\"]\n"),
@@ -370,9 +372,10 @@ fn what_can_hold_no_sealed_value_is_no_fault_by_itself() {
         found(root),
         [
             "array.json:1:12: a value is marked to be sealed and is not",
+            "comments.json:2:13: a value is a secret by its name and stands here in plain text",
             "documents.yaml:3:1: a password stands in this URL",
             "list.yaml:1:14: a value is a secret by its name and stands here in plain text",
-            "number.json:1:7: a value is missing here",
+            "number.json:1:11: a value is missing here",
             "sealed.json:1:1: the document is not a JSON object, which starts with `{`",
         ]
     );

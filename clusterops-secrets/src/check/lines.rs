@@ -1,6 +1,6 @@
 //! What is seen in a file line by line, whatever its syntax.
 
-use super::names::{has_password, is_reference, is_secret_name};
+use super::names::{has_password, secret_in};
 use super::{CheckOptions, FindingKind, Findings};
 use crate::marker::markers_in;
 
@@ -37,11 +37,7 @@ impl Findings<'_> {
     /// password.
     pub(super) fn named(&mut self, text: &str, options: &CheckOptions) {
         for (index, line) in text.lines().enumerate() {
-            let secret = line.match_indices([':', '=']).find_map(|(at, separator)| {
-                let (before, behind) = (&line[..at], &line[at + separator.len()..]);
-                (is_secret_name(name_at_end(before), &options.words) && is_plain_value(behind))
-                    .then_some(at)
-            });
+            let secret = secret_in(line, &[':', '='], &options.words);
             let kind = match secret {
                 Some(_) => FindingKind::Plaintext,
                 None if has_password(line) => FindingKind::PasswordInUrl,
@@ -54,26 +50,6 @@ impl Findings<'_> {
 
 fn column(line: &str, at: usize) -> usize {
     line[..at].chars().count() + 1
-}
-
-/// The name in front of a separator, with or without quotes.
-fn name_at_end(before: &str) -> &str {
-    let name = before.trim_end().trim_end_matches(['"', '\'']);
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    &name[name.trim_end_matches(is_part).len()..]
-}
-
-/// Whether a value stands here, and not a reference, nothing, or a marker or a token, which others look at.
-fn is_plain_value(behind: &str) -> bool {
-    let value = behind.trim_start_matches(|c: char| c.is_whitespace() || "\"'`[{".contains(c));
-    let end = value.find(|c: char| c.is_whitespace() || "\"'`]},;".contains(c));
-    let word = &value[..end.unwrap_or(value.len())];
-    let is_other = matches!(word, "null" | "~" | "true" | "false")
-        || word.starts_with(['=', ':', '*', '$'])
-        || ["SEALED[", "ENC["].iter().any(|start| value.starts_with(start))
-        // Before its braces are taken for those of a map.
-        || is_reference(behind.trim_start_matches(|c: char| c.is_whitespace() || "\"'`".contains(c)));
-    !word.is_empty() && !is_other
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Look {
         match format {
             _ if BEHIND.iter().any(|ending| is_behind(ending)) => Some(Self::Lines),
             Some(format) => Some(Self::Document(format)),
-            None => (name == "env" || is_copy()).then_some(Self::Lines),
+            None => (matches!(&*name, "env" | ".envrc") || is_copy()).then_some(Self::Lines),
         }
     }
 }
@@ -55,6 +55,7 @@ mod tests {
             (".env.prod", Some(Look::Document(Format::Dotenv))),
             (".env.example", Some(Look::Document(Format::Dotenv))),
             ("env", Some(Look::Lines)),
+            (".envrc", Some(Look::Lines)),
             ("app.json.tmpl", Some(Look::Lines)),
             ("values.YAML.j2", Some(Look::Lines)),
             (".env.erb", Some(Look::Lines)),

@@ -137,10 +137,12 @@ impl fmt::Display for Finding {
 ///   that is not UTF-8 is a finding anywhere.
 /// - What documents are made of, and copies of them (`app.json.tmpl`, `values.yaml.j2`, `app.json.bak`, a file `env`), need not be
 ///   of any syntax: their lines are looked through for markers, and where a rule is for them also for values that are secrets by
-///   the name in front. So are documents that can hold no sealed value: a JSON array, several YAML documents in one file.
+///   the name in front. So are documents that can hold no sealed value: a JSON array, JSON with comments, several YAML documents
+///   in one file.
 /// - Any other file for which there is a rule is looked through for markers.
 ///
-/// A value is a secret by its name, or by that of the list or map that it stands in. Markers count where they are not a whole
+/// A value is a secret by its name, by that of the list or map that it stands in, or by one inside of it (`--password=hunter2`).
+/// Markers count where they are not a whole
 /// value too, as in `--password=ENC[db:hunter2]`, in keys and in comments: [`seal`](crate::seal()) refuses those.
 ///
 /// ```

@@ -94,7 +94,10 @@ pub(super) fn sign_of(
     let is_secret =
         is_secret(&document.steps(scalar), scalar.kind, &options.words) && !is_reference(text);
     // Compose: a service names secrets that are declared at the root.
-    if is_secret && !document.contains(&Pointer::root().join("secrets").join(text)) {
+    if is_secret && !document.contains(&Pointer::root().join("secrets").join(text))
+        // A list of variables, or an argument.
+        || secret_in(text, &['='], &options.words).is_some()
+    {
         return Some(Sign::Name);
     }
     has_password(text).then_some(Sign::PasswordInUrl)
@@ -120,9 +123,7 @@ fn is_secret(steps: &[Step<'_>], kind: Kind, words: &[String]) -> bool {
             ..,
             Step::Element(name) | Step::Member(name),
             Step::Member(value),
-        ] if value == "value" => {
-            return is_name(name);
-        }
+        ] if value == "value" && is_name(name) => return true,
         [.., Step::Member(name)] if is_name(name) => return true,
         _ => {}
     }
@@ -190,6 +191,37 @@ fn in_capitals(name: &str) -> String {
         }
     }
     capitals
+}
+
+/// Where the separator stands behind which the first plain value begins that is a secret by the name in front: `NAME=value`.
+pub(super) fn secret_in(text: &str, separators: &[char], words: &[String]) -> Option<usize> {
+    let mut places = text.match_indices(separators);
+    let secret = places.find(|(at, separator)| {
+        let (before, behind) = (&text[..*at], &text[at + separator.len()..]);
+        is_secret_name(name_at_end(before), words) && is_plain_value(behind)
+    });
+    secret.map(|(at, _)| at)
+}
+
+/// The name in front of a separator, with or without quotes.
+fn name_at_end(before: &str) -> &str {
+    let name = before.trim_end().trim_end_matches(['"', '\'']);
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    &name[name.trim_end_matches(is_part).len()..]
+}
+
+/// Whether a value stands here, and not a reference, nothing, or a marker or a token, which others look at.
+fn is_plain_value(behind: &str) -> bool {
+    let is_quote = |c: char| c.is_whitespace() || "\"'`".contains(c);
+    let value = behind.trim_start_matches(|c: char| is_quote(c) || "[{".contains(c));
+    let end = value.find(|c: char| is_quote(c) || "]},;".contains(c));
+    let word = &value[..end.unwrap_or(value.len())];
+    let is_other = matches!(word, "null" | "~" | "true" | "false")
+        || word.starts_with(['=', ':', '*', '$'])
+        || ["SEALED[", "ENC["].iter().any(|start| value.starts_with(start))
+        // Before its braces are taken for those of a map.
+        || is_reference(behind.trim_start_matches(is_quote));
+    !word.is_empty() && !is_other
 }
 
 /// Whether there is a URL with a user and a password (RFC 3986 section 3.2.1) in the text.
@@ -285,6 +317,7 @@ mod tests {
                 &["/PASSWORD/0", "/PASSWORD/1"][..],
             ),
             ("tokens: {a: x, b: {c: y}}", &["/tokens/a", "/tokens/b/c"]),
+            ("passwords: [{value: x}]", &["/passwords/0/value"]),
             ("tokens: [{a: x}, [y]]", &["/tokens/0/a", "/tokens/1/0"]),
             (
                 "credentials: {username: ben, pin: x}",
@@ -298,6 +331,12 @@ mod tests {
             ("passwordPolicy: {form: strict}", &[]),
             ("secretKeyRef: {key: password}", &[]),
             ("imagePullSecrets: [registry]", &[]),
+            (
+                "env: [DB_PASSWORD=x, ZONE=x, PIN_FILE=x, TOKEN=]",
+                &["/env/0"],
+            ),
+            ("cmd: run --db-password=x", &["/cmd"]),
+            ("cmd: run --db-password=$X --token=${Y} x==y", &[]),
             (
                 "env: [{name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: db, key: pin}}}]",
                 &[],

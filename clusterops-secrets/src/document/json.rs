@@ -297,6 +297,28 @@ impl Parser<'_> {
     }
 }
 
+/// Whether there are comments as JavaScript has them, which some programs take in JSON too.
+pub(super) fn has_comments(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '/']) {
+        let found = &rest[at..];
+        if found.starts_with("//") || found.starts_with("/*") {
+            return true;
+        }
+        rest = &found[1..];
+        if found.starts_with('"') {
+            let mut escaped = false;
+            let end = rest.find(|c| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            });
+            rest = end.map_or("", |end| &rest[end + 1..]);
+        }
+    }
+    false
+}
+
 /// Whether the text is what JSON has besides strings, objects and arrays: a number, `true`, `false` or `null`.
 pub(super) fn is_literal(text: &str) -> bool {
     matches!(text, "true" | "false" | "null") || number(text.as_bytes()) == Some(text.len())

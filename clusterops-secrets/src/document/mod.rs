@@ -264,12 +264,12 @@ fn is_reserved(path: &Pointer) -> bool {
     path.tokens().next().as_deref() == Some(RESERVED)
 }
 
-/// Whether a text that is no document is one that can hold no sealed values: a JSON text that is no object, or YAML that is not one
-/// mapping. What is broken may have been meant to hold some.
+/// Whether a text that is no document is one that can hold no sealed values: a JSON text that is no object or has comments, or YAML
+/// that is not one mapping. What is broken may have been meant to hold some.
 pub(crate) fn is_other(text: &str, format: Format) -> bool {
     let text = &text[mark(text)..];
     match format {
-        Format::Json => !text.trim_start().starts_with('{'),
+        Format::Json => !text.trim_start().starts_with('{') || json::has_comments(text),
         Format::Yaml => yaml::is_other(text),
         Format::Dotenv => false,
     }
