@@ -82,7 +82,7 @@ impl Editor {
         };
         Err(Error::new(
             ErrorKind::Local,
-            format!("{message}; nothing was changed"),
+            format!("{message}; the file is as it was"),
         ))
     }
 
@@ -353,7 +353,7 @@ fn marked(document: &Document, values: &[OpenedValue<'_, '_>]) -> Result<Zeroizi
 /// What the editor has left.
 fn text_of(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     if !path.exists() {
-        let message = "the editor has removed the file that it was to edit; nothing was changed";
+        let message = "the editor has removed the file that it was to edit; yours is as it was";
         return Err(Error::new(ErrorKind::Local, message));
     }
     bytes_of(path)

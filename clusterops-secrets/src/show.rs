@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::document::{Document, Edits, Format};
+use crate::document::{Document, Edits, Format, Kind};
 use crate::epoch::Wrapped;
 use crate::jose::base64url;
-use crate::marker::Marker;
+use crate::marker::{Marker, markers_in};
 use crate::{RecipientsFile, Thumbprint};
 
 /// A document with short names in place of sealed values, for `git diff` (`textconv`, gitattributes(5)): a value that was
@@ -15,7 +15,8 @@ use crate::{RecipientsFile, Thumbprint};
 /// that was sealed, and never fails: what cannot be read is shown as it is, each
 /// line up to the first marker.
 ///
-/// Values that are still marked `ENC[name:value]` are secrets too: only their names are shown.
+/// Values that are still marked `ENC[name:value]` are secrets too, and not shown; nor is a marker inside of a longer string, in a key or
+/// in a comment, with what stands behind it in its line.
 ///
 /// ```
 /// use clusterops_secrets::{Format, show};
@@ -24,17 +25,23 @@ use crate::{RecipientsFile, Thumbprint};
 /// assert_eq!(text, r#"{"env": {"DB": "ENC[not sealed yet]"}}"#);
 /// ```
 pub fn show(text: &str, format: Format, names: Option<&RecipientsFile>) -> String {
-    shown(text, format, names).unwrap_or_else(|| without_marked(text))
+    match shown(text, format, names) {
+        Some(shown) => without_marked(&shown, |line| markers_in(line).next()),
+        // What cannot be read may hold markers of any form.
+        None => without_marked(text, |line| line.find("ENC[")),
+    }
 }
 
-/// A text that cannot be read, without what may be a secret: each line ends where a marker begins.
-fn without_marked(text: &str) -> String {
-    let line = |line: &str| match line.find("ENC[") {
+/// A text without what may be a secret: each line ends where a marker begins.
+fn without_marked(text: &str, marker: impl Fn(&str) -> Option<usize>) -> String {
+    let line = |line: &str| match marker(line) {
         None => line.to_owned(),
-        Some(at) => format!("{}ENC[not shown]\n", &line[..at]),
+        Some(at) => format!("{}{NOT_SHOWN}\n", &line[..at]),
     };
     text.split_inclusive('\n').map(line).collect()
 }
+
+const NOT_SHOWN: &str = "ENC[not shown]";
 
 fn shown(text: &str, format: Format, names: Option<&RecipientsFile>) -> Option<String> {
     let document = Document::parse(text.as_bytes(), format).ok()?;
@@ -42,7 +49,16 @@ fn shown(text: &str, format: Format, names: Option<&RecipientsFile>) -> Option<S
     let mut uses: Vec<Thumbprint> = Vec::new();
     for scalar in document.scalars() {
         let short = match Marker::of(&document, scalar) {
-            Ok(None) => continue,
+            Ok(None) => {
+                let said = document.text(scalar);
+                match markers_in(said).next() {
+                    // It can go on in further lines.
+                    Some(at) if scalar.kind == Kind::String => {
+                        format!("{}{NOT_SHOWN}", &said[..at])
+                    }
+                    _ => continue,
+                }
+            }
             Ok(Some(Marker::ToSeal { .. })) => "ENC[not sealed yet]".to_owned(),
             Ok(Some(Marker::Sealed(token))) => {
                 let epoch = &token.header().epoch;

@@ -440,6 +440,11 @@ fn a_diff_shows_what_changed_and_no_secret() {
         show(broken, Format::Json, None),
         "{\n \"a\": 1, \"a\": \"ENC[not shown]\n \"b\": 2\n}\n"
     );
+    let yaml = "a: |\n  x ENC[a:hunter2\n  hunter2] y\nb: x # ENC[b:hunter2]\nc: ENCODING\n";
+    assert_eq!(
+        show(yaml, Format::Yaml, None),
+        "a: \"x ENC[not shown]\"\nb: x # ENC[not shown]\nc: ENCODING\n"
+    );
     let dotenv = seal(
         "A='ENC[a:b]'\n",
         Format::Dotenv,
