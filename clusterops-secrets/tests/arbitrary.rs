@@ -3,7 +3,7 @@
 
 mod support;
 
-use clusterops_secrets::{Format, RecipientsFile, SealedFile, merge, seal_paths, show};
+use clusterops_secrets::{Format, RecipientsFile, SealedFile, merge, seal, seal_paths, show};
 use proptest::prelude::*;
 use support::{FORMATS, id, options};
 
@@ -93,6 +93,48 @@ proptest! {
     fn arbitrary_texts_merge_or_are_refused(texts in prop::array::uniform3("[{}\":,a\\n =#-]{0,30}")) {
         for format in FORMATS {
             let _ = merge(&texts[0], &texts[1], &texts[2], format);
+        }
+    }
+}
+
+/// Pieces of documents around a marker.
+const PIECES: [&str; 24] = [
+    "ENC[s:hunter2]",
+    "ENC[s:hunter2]",
+    "a: ",
+    "b: ",
+    "\n",
+    "\n",
+    "  ",
+    "- ",
+    " # ",
+    "# ",
+    "|\n",
+    ">-\n",
+    "'",
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ", ",
+    "&x ",
+    "!!str ",
+    "? ",
+    "B=",
+    "C=`",
+];
+
+proptest! {
+    #![proptest_config(many(50_000))]
+
+    #[test]
+    fn nothing_that_is_marked_stays_in_a_sealed_document(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 1..10)) {
+        let text = format!("x: y\n{}\n", pieces.concat());
+        for (format, text) in [(Format::Yaml, &*text), (Format::Dotenv, &text["x: y\n".len()..])] {
+            if let Ok(sealed) = seal(text, format, &options_once()) {
+                prop_assert!(!sealed.text.contains("hunter2"), "{}: {}", format, text);
+            }
         }
     }
 }

@@ -53,13 +53,11 @@ impl Document {
     /// The pieces of the source that are neither a key nor a value nor the reserved block: comments and punctuation.
     pub(crate) fn comments(&self) -> impl Iterator<Item = Range<usize>> {
         let value = |scalar: u32, start: usize, end: usize| {
-            let is_block = self.tree.scalars.get(scalar as usize);
+            let scalar = self.tree.scalars.get(scalar as usize);
+            let is_block = scalar.is_some_and(|scalar| scalar.style == Style::Block);
             // A comment can stand behind the `|` of a block.
-            let first = match is_block.is_some_and(|scalar| scalar.style == Style::Block) {
-                true => self.source[start..end].find('\n').unwrap_or(end - start),
-                false => 0,
-            };
-            start + first..end
+            let first = is_block.then(|| self.source.get(start..end)?.find('\n'));
+            start + first.flatten().unwrap_or(0)..end
         };
         let mut spans: Vec<Range<usize>> = self.lines.iter().cloned().collect();
         for node in &self.tree.nodes {
