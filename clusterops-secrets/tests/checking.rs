@@ -205,16 +205,18 @@ fn what_is_not_utf8_is_not_passed_over() {
     rule(root, "prod/**");
     put("latin1.yaml", b"# f\xfcr\nDB_PASSWORD: hunter2\n");
     put("utf16.env", &utf16("DB_PASSWORD=hunter2\n"));
+    put("no-mark.json", &utf16("{}")[2..]);
     put("prod/app.conf", b"a\nb # \xe4\n");
     put("prod/utf16.conf", &utf16("DB=ENC[a:b]\n"));
     // Pictures are nothing that could be sealed, and elsewhere any text is as it is.
     put("prod/logo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
     put("notes.txt", b"f\xfcr\n");
     let starts = [
-        "latin1.yaml:1:1: is not UTF-8: another encoding",
+        "latin1.yaml:1:1: is not UTF-8: it is in another encoding; ",
+        "no-mark.json:1:1: is not UTF-8: it looks like UTF-16, ",
         "prod/app.conf:2:1: is not UTF-8: ",
-        "prod/utf16.conf:1:1: is not UTF-8: it begins as UTF-16 does",
-        "utf16.env:1:1: is not UTF-8: it begins as UTF-16 does",
+        "prod/utf16.conf:1:1: is not UTF-8: it looks like UTF-16, ",
+        "utf16.env:1:1: is not UTF-8: it looks like UTF-16, ",
     ];
     let found = found(root);
     assert_eq!(found.len(), starts.len(), "{found:#?}");

@@ -1,21 +1,19 @@
 //! Looking for secrets that should be sealed and are not.
 
+mod document;
 mod lines;
 mod look;
 mod names;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use look::Look;
-use names::Sign;
 
-use crate::contents::Contents;
 use crate::document::{Document, Pointer, is_other};
-use crate::epoch::{Wrapped, shown};
-use crate::marker::{Marker, Stray, markers_in};
-use crate::{DocumentId, Error, ErrorKind, Recipients, RecipientsFile, Result, Thumbprint};
+use crate::marker::markers_in;
+use crate::{Error, ErrorKind, Recipients, RecipientsFile, Result};
 
 /// Folders that nobody keeps definitions in.
 const SKIPPED: [&str; 5] = [".git", ".hg", ".svn", "target", "node_modules"];
@@ -267,6 +265,8 @@ impl Search<'_> {
             return Ok(());
         }
         match std::str::from_utf8(&bytes) {
+            // Without a byte order mark, UTF-16 can be UTF-8 too.
+            Ok(text) if look.is_some() && text.contains('\0') => findings.not_utf8(&bytes, 0),
             Ok(text) => findings.text(text, look, rules.as_ref(), self.options),
             Err(error) if look.is_some() || is_text(&bytes) => {
                 findings.not_utf8(&bytes, error.valid_up_to());
@@ -352,14 +352,14 @@ impl Findings<'_> {
     fn not_utf8(&mut self, bytes: &[u8], at: usize) {
         let is_utf16 = UTF_16.iter().any(|mark| bytes.starts_with(mark));
         let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
-        let (place, encoding) = match is_utf16 {
-            true => ((1, 1), "it begins as UTF-16 does"),
-            false => ((line, 1), "another encoding, or no text"),
+        let encoding = match is_utf16 || bytes.contains(&0) {
+            true => "it looks like UTF-16, or is no text",
+            false => "it is in another encoding",
         };
         let why = format!(
             "is not UTF-8: {encoding}; nothing in it can be checked or sealed, so save it as UTF-8"
         );
-        self.add(place, None, FindingKind::Broken(why));
+        self.add((line, 1), None, FindingKind::Broken(why));
     }
 
     fn text(
@@ -390,101 +390,4 @@ impl Findings<'_> {
             }
         }
     }
-
-    fn document(&mut self, document: &Document, rules: Option<&Rules<'_>>, options: &CheckOptions) {
-        for stray in Stray::all_of(document) {
-            let kind = FindingKind::StrayMarker(stray.message.to_owned());
-            self.add(stray.place, stray.path, kind);
-        }
-        if !self.values(document, options) {
-            return;
-        }
-        match Contents::of(document) {
-            Ok(contents) => self.sealed(&contents, rules),
-            Err(error) => self.broken(&error),
-        }
-    }
-
-    /// Values that are marked, broken or in plain text; tells whether all markers are whole.
-    fn values(&mut self, document: &Document, options: &CheckOptions) -> bool {
-        let mut is_whole = true;
-        for scalar in document.scalars() {
-            let kind = match Marker::of(document, scalar) {
-                Err(error) => {
-                    is_whole = false;
-                    FindingKind::Broken(error.message().to_owned())
-                }
-                Ok(Some(Marker::ToSeal { .. })) => FindingKind::NotSealed,
-                Ok(Some(Marker::Sealed(_))) => continue,
-                Ok(None) => match names::sign_of(document, scalar, options) {
-                    None => continue,
-                    Some(Sign::Name) => FindingKind::Plaintext,
-                    Some(Sign::PasswordInUrl) => FindingKind::PasswordInUrl,
-                },
-            };
-            let path = document.path(scalar);
-            self.add((scalar.line, scalar.column), Some(path), kind);
-        }
-        is_whole
-    }
-
-    /// Whether sealed values stand where they belong, and for whom they are sealed.
-    fn sealed(&mut self, contents: &Contents<'_>, rules: Option<&Rules<'_>>) {
-        let document = contents.document;
-        let Some(block) = document.header() else {
-            return;
-        };
-        if let Err(error) = DocumentId::of(document, None) {
-            self.broken(&error.at(block.line, 1));
-        }
-        for value in contents.sealed() {
-            let header = value.token.header();
-            if header.path != value.path.as_str() || header.document != block.document {
-                let why = format!(
-                    "was sealed for another place: `{}` of `{}`",
-                    shown(&header.path),
-                    shown(&header.document)
-                );
-                let place = (value.scalar.line, value.scalar.column);
-                self.add(place, Some(value.path.clone()), FindingKind::Broken(why));
-            }
-        }
-        let Some((rules, recipients)) = rules else {
-            return;
-        };
-        for epoch in contents.used_epochs() {
-            if let Some(why) = difference(epoch, rules, recipients) {
-                let kind = FindingKind::OtherRecipients(why);
-                self.add((block.line, 1), None, kind);
-            }
-        }
-    }
-}
-
-/// How the recipients of an epoch are others than those of the rules.
-fn difference(epoch: &Wrapped, rules: &RecipientsFile, recipients: &Recipients) -> Option<String> {
-    let wanted: BTreeSet<&Thumbprint> = recipients
-        .iter()
-        .map(|recipient| recipient.key.thumbprint())
-        .collect();
-    let there: BTreeSet<&Thumbprint> = epoch.recipients().collect();
-    if wanted == there {
-        return None;
-    }
-    let list = |one: &BTreeSet<&Thumbprint>, other: &BTreeSet<&Thumbprint>| {
-        let names: Vec<String> = one
-            .difference(other)
-            .map(|key| rules.name_of(key).map_or(key.to_string(), str::to_owned))
-            .collect();
-        match names.is_empty() {
-            true => "nobody".to_owned(),
-            false => names.join(", "),
-        }
-    };
-    Some(format!(
-        "the epoch {} is not sealed for whom the rules say: missing {}, beyond them {}",
-        epoch.id(),
-        list(&wanted, &there),
-        list(&there, &wanted)
-    ))
 }
