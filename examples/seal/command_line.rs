@@ -219,6 +219,9 @@ impl Subcommand {
             if let Some(option) = self.options.iter().find(meant) {
                 let _ = write!(why, " (is it {}?)", option.name);
             }
+            if self.words.contains(" -- ") {
+                why.push_str("; what is the command's own stands behind --");
+            }
             return misused(why);
         };
         let value = match (option.value, value) {

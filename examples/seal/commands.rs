@@ -45,11 +45,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         "reseal" => reseal(arguments).await?,
         "sign" => {
             let file = arguments.file(arguments.words::<1>()?[0])?;
-            let signer = signing_key(arguments)?;
-            let path = secrets::sign_file(&file, &arguments.id(&file)?, &signer)?;
+            let key = signing_key(arguments)?;
+            let path = secrets::sign_file(&file, &arguments.id(&file)?, key.signer())?;
             print_line(format_args!(
                 "{} signed {}: {}",
-                signer.verifying_key().thumbprint(),
+                key.signer().thumbprint(),
                 file.digest(),
                 path.display()
             ))?;

@@ -1,10 +1,11 @@
 //! Keys: made, and read with their passphrases.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clusterops::secrets::secrecy::SecretString;
 use clusterops::secrets::{
-    DEFAULT_BITS, Identity, PrivateKey, SigningKey, Thumbprint, VerifyingKey,
+    DEFAULT_BITS, Identity, PrivateKey, Signer, SigningKey, Thumbprint, VerifyingKey,
 };
 
 use super::arguments::{KEY, PASSPHRASE, SIGNER};
@@ -19,7 +20,7 @@ pub(crate) const PLAIN: Switch = Switch::flag("--plain", "the private key withou
 /// Makes a key pair, `FILE` and `FILE.pub`; neither may be there already.
 pub(crate) fn generate(arguments: &Arguments) -> Result<()> {
     let path = Path::new(arguments.words::<1>()?[0]);
-    if path.file_name().is_none() {
+    if path.file_name().is_none() || path.as_os_str().as_bytes().ends_with(b"/") {
         return Err(format!("{}: this is not the name of a file", path.display()).into());
     }
     let mut public = path.as_os_str().to_owned();
@@ -51,10 +52,9 @@ pub(crate) fn generate(arguments: &Arguments) -> Result<()> {
         }
         false => recipient(path, public, passphrase.as_ref())?,
     };
+    let (path, public) = (path.display(), public.display());
     Ok(print_line(format_args!(
-        "{name}: {} (keep it to yourself) and {}",
-        path.display(),
-        public.display()
+        "{name}: {path} (keep it to yourself) and {public}"
     ))?)
 }
 
@@ -93,14 +93,35 @@ pub(crate) fn identities(keys: &[PrivateKey]) -> Vec<&dyn Identity> {
     keys.iter().map(|key| key as &dyn Identity).collect()
 }
 
-/// The private key to sign with.
-pub(crate) fn signing_key(arguments: &Arguments) -> Result<SigningKey> {
-    match &arguments.paths(&KEY)[..] {
-        [path] => read(arguments, path, |passphrase| {
-            SigningKey::read(path, passphrase)
-        }),
-        _ => Err(Misused("--key names the one private key to sign with".into()).into()),
+/// A private key to sign with.
+pub(crate) enum Signing {
+    Ed25519(Box<SigningKey>),
+    Rsa(Box<PrivateKey>),
+}
+
+impl Signing {
+    pub(crate) fn signer(&self) -> Signer<'_> {
+        match self {
+            Self::Ed25519(key) => (&**key).into(),
+            Self::Rsa(key) => (&**key).into(),
+        }
     }
+}
+
+/// The private key to sign with.
+pub(crate) fn signing_key(arguments: &Arguments) -> Result<Signing> {
+    let paths = arguments.paths(&KEY);
+    let [path] = &paths[..] else {
+        return Err(Misused("--key names the one private key to sign with".into()).into());
+    };
+    read(arguments, path, |passphrase| {
+        SigningKey::read(path, passphrase)
+            .map(|key| Signing::Ed25519(Box::new(key)))
+            .or_else(|error| {
+                let rsa = PrivateKey::read(path, passphrase).map(|key| Signing::Rsa(Box::new(key)));
+                rsa.map_err(|_| error)
+            })
+    })
 }
 
 /// Whose signatures are trusted.

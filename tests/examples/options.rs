@@ -110,6 +110,7 @@ fn what_is_misused_says_what_to_do() {
         ),
         ("generate a.pem --plain --passphrase ben.pub", 2, "not both"),
         ("generate ..", 1, "not the name of a file"),
+        ("generate new/ --plain", 1, "not the name of a file"),
         (
             "generate ben.pem --plain",
             1,
@@ -271,5 +272,22 @@ fn what_has_nothing_marked_is_left_as_it_is() {
     assert_eq!(
         text(&compacted.stdout),
         "app.json: there was nothing to do\n"
+    );
+}
+
+#[test]
+fn a_recipients_key_signs_too() {
+    let folder = folder();
+    fs::write(folder.path().join("app.json"), r#"{"id": "/shop"}"#).expect("ours");
+    let shown = printed("seal", folder.path(), "sign app.json --key ben.pem", "");
+    assert!(
+        shown.starts_with("QmniW5_QYFFJaeq24l4y2V7hld3JmZ75r1ORcPKRE6w signed"),
+        "{shown}"
+    );
+    printed(
+        "seal",
+        folder.path(),
+        "verify app.json --signer ben.pub",
+        "",
     );
 }

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -227,7 +228,8 @@ fn named(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 
 /// The folder that a file is in, and its name there.
 fn place_of(path: &Path) -> io::Result<(PathBuf, &OsStr)> {
-    let name = path.file_name().ok_or_else(|| {
+    let is_folder = path.as_os_str().as_bytes().ends_with(b"/");
+    let name = path.file_name().filter(|_| !is_folder).ok_or_else(|| {
         let message = "the path does not end with the name of a file";
         io::Error::new(io::ErrorKind::InvalidInput, message)
     })?;
