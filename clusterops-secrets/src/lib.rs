@@ -10,7 +10,7 @@
 //! | add or replace one value | [`set`] | who has the public keys |
 //! | open everything, or one value | [`open()`], [`extract`] | a recipient |
 //! | edit in an editor | [`edit()`] | a recipient |
-//! | new keys; other recipients; fewer epochs | [`rotate`], [`reseal()`], [`compact`] | a recipient |
+//! | new keys; other recipients, or another id; fewer epochs | [`rotate`], [`reseal()`], [`compact`] | a recipient |
 //! | vouch for a file, and check that somebody has | [`sign_file`], [`verify_file`] | a signer; anybody |
 //! | find what should be sealed | [`check()`] | anybody |
 //! | read a diff, merge | [`show()`], [`merge()`] | anybody |

@@ -67,6 +67,17 @@ pub(crate) async fn through() -> Result<()> {
     walk.say("Two people edit at the same time, and git merges what they did.")?;
     walk.merge()?;
 
+    walk.say("A dotenv file does not show which document it is: who opens it says which one they expect.")?;
+    walk.write("prod/stage.env", "DB_PASSWORD='ENC[db:hunter2]'\n")?;
+    walk.seal("seal prod/stage.env --id /shop/stage")?;
+    std::fs::copy(walk.path("prod/stage.env"), walk.path("prod/prod.env"))?;
+    walk.fails(&format!("open prod/prod.env {ben}"))?;
+    walk.fails(&format!("open prod/prod.env --id /shop/prod {ben}"))?;
+    walk.seal(&format!(
+        "reseal prod/prod.env --id /shop/stage --new-id /shop/prod {ben}"
+    ))?;
+    walk.seal(&format!("open prod/prod.env --id /shop/prod {ben}"))?;
+
     walk.say("Ana leaves: new keys for those who stay, and what she could read.")?;
     walk.write(
         "recipients.yaml",

@@ -110,6 +110,7 @@ fn the_walk_through_ends_well() {
         "the password has 7 characters",
         "from ana",
         "from ben",
+        "the document was `/shop/stage`, and is `/shop/prod` now",
         "cannot any more; change what they could read: /env/API_TOKEN /env/DB_PASSWORD",
         "has signed sha256:",
         "That was all",
