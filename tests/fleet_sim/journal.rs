@@ -201,6 +201,10 @@ async fn an_attempt_that_is_still_at_work_is_waited_for() {
     assert!(told.is_success(), "{told}");
     assert_eq!(attempts(&sim, "web1", "two"), ["1", "2"]);
     assert_eq!(overlaps.load(Ordering::SeqCst), 1);
+    // It came to its end by itself.
+    let told_to = lines(&sim.host("web1"));
+    let is_signal = |line: &String| line.starts_with("kill -s");
+    assert!(!told_to.iter().any(is_signal), "{told_to:?}");
 }
 
 #[tokio::test]

@@ -383,3 +383,118 @@ async fn a_budget_that_somebody_overruled_stays_so() {
     assert_eq!(attempts(&sim, "web3", "one"), ["1", "2"]);
     assert_eq!(attempts(&sim, "web4", "one"), ["1"]);
 }
+
+/// Interrupts a run of which the first host is at its only stage, once the others know that their turn does not come.
+async fn interrupt_when_turned(
+    fleet: &Fleet,
+    plan: &Plan,
+    file: &std::path::Path,
+    sim: &Sim,
+    turn: fn(&Control),
+) {
+    let controller = Controller::new();
+    let mut run = controller.run(&fleet.clone().journal(file), plan);
+    let mut events = run.events();
+    wait_until("the first host", || begun(sim, 1..=1, "one")).await;
+    turn(&run.control());
+    wait_for_states(&mut events, 3, |host, state| {
+        host == "web1" || matches!(state, HostState::Failed { .. })
+    })
+    .await;
+    drop((controller, run));
+}
+
+#[tokio::test]
+async fn a_stop_goes_on_as_a_stop() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let host = SimHost::new("").answer_with("one", hanging(&hangs, Answer::new()));
+    let sim = start(alike(host, 3)).await;
+    let plan = Plan::new("p").stage(Stage::command("one", ["one"]));
+    let fleet = fleet(&sim).leftover(Leftover::End).parallelism(1);
+    let (_folder, file) = journal();
+    interrupt_when_turned(&fleet, &plan, &file, &sim, Control::stop).await;
+    hangs.store(false, Ordering::SeqCst);
+    let told = resume(&fleet, &plan, &file).await;
+    assert_eq!(told.ending, Ending::Stopped);
+    assert_eq!(told.succeeded().to_string(), "web1");
+    assert_eq!(attempts(&sim, "web1", "one"), ["1", "2"]);
+    for name in ["web2", "web3"] {
+        let failure = super::host(&told, name).failure.as_ref().expect("left");
+        assert_eq!(failure.message, "not begun because the run was stopped");
+        assert_eq!(sim.host(name).connections(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_goes_on_as_a_cancel() {
+    // It is not ended at once, and its controller is killed meanwhile.
+    let host = SimHost::new("").answer("one", Answer::never_exits().ignoring_term());
+    let sim = start(alike(host, 3)).await;
+    let plan = Plan::new("p").stage(Stage::command("one", ["one"]));
+    let fleet = fleet(&sim).leftover(Leftover::End).parallelism(1);
+    let (_folder, file) = journal();
+    interrupt_when_turned(&fleet, &plan, &file, &sim, Control::cancel).await;
+    assert_eq!(running(&sim, "web1"), 1);
+    let told = resume(&fleet, &plan, &file).await;
+    assert_eq!(told.ending, Ending::Cancelled);
+    assert_eq!(kind(&told.hosts[0]), Some(ErrorKind::Cancelled));
+    assert_eq!(told.hosts[0].termination, Some(Termination::Confirmed));
+    assert_eq!(attempts(&sim, "web1", "one"), ["1"]);
+    assert_eq!(running(&sim, "web1"), 0);
+    for name in ["web2", "web3"] {
+        assert_eq!(sim.host(name).connections(), 0);
+    }
+}
+
+/// Signals that a host was told to send.
+fn signals(sim: &Sim, host: &str) -> usize {
+    let lines = lines(&sim.host(host));
+    lines
+        .iter()
+        .filter(|line| line.starts_with("kill -s"))
+        .count()
+}
+
+#[tokio::test]
+async fn an_abort_waits_for_nothing_that_it_ends() {
+    let host = known()
+        .answer("undo", Answer::new())
+        .answer("two", Answer::never_exits());
+    let sim = start(alike(host, 1)).await;
+    let plan = Plan::new("p")
+        .stage(Stage::command("one", ["one"]).rollback(Step::command(["undo"])))
+        .stage(Stage::command("two", ["two"]));
+    let (_folder, file) = journal();
+    interrupt(&fleet(&sim), &plan, &file, || begun(&sim, 1..=1, "two")).await;
+    let before = sim.host("web1").commands().len();
+    let run = fleet(&sim).resume(&plan, &file).expect("a journal");
+    wait_until("a look", || sim.host("web1").commands().len() > before).await;
+    assert_eq!(signals(&sim, "web1"), 0, "it waits");
+    run.control().abort();
+    let told = report(run).await;
+    assert_eq!(told.ending, Ending::Aborted);
+    assert_eq!(told.hosts[0].termination, Some(Termination::Confirmed));
+    assert_eq!(told.hosts[0].stages[0].status, StageStatus::RolledBack);
+    assert_eq!(attempts(&sim, "web1", "two"), ["1"]);
+    assert_eq!(running(&sim, "web1"), 0);
+}
+
+#[tokio::test]
+async fn an_abort_waits_for_a_rollback() {
+    let undo = Answer::new().with_delay(Duration::from_millis(700));
+    let host = known()
+        .answer("undo", undo)
+        .answer("two", Answer::status(1));
+    let sim = start(alike(host, 1)).await;
+    let plan = Plan::new("p")
+        .stage(Stage::command("one", ["one"]).rollback(Step::command(["undo"])))
+        .stage(Stage::command("two", ["two"]));
+    let (_folder, file) = journal();
+    let is_undoing = || lines(&sim.host("web1")).contains(&"undo".to_owned());
+    interrupt(&fleet(&sim), &plan, &file, is_undoing).await;
+    let run = fleet(&sim).resume(&plan, &file).expect("a journal");
+    run.control().abort();
+    let told = report(run).await;
+    assert_eq!(told.hosts[0].stages[0].status, StageStatus::RolledBack);
+    assert_eq!(signals(&sim, "web1"), 0, "it came to its end by itself");
+}

@@ -266,7 +266,13 @@ impl HostRun {
         let started = Instant::now();
         let mut step = self.step_run(session, position, attempt);
         step.earlier = earlier;
-        let result = step.stage(&prepared, &mut report).await;
+        let mut result = step.stage(&prepared, &mut report).await;
+        if let (Some(_), Err(stopped)) = (&step.earlier, &mut result)
+            && stopped.error.kind() == ErrorKind::Cancelled
+        {
+            // This attempt began nothing, and the one before has ended.
+            stopped.termination.get_or_insert(Termination::Confirmed);
+        }
         report.set_duration(started.elapsed());
         self.report.stages.push(report);
         if result.is_ok() {
