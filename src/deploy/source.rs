@@ -42,17 +42,13 @@ impl Source {
             let message = format!("the document's id is `{id}`, not that of the app");
             return Err(refused(file, SecretsErrorKind::Misplaced, message));
         }
-        if let Some((path, marker)) = unresolved(&Pointer::root(), &root) {
-            let message = format!(
-                "`{marker}` stands here, and Marathon would get it as it is: a value is to be sealed first, and as a whole"
-            );
-            let error = SecretsError::new(SecretsErrorKind::Unresolved, message);
-            return Err(error.in_file(file.path()).on(path.as_str()).into());
-        }
-        Ok(Self { id, app, root })
+        let source = Self { id, app, root };
+        source.check_resolved(file, None)?;
+        Ok(source)
     }
 
-    /// Opens it as the app that it defines. What comes out of a sealed value is data, whatever it looks like.
+    /// Opens it as the app that it defines. What comes out of a sealed value is data, and may look like a marker in part; one that
+    /// is a marker as a whole was sealed in place of its value.
     pub(super) async fn open(
         &self,
         file: &SealedFile,
@@ -63,9 +59,26 @@ impl Source {
             .map_err(|error| error.in_file(file.path()))?;
         let definition = AppDefinition::parse(opened.text().clone())?;
         let json = definition.to_json();
+        self.check_resolved(file, Some(&json))?;
         let mut secrets = Vec::new();
         add_secrets(&self.root, &json, false, &mut secrets);
         Ok(definition.secrets(secrets))
+    }
+
+    fn check_resolved(&self, file: &SealedFile, opened: Option<&Value>) -> Result<()> {
+        let Some((path, marker)) = unresolved(&Pointer::root(), &self.root, opened) else {
+            return Ok(());
+        };
+        let message = match opened {
+            None => format!(
+                "`{marker}` stands here, and Marathon would get it as it is: a value is to be sealed first, and as a whole"
+            ),
+            Some(_) => format!(
+                "what is sealed here is itself a marker, `{marker}`, and Marathon would get it as it is: seal the value in its place"
+            ),
+        };
+        let error = SecretsError::new(SecretsErrorKind::Unresolved, message);
+        Err(error.in_file(file.path()).on(path.as_str()).into())
     }
 
     /// As [`open`](Self::open), to look into; `None` without identities, when only that is checked which needs none.
@@ -137,15 +150,21 @@ fn add_secrets<'o>(
     }
 }
 
-/// The first place with a marker in it, a name or a value that is not sealed.
-fn unresolved(path: &Pointer, value: &Value) -> Option<(Pointer, &'static str)> {
+/// The first place with a marker in it that nothing resolves: in a name or a value that is not sealed, or as all of what one was
+/// opened to.
+fn unresolved(
+    path: &Pointer,
+    value: &Value,
+    opened: Option<&Value>,
+) -> Option<(Pointer, &'static str)> {
+    let found = |marker| (path.clone(), marker);
     match value {
-        sealed if is_sealed(sealed) => None,
-        Value::String(text) => marker_in(text).map(|marker| (path.clone(), marker)),
-        Value::Array(elements) => elements
-            .iter()
-            .enumerate()
-            .find_map(|(index, element)| unresolved(&path.join(&index.to_string()), element)),
+        sealed if is_sealed(sealed) => whole_marker(opened?.as_str()?).map(found),
+        Value::String(text) => marker_in(text).map(found),
+        Value::Array(elements) => elements.iter().enumerate().find_map(|(index, element)| {
+            let opened = opened.and_then(|opened| opened.get(index));
+            unresolved(&path.join(&index.to_string()), element, opened)
+        }),
         Value::Object(members) => members
             .iter()
             .filter(|(name, _)| !(path.is_root() && *name == BLOCK))
@@ -153,18 +172,28 @@ fn unresolved(path: &Pointer, value: &Value) -> Option<(Pointer, &'static str)> 
                 let path = path.join(name);
                 match marker_in(name) {
                     Some(marker) => Some((path, marker)),
-                    None => unresolved(&path, member),
+                    None => unresolved(&path, member, opened.and_then(|opened| opened.get(name))),
                 }
             }),
         _ => None,
     }
 }
 
+const MARKERS: [&str; 3] = ["ENC[", "SEALED[", "DEC["];
+
+/// The marker that a text is, from its first to its last character.
+fn whole_marker(text: &str) -> Option<&'static str> {
+    MARKERS.into_iter().find(|marker| {
+        let rest = text.strip_prefix(marker);
+        rest.is_some_and(|rest| rest.ends_with(']') && is_rest_of(marker, rest))
+    })
+}
+
 /// The marker that stands in a text, as all of it or at the beginning of a word: `ENC[name:value]` and `SEALED[token]`, and
 /// Mantle's `DEC[name]`.
 fn marker_in(text: &str) -> Option<&'static str> {
     let is_inside = |before: &str| before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
-    ["ENC[", "SEALED[", "DEC["].into_iter().find(|marker| {
+    MARKERS.into_iter().find(|marker| {
         text.match_indices(marker).any(|(at, _)| {
             let rest = &text[at + marker.len()..];
             !is_inside(&text[..at]) && is_rest_of(marker, rest)

@@ -199,7 +199,7 @@ async fn a_deployment_whose_end_is_not_seen_is_named() {
     }
 }
 
-/// What comes out of a sealed value is data; and so is a text that only begins like a marker.
+/// What comes out of a sealed value is data, and so is a text that only begins like a marker.
 #[tokio::test]
 async fn what_looks_like_a_marker_and_is_none_arrives() {
     let server = start(None, Course::Done(0), "").await;
@@ -208,9 +208,9 @@ async fn what_looks_like_a_marker_and_is_none_arrives() {
         "instances": 1,
         "cmd": "grep 'ENC[ is only a text' DEC[ SEALED[ file",
         "env": {
-            "A": "ENC[a:ENC[b:c]]",
-            "B": "ENC[b:DEC[x]]",
-            "C": "ENC[c:SEALED[eyJ.x]]",
+            "A": "ENC[a:ENC[b:c] and more]",
+            "B": "ENC[b:see DEC[x]]",
+            "C": "ENC[c:SEALED[by the king]]",
             "D": "ENC[d:ENC[]",
             "E": "DEC[] and more",
         },
@@ -218,9 +218,37 @@ async fn what_looks_like_a_marker_and_is_none_arrives() {
     let (_folder, file) = sealed(&source.to_string());
     let deployed = deployed(&file, marathon(&server)).await;
     assert!(deployed.is_success(), "{deployed}");
-    let expected = json!({"A": "ENC[b:c]", "B": "DEC[x]", "C": "SEALED[eyJ.x]", "D": "ENC[", "E": "DEC[] and more"});
+    let expected = json!({
+        "A": "ENC[b:c] and more",
+        "B": "see DEC[x]",
+        "C": "SEALED[by the king]",
+        "D": "ENC[",
+        "E": "DEC[] and more",
+    });
     assert_eq!(put(&server)[0]["env"], expected);
     assert_eq!(put(&server)[0]["cmd"], source["cmd"]);
     let plan = differences(&file, &[key()], &server).await;
     assert_eq!((plan.changes.len(), plan.unchanged.len()), (0, 4));
+}
+
+/// Who sealed a marker, or what was sealed already, meant its value.
+#[tokio::test]
+async fn a_marker_that_was_sealed_in_place_of_its_value_is_not_posted() {
+    let server = start(None, Course::Done(0), "").await;
+    for (inner, marker) in [
+        ("ENC[b:c]", "ENC["),
+        ("DEC[x]", "DEC["),
+        ("SEALED[eyJ.x]", "SEALED["),
+    ] {
+        let source = json!({"id": "/prod/web", "env": {"A": format!("ENC[a:{inner}]")}});
+        let (_folder, file) = sealed(&source.to_string());
+        let trust = Trust::Reviewed(file.digest());
+        let result = Deploy::new(trust)
+            .run(&file, &[&key()], &[marathon(&server)])
+            .await;
+        let shown = result.expect_err("it is no value").to_string();
+        let why = format!("/env/A: what is sealed here is itself a marker, `{marker}`");
+        assert!(shown.contains(&why) && !shown.contains(inner), "{shown}");
+    }
+    assert_eq!(put(&server).len(), 0);
 }
