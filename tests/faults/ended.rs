@@ -64,11 +64,14 @@ async fn a_run_whose_hosts_have_all_ended_is_over() {
     let reason = "1 of 3 hosts failed, and the failure budget is 0";
     for (rollout, ending, succeeded, warnings) in [
         (Rollout::default(), Ending::Completed, "web[1,3]", vec![]),
+        // Who was not let begin did not fail.
         (
-            one_by_one.clone(),
+            one_by_one
+                .clone()
+                .canaries("web2".parse().expect("a host set")),
             Ending::Stopped,
-            "web1",
-            vec![reason.to_owned()],
+            "",
+            vec!["the canary web2 failed".to_owned()],
         ),
         (
             one_by_one.when_exceeded(WhenExceeded::Abort),
