@@ -33,8 +33,11 @@ impl Terminal {
             let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
             File::from(rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).expect("ours"))
         };
-        let shell = Command::new("setsid")
+        // Whoever runs the tests in the background may have it ignored, which a shell cannot change.
+        let shell = Command::new("env")
             .args([
+                "--default-signal=INT",
+                "setsid",
                 "--ctty",
                 "sh",
                 "-c",

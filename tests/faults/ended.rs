@@ -14,13 +14,14 @@ use super::support::skip_or_fail;
 use super::{fleet, part};
 
 /// Kills the process that is about to write these words to a file. What is written is safe from that at once; without waiting for
-/// the disk, few notes come into one write.
+/// the disk, and without the pauses between commits, few notes come into one write.
 const KILLER: &str = r#"
     #define _GNU_SOURCE
     #include <dlfcn.h>
     #include <signal.h>
     #include <stdlib.h>
     #include <string.h>
+    #include <time.h>
     #include <unistd.h>
     static void look(const void *bytes, size_t length) {
         const char *words = getenv("KILLED_AT_WORDS");
@@ -46,6 +47,8 @@ const KILLER: &str = r#"
     }
     int fsync(int file) { return 0; }
     int fdatasync(int file) { return 0; }
+    int nanosleep(const struct timespec *span, struct timespec *left) { return 0; }
+    int clock_nanosleep(clockid_t clock, int flags, const struct timespec *span, struct timespec *left) { return 0; }
 "#;
 
 /// How often the last note of the last host may come into one write with the run's ending.
