@@ -9,6 +9,7 @@ use crate::epoch::{EpochKey, Wrapped};
 use crate::identity::Identity;
 use crate::jose::token::{self, Token};
 use crate::marker::Marker;
+use crate::open::UNRESOLVED;
 use crate::{DocumentId, Error, ErrorKind, Recipients, Result, Thumbprint};
 
 /// The markers, the sealed values and the epochs of a document.
@@ -96,6 +97,16 @@ impl<'d> Contents<'d> {
     /// The values that are marked to be sealed.
     pub(crate) fn marked(&self) -> impl Iterator<Item = (&'d Scalar, &'d str)> {
         self.marked.iter().copied()
+    }
+
+    /// Refuses a document with values that are still to be sealed.
+    pub(crate) fn check_sealed(&self) -> Result<()> {
+        match self.marked().next() {
+            Some((scalar, _)) => Err(Error::new(ErrorKind::Unresolved, UNRESOLVED)
+                .on(self.document.path(scalar).as_str())
+                .at(scalar.line, scalar.column)),
+            None => Ok(()),
+        }
     }
 
     /// The values that are sealed.

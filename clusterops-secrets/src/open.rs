@@ -9,7 +9,8 @@ use crate::document::{Document, Edits, Format, Pointer};
 use crate::identity::Identity;
 use crate::{DocumentId, Error, ErrorKind, Result};
 
-const UNRESOLVED: &str = "this value is marked to be sealed and is not; seal the document first";
+pub(crate) const UNRESOLVED: &str =
+    "this value is marked to be sealed and is not; seal the document first";
 
 /// A document with its values opened, in memory only.
 ///
@@ -39,9 +40,10 @@ impl Opened {
 
     /// The environment that the document describes, sealed values and others: all of a dotenv file, the object `env` of
     /// JSON and YAML (as in a Marathon app). Numbers and booleans are as they are spelled; objects, arrays and `null` are not
-    /// part of it.
+    /// part of it. What is sealed elsewhere in the document is not either.
     ///
     /// # Errors
+    /// [`ErrorKind::Input`] when JSON or YAML has no object `env`, or a sealed value stands deeper in it than variables do.
     /// [`ErrorKind::Input`] for YAML's aliases and merge keys (`<<`) where variables stand or could come from: none is followed, and
     /// a variable would be missing. [`ErrorKind::Syntax`] when the text cannot be read, which a document that has just been opened
     /// can.
@@ -50,6 +52,7 @@ impl Opened {
 
         let document = Document::parse(self.text.expose_secret().as_bytes(), self.format)?;
         check_followed(&document)?;
+        self.check_is_variables(&document)?;
         let mut environment = Vec::new();
         for scalar in document.scalars() {
             let path = document.path(scalar);
@@ -63,6 +66,31 @@ impl Opened {
             }
         }
         Ok(environment)
+    }
+}
+
+impl Opened {
+    /// Refuses a document of whose environment a part would be missing without a word.
+    fn check_is_variables(&self, document: &Document) -> Result<()> {
+        if self.format == Format::Dotenv {
+            return Ok(());
+        }
+        let env = Pointer::root().join("env");
+        if !document.contains(&env) || document.find(&env).is_some() {
+            let message = "there is no object `env` with variables in this document";
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        let is_deeper = |path: &&Pointer| {
+            let mut tokens = path.tokens();
+            tokens.next().as_deref() == Some("env") && tokens.nth(1).is_some()
+        };
+        match self.values.iter().map(|(path, _)| path).find(is_deeper) {
+            Some(path) => {
+                let message = "a variable is a text, a number or a boolean; this sealed value stands in a list or an object";
+                Err(Error::new(ErrorKind::Input, message).on(path.as_str()))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -139,11 +167,7 @@ pub async fn open(
 ) -> Result<Opened> {
     let document = Document::parse(text.as_bytes(), format)?;
     let contents = Contents::of(&document)?;
-    if let Some((scalar, _)) = contents.marked().next() {
-        return Err(Error::new(ErrorKind::Unresolved, UNRESOLVED)
-            .on(document.path(scalar).as_str())
-            .at(scalar.line, scalar.column));
-    }
+    contents.check_sealed()?;
     let values = contents.open(id, identities, |_| true).await?;
     let text = written(&document, &values)?;
     let values = values

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::contents::Contents;
+use crate::document::Document;
 use crate::file::{Digest, Replacing, SealedFile, create};
 use crate::jose::{base64url, jws};
 use crate::keys::{Signer, VerifyingKey};
@@ -78,14 +80,18 @@ pub fn verify(
 /// keeps its mode and owner.
 ///
 /// # Errors
-/// As [`sign`]; [`ErrorKind::Local`] when the signature file cannot be read or written, [`ErrorKind::Format`] when there is something
-/// else in it, [`ErrorKind::Changed`] when somebody has changed it meanwhile.
+/// As [`sign`]; [`ErrorKind::Syntax`] when the file is no document, and [`ErrorKind::Unresolved`] when a value in it is still marked to
+/// be sealed: nobody means to vouch for these. [`ErrorKind::Local`] when the signature file cannot be read or written,
+/// [`ErrorKind::Format`] when there is something else in it, [`ErrorKind::Changed`] when somebody has changed it meanwhile.
 pub fn sign_file<'k>(
     file: &SealedFile,
     id: &DocumentId,
     signer: impl Into<Signer<'k>>,
 ) -> Result<PathBuf> {
     let signer = signer.into();
+    Document::parse(file.text().as_bytes(), file.format())
+        .and_then(|document| Contents::of(&document)?.check_sealed())
+        .map_err(|error| error.in_file(file.path()))?;
     let line = sign(file.text().as_bytes(), id, signer)?;
     let path = file.signature_path();
     let failed = |error| failed(&path, error);

@@ -12,6 +12,51 @@ use clusterops_secrets::{
 use support::{APP, folder, id, names, opened, options, private_key, sealed_file};
 
 #[tokio::test]
+async fn no_variable_is_missing_without_a_word() {
+    let ben = private_key("ben");
+    for (format, source, path, why) in [
+        (
+            Format::Json,
+            r#"{"envv": {"B": "ENC[a:x]"}}"#,
+            None,
+            "no object `env`",
+        ),
+        (
+            Format::Json,
+            r#"{"env": "ENC[a:x]"}"#,
+            None,
+            "no object `env`",
+        ),
+        (Format::Yaml, "a: ENC[a:x]\n", None, "no object `env`"),
+        (
+            Format::Json,
+            r#"{"env": {"B": ["ENC[a:x]"]}}"#,
+            Some("/env/B/0"),
+            "in a list or an object",
+        ),
+        (
+            Format::Yaml,
+            "env:\n  B:\n    c: ENC[a:x]\n",
+            Some("/env/B/c"),
+            "in a list or an object",
+        ),
+    ] {
+        let options = options(&["ben"]).document(id("/shop"));
+        let sealed = seal(source, format, &options).expect(source).text;
+        let opened = open(&sealed, format, &id("/shop"), &[&ben])
+            .await
+            .expect(source);
+        let error = opened.environment().expect_err(source);
+        assert_eq!(
+            (error.kind(), error.path()),
+            (ErrorKind::Input, path),
+            "{error}"
+        );
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn opened_values_are_in_the_environment_and_nowhere_else() {
     let ben = private_key("ben");
     let sealed = seal(APP, Format::Json, &options(&["ben"]))

@@ -543,3 +543,20 @@ proptest! {
         })?;
     }
 }
+
+/// Git's base of a file that both sides have added is empty.
+#[test]
+fn a_file_that_both_have_added_is_merged() {
+    for (source, format) in [
+        (APP, Format::Json),
+        (YAML, Format::Yaml),
+        (DOTENV, Format::Dotenv),
+    ] {
+        let ours = sealed(source, format);
+        let same = merge("", &ours, &ours, format).expect("it merges");
+        assert!(same.is_clean() && *same.text == *ours, "{same:?}");
+        let theirs = sealed(source, format);
+        let merged = merge("", &ours, &theirs, format).expect("it merges");
+        assert!(!merged.is_clean(), "{merged:?}");
+    }
+}

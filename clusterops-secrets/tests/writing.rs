@@ -15,6 +15,21 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn nobody_signs_what_is_not_ready() {
+    let (folder, file) = sealed_file();
+    for (text, kind) in [
+        (r#"{"id": "/shop""#, ErrorKind::Syntax),
+        (r#"{"id": "/shop", "a": "ENC[a:b]"}"#, ErrorKind::Unresolved),
+    ] {
+        write(file.path(), text);
+        let file = SealedFile::read(file.path()).expect("text");
+        let error = sign_file(&file, &id("/shop"), &SigningKey::generate()).expect_err(text);
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    assert_eq!(names(folder.path()), ["app.json"]);
+}
+
+#[test]
 fn a_signature_file_keeps_its_mode_and_owner() {
     let (folder, file) = sealed_file();
     let path = sign_file(&file, &id("/shop"), &SigningKey::generate()).expect("signed");

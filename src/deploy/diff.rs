@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use clusterops_core::Printable;
+use clusterops_core::http::Withhold;
 use clusterops_core::marathon::{Marathon, STATUS_MEMBERS};
+use clusterops_secrets::secrecy::zeroize::Zeroizing;
 use clusterops_secrets::{Digest, DocumentId, Identity, Pointer, SealedFile};
 use serde_json::Value;
 
-use super::source::{BLOCK, Source, is_sealed};
+use super::source::{BLOCK, Source, add_secrets, is_sealed};
 use super::{WithCauses, at_once, check_marathons, in_order};
 use crate::Result;
 
@@ -119,6 +121,9 @@ impl Differences {
     fn of(sealed: &Value, opened: Option<&Value>, running: Option<&Value>) -> Self {
         let mut walk = Walk::default();
         walk.compare(&Pointer::root(), sealed, opened, running);
+        if let Some(opened) = opened {
+            walk.withhold(sealed, opened);
+        }
         walk.changes.sort_by(|a, b| a.path.cmp(&b.path));
         walk.unchanged.sort();
         Self {
@@ -249,6 +254,24 @@ impl Walk {
             before: None,
             after: None,
         });
+    }
+
+    /// Hides what of the running app repeats a secret of the document.
+    fn withhold(&mut self, sealed: &Value, opened: &Value) {
+        let mut secrets = Vec::new();
+        add_secrets(sealed, opened, false, &mut secrets);
+        let mut withhold = Withhold::new();
+        for secret in secrets {
+            match secret {
+                Value::String(text) => withhold.value(text),
+                other => withhold.value(&Zeroizing::new(other.to_string())),
+            }
+        }
+        for change in &mut self.changes {
+            change
+                .before
+                .take_if(|before| withhold.repeats(before.as_str()));
+        }
     }
 
     /// A member of the running app that the document does not have. Marathon merges definitions at their root only; an object

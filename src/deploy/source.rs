@@ -1,6 +1,7 @@
 //! A file that defines an app, and what is made of it.
 
 use clusterops_core::marathon::{AppDefinition, AppId, SecretJson};
+use clusterops_secrets::secrecy::ExposeSecret as _;
 use clusterops_secrets::{
     DocumentId, Error as SecretsError, ErrorKind as SecretsErrorKind, Format, Identity, Pointer,
     SealedFile, open,
@@ -22,7 +23,7 @@ impl Source {
         if file.format() != Format::Json {
             return syntax("Marathon's apps are JSON; this file is not");
         }
-        let root: Value = match serde_json::from_str(file.text()) {
+        let root: Value = match serde_json::from_str(without_mark(file.text())) {
             Ok(root) => root,
             // What the parser says may quote what it reads.
             Err(error) => {
@@ -57,7 +58,7 @@ impl Source {
         let opened = open(file.text(), file.format(), &self.id, identities)
             .await
             .map_err(|error| error.in_file(file.path()))?;
-        let definition = AppDefinition::parse(opened.text().clone())?;
+        let definition = AppDefinition::parse(without_mark(opened.text().expose_secret()))?;
         let json = definition.to_json();
         self.check_resolved(file, Some(&json))?;
         let mut secrets = Vec::new();
@@ -99,6 +100,11 @@ impl Source {
     }
 }
 
+/// The text behind a byte order mark, which a document may have and JSON for others must not (RFC 8259 section 8.1).
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// The member of the root that holds the epochs.
 pub(super) const BLOCK: &str = "x-sealed";
 
@@ -121,7 +127,7 @@ pub(super) fn refused(
 const SHORTEST_IN_THE_OPEN: usize = 6;
 
 /// What of an opened document is secret: what was sealed, and what stands under `env`.
-fn add_secrets<'o>(
+pub(super) fn add_secrets<'o>(
     sealed: &Value,
     opened: &'o Value,
     is_in_env: bool,

@@ -252,3 +252,25 @@ async fn a_marker_that_was_sealed_in_place_of_its_value_is_not_posted() {
     }
     assert_eq!(put(&server).len(), 0);
 }
+
+/// FORMAT.md allows a byte order mark; Marathon's reader of JSON does not.
+#[tokio::test]
+async fn a_byte_order_mark_is_no_fault_and_is_not_posted() {
+    let server = start(None, Course::Done(0), "").await;
+    let (_folder, file) = sealed(&format!("\u{feff}{APP}"));
+    assert!(file.text().starts_with('\u{feff}'));
+    let deployed = deployed(&file, marathon(&server)).await;
+    assert!(deployed.is_success(), "{deployed}");
+    assert_eq!(put(&server)[0]["env"]["KEY"], "k-17");
+}
+
+/// Who has put a secret elsewhere into the running app does not get it shown.
+#[tokio::test]
+async fn a_dry_run_hides_what_of_the_running_app_repeats_a_secret() {
+    let running = json!({"id": "/prod/web", "container": {"docker": {"image": "repo/hunter2 \"x\":1"}}});
+    let server = start(Some(running), Course::Done(0), "").await;
+    let (_folder, file) = sealed(APP);
+    let shown = differences(&file, &[key()], &server).await.to_string();
+    let image = "~ /container/docker/image: (hidden) -> \"web:1.4\"";
+    assert!(shown.contains(image) && !shown.contains("hunter2"), "{shown}");
+}

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::scan::{until, width};
 use super::tree::{Builder, Key, Kind, Scalar, Shape, Style, Text, Tree, offset};
-use super::{MAX_DEPTH, TOO_DEEP, TOO_MANY, line_of};
+use super::{MAX_DEPTH, TOO_DEEP, TOO_MANY, line_of, twice};
 use crate::{Error, ErrorKind, Result};
 
 /// Reads the text from byte `from` on, which is behind a byte order mark.
@@ -106,11 +106,8 @@ impl Parser<'_> {
         };
         let again = self.builder.key(key, read.start, self.at);
         if let Err(first) = again {
-            let message = format!(
-                "the key {} stands twice, first in line {}; keep one",
-                &self.source[read.start..self.at],
-                line_of(self.source, first)
-            );
+            let key = &self.source[read.start + 1..self.at - 1];
+            let message = twice(key, '"', line_of(self.source, first));
             return Err(Error::new(ErrorKind::Syntax, message).at(place.0, place.1));
         }
         self.skip_space();

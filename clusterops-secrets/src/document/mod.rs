@@ -36,6 +36,7 @@ use scan::width;
 pub(crate) use tree::{Kind, Scalar};
 use tree::{NONE, ROOT, Shape, Style, Tree};
 
+use crate::marker::markers_in;
 use crate::{Error, ErrorKind, Result};
 
 /// The most bytes of a document.
@@ -278,6 +279,15 @@ pub(crate) fn is_other(text: &str, format: Format) -> bool {
 /// How many bytes the byte order mark takes.
 fn mark(source: &str) -> usize {
     source.len() - source.strip_prefix('\u{feff}').unwrap_or(source).len()
+}
+
+/// That a key stands twice. One that may hold a secret, as a value that was put into its place by mistake, is not repeated.
+fn twice(key: &str, quote: char, first: usize) -> String {
+    let shown = match key.contains('\\') || markers_in(key).next().is_some() {
+        true => "(hidden)".to_owned(),
+        false => format!("{quote}{}{quote}", key.escape_debug()),
+    };
+    format!("the key {shown} stands twice, first in line {first}; keep one")
 }
 
 /// The line of a byte, from 1.

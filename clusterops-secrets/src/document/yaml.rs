@@ -7,7 +7,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::scan::width;
 use super::tree::{Builder, Key, Kind, Scalar, Shape, Style, Text, Tree, offset};
-use super::{MAX_DEPTH, TOO_DEEP, TOO_MANY, line_of};
+use super::{MAX_DEPTH, TOO_DEEP, TOO_MANY, line_of, twice};
 use crate::{Error, ErrorKind, Result};
 
 /// The most characters of a key.
@@ -54,8 +54,13 @@ pub(super) fn parse(source: &str, from: usize) -> Result<(Tree, usize)> {
     let tree = reader.builder.finish();
     match tree.nodes.first().map(|root| root.shape) {
         Some(Shape::Object { .. }) => Ok((tree, end)),
-        _ => {
-            let message = "the document is not a YAML mapping (`name: value` lines)";
+        root => {
+            let message = match (root, documents) {
+                (None, _) | (_, 0) => {
+                    "the file is empty; a document is a YAML mapping (`name: value` lines)"
+                }
+                _ => "the document is not a YAML mapping (`name: value` lines)",
+            };
             Err(Error::new(ErrorKind::Syntax, message).at(1, 1))
         }
     }
@@ -139,14 +144,9 @@ impl Reader<'_> {
             Some((start, end)) => Key::Source(start, end),
             None => Key::Decoded(text.as_ref().into()),
         };
-        self.builder.key(key, start, end).map_err(|first| {
-            let message = format!(
-                "the key `{}` stands twice, first in line {}; keep one",
-                text.escape_debug(),
-                line_of(self.source, first)
-            );
-            error(span, &message)
-        })
+        self.builder
+            .key(key, start, end)
+            .map_err(|first| error(span, &twice(&text, '`', line_of(self.source, first))))
     }
 
     fn scalar(

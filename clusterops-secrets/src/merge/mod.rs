@@ -234,7 +234,7 @@ impl Side {
     fn document(text: &str, format: Format) -> Result<Document> {
         // A file that one side has added has an empty base.
         let text = match (format, text.trim().is_empty()) {
-            (Format::Json, true) => "{}",
+            (Format::Json | Format::Yaml, true) => "{}",
             _ => text,
         };
         Document::parse(text.as_bytes(), format)

@@ -140,6 +140,12 @@ fn every_flaw_is_named_with_its_place() {
             "the key \"a\" stands twice, first in line 1",
         ),
         ("{\"a\":1,\"\\u0061\":2}", (1, 8), "stands twice"),
+        // What is to be sealed is not repeated in an error.
+        (
+            "{\"ENC[a:b]\":1,\"ENC[a:b]\":2}",
+            (1, 15),
+            "the key (hidden) stands twice, first in line 1",
+        ),
         (
             "{\"x\":{\"a\":1,\"b\":{},\"b\":2}}",
             (1, 20),

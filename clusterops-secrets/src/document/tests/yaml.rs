@@ -243,8 +243,13 @@ fn places_and_addresses_are_those_of_the_text() {
 #[test]
 fn every_flaw_is_named_with_its_place() {
     for (source, place, words) in [
-        ("", (1, 1), "not a YAML mapping"),
-        ("# only a comment\n", (1, 1), "not a YAML mapping"),
+        ("", (1, 1), "the file is empty"),
+        ("# only a comment\n", (1, 1), "the file is empty"),
+        (
+            "ENC[a:b]: 1\nENC[a:b]: 2\n",
+            (2, 1),
+            "the key (hidden) stands twice, first in line 1",
+        ),
         ("- a\n", (1, 1), "not a YAML mapping"),
         ("text", (1, 1), "not a YAML mapping"),
         ("a: 1\n---\nb: 1\n", (2, 1), "a second YAML document"),
