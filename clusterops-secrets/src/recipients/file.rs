@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::Recipients;
+use super::{Recipients, place};
 use crate::document::{Document, Format, Pointer, Scalar};
 use crate::{Error, ErrorKind, PublicKey, Result, Thumbprint};
 
 /// The usual name of the file.
-const FILE: &str = "recipients.yaml";
+pub(super) const FILE: &str = "recipients.yaml";
 
 /// The longest file, in bytes.
 const LONGEST: u64 = 8 << 20;
@@ -83,17 +83,24 @@ impl RecipientsFile {
         Ok(file)
     }
 
-    /// Finds and reads the `recipients.yaml` that is beside a file or in the nearest folder above it.
+    /// Finds and reads the `recipients.yaml` that is beside a file or in the nearest folder above it on the same file system. Where
+    /// the file is a link, that is where it leads to. [`path`](Self::path) says which one it was.
+    ///
+    /// Nobody asked for just that file, and somebody else could have put it into a folder above, such as `/tmp`. So it and its folder
+    /// belong to root or the effective user, and not everybody can write them; a folder with the sticky bit is fine. Who owns the
+    /// sealed file or its folder does not count: they may replace it, but not read what is sealed into it. [`load`](Self::load)
+    /// takes any file.
     ///
     /// # Errors
-    /// As [`load`](Self::load); [`ErrorKind::Local`] when there is none.
+    /// As [`load`](Self::load); [`ErrorKind::Local`] when there is none, [`ErrorKind::Recipients`] when others could have written it.
     pub fn find(file: impl AsRef<Path>) -> Result<Self> {
         let file = file.as_ref();
         match Self::path_for(file)? {
             Some(path) => Self::load(path),
             None => {
-                let message =
-                    format!("there is no `{FILE}` beside this file or in a folder above it");
+                let message = format!(
+                    "there is no `{FILE}` beside this file or in a folder above it on its file system"
+                );
                 Err(Error::new(ErrorKind::Local, message).in_file(file))
             }
         }
@@ -101,12 +108,11 @@ impl RecipientsFile {
 
     /// Where the file is that [`find`](Self::find) reads.
     pub(crate) fn path_for(file: &Path) -> Result<Option<PathBuf>> {
-        let folder = folder_of(file)?;
-        let mut paths = folder.ancestors().map(|folder| folder.join(FILE));
-        Ok(paths.find(|path| path.exists()))
+        place::nearest(file)
     }
 
-    /// The recipients of a file, which need not exist yet.
+    /// The recipients of a file, which need not exist yet. Where it is a link, the rules are for what it leads to, since that is
+    /// what is written.
     ///
     /// # Errors
     /// [`ErrorKind::Recipients`] when no rule matches it, or it does not lie below the folder of this file.
@@ -116,11 +122,12 @@ impl RecipientsFile {
         let Some(rules) = &self.rules else {
             return Recipients::new(self.recipients.clone());
         };
-        let own = folder_of(&self.path)?;
-        let name = file
-            .file_name()
-            .ok_or_else(|| refused("this is no file".into()))?;
-        let path = folder_of(file)?.join(name);
+        let own = place::folder_of(&self.path).map_err(|error| {
+            Error::new(ErrorKind::Local, "its folder cannot be found")
+                .in_file(&self.path)
+                .caused_by(error)
+        })?;
+        let path = place::place_of(file)?;
         let relative = path.strip_prefix(&own).map_err(|_| {
             refused(format!(
                 "it does not lie below {}, so no rule of `{FILE}` there is for it",
@@ -420,20 +427,6 @@ fn unknown(place: Place, path: &Pointer) -> Error {
         "`{path}` is nothing that is known here; the file has `recipients` (names and keys), `groups` (lists) and `rules` \
          (each with `path` and `recipients`)"
     ))
-}
-
-/// The folder of a file without links in it.
-fn folder_of(file: &Path) -> Result<PathBuf> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    folder.canonicalize().map_err(|error| {
-        let message = "its folder cannot be found";
-        Error::new(ErrorKind::Local, message)
-            .in_file(file)
-            .caused_by(error)
-    })
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -1,6 +1,7 @@
 //! Whom to seal for.
 
 mod file;
+mod place;
 
 use std::collections::BTreeSet;
 
