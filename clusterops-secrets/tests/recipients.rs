@@ -119,3 +119,87 @@ fn what_others_could_have_put_there_is_named_and_not_used() {
         refused("its folder belongs to user 4321");
     }
 }
+
+#[test]
+fn a_name_forges_no_list_of_recipients() {
+    let folder = folder();
+    let path = folder.path().join("recipients.yaml");
+    let ben = private_key("ben").public_key().to_jwk();
+    for (text, place, why) in [
+        (
+            format!("recipients:\n  \"ana (Tx1bH-)\\e[8m\": {ben}\n"),
+            (2, 3),
+            r"`ana (Tx1bH-)\u{1b}[8m` is no name",
+        ),
+        (
+            format!("recipients:\n  ben: {ben}\n  \"x\\n  for ana\": {ben}\n"),
+            (3, 3),
+            r"`x\n  for ana` is no name",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\ngroups: {{\"o\\e[8m\": [ben]}}\n"),
+            (2, 10),
+            r"`o\u{1b}[8m` is no name",
+        ),
+        (
+            format!("recipients: {{ben: {ben}}}\ngroups: {{ops: [\"x\\e[8m\"]}}\n"),
+            (2, 16),
+            r"`x\u{1b}[8m` is neither",
+        ),
+        // Nor is there a recipient `0`.
+        (
+            "recipients: [ben.pub]\n".to_owned(),
+            (1, 14),
+            "as in `ana: ana.pub.pem`; this is a list",
+        ),
+        (
+            "recipients:\n  - name: ben\n    key: ben.pub\n".to_owned(),
+            (2, 11),
+            "as in `ana: ana.pub.pem`; this is a list",
+        ),
+        ("recipients: [[]]\n".to_owned(), (1, 14), "this is a list"),
+        (
+            format!("recipients: {{ben: {ben}}}\ngroups: [[ben]]\n"),
+            (2, 11),
+            "as in `ops: [ana, ben]`; this is a list",
+        ),
+    ] {
+        write(&path, &text);
+        let error = RecipientsFile::load(&path).expect_err(&text);
+        let shown = error.to_string();
+        assert!(shown.contains(why), "{shown}");
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        assert_eq!(error.place(), Some(place), "{shown}");
+    }
+    write(
+        &path,
+        &format!(
+            "recipients: {{ben@example.org: {ben}, Ben B: {ben}}}\ngroups: {{ops 1: [Ben B]}}\n"
+        ),
+    );
+    let file = RecipientsFile::load(&path).expect("these are names");
+    let names: Vec<&str> = file.recipients().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Ben B", "ben@example.org"]);
+}
+
+#[test]
+fn a_key_file_holds_pem_or_a_jwk() {
+    let folder = folder();
+    let path = folder.path().join("recipients.yaml");
+    let [ana, ben] = ["ana", "ben"].map(|name| private_key(name).public_key().clone());
+    write(&path, "recipients: {ana: ana.pem, ben: ben.json}\n");
+    write(&folder.path().join("ana.pem"), &ana.to_pem());
+    let key = folder.path().join("ben.json");
+    write(&key, &format!("\n {}\n", ben.to_jwk()));
+    let file = RecipientsFile::load(&path).expect("both are keys");
+    let keys: Vec<_> = file.recipients().map(|(_, key)| key.thumbprint()).collect();
+    assert_eq!(keys, [ana.thumbprint(), ben.thumbprint()]);
+    write(&key, "{\"kty\": \"RSA\"}");
+    let error = RecipientsFile::load(&path).expect_err("half a key");
+    assert_eq!(
+        (error.kind(), error.file()),
+        (ErrorKind::Key, Some(&*key)),
+        "{error}"
+    );
+    assert!(error.to_string().contains("no `n`"), "{error}");
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{Recipients, place};
+use super::{Recipients, names, place};
 use crate::document::{Document, Format, Pointer, Scalar};
 use crate::{Error, ErrorKind, PublicKey, Result, Thumbprint};
 
@@ -22,10 +22,10 @@ const LONGEST: u64 = 8 << 20;
 ///   ana: |
 ///     -----BEGIN PUBLIC KEY-----
 ///     ...
-///   ben: keys/ben.pub.pem                              # a file, beside this one
+///   ben@example.org: keys/ben.pub.pem                  # a file beside this one, with either
 ///   cyd: {kty: RSA, e: AQAB, n: ...}                   # a JWK
 /// groups:
-///   ops: [ana, ben]
+///   ops: [ana, ben@example.org]
 ///   all: [ops, cyd]                                    # groups can hold groups
 /// rules:                                               # the first that matches counts
 ///   - {path: "prod/**", recipients: [ops]}
@@ -46,6 +46,9 @@ const LONGEST: u64 = 8 << 20;
 /// assert_eq!(recipients.iter().next().map(|recipient| recipient.name.as_str()), Some("ana"));
 /// # Ok::<(), clusterops_secrets::Error>(())
 /// ```
+///
+/// Names have letters, digits and `.`, `_`, `-`, `@`, `+`, and single spaces between words: they are shown beside thumbprints, and are
+/// not to look like one.
 ///
 /// Paths are relative to the file; `*` stays within a folder, `**` does not. A file without `rules` seals everything for all
 /// of its recipients. Whoever can edit the file can add a key: pin the recipients where that matters
@@ -68,15 +71,17 @@ impl RecipientsFile {
     ///
     /// # Errors
     /// [`ErrorKind::Local`] when a file cannot be read, [`ErrorKind::Syntax`] with line and column for an unknown field, a name
-    /// that stands twice, an unknown or circular group and a pattern that is none, [`ErrorKind::Key`] for an unusable key.
+    /// that is none or stands twice, an unknown or circular group and a pattern that is none, [`ErrorKind::Key`] for an unusable key.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut file = Self::parse(&text, |key| {
             let file = folder.join(key);
-            read(&file)
-                .and_then(|pem| PublicKey::from_pem(&pem).map_err(|error| error.in_file(&file)))
+            let text = read(&file)?;
+            written_key(&text)
+                .unwrap_or_else(|| PublicKey::from_pem(&text))
+                .map_err(|error| error.in_file(&file))
         })
         .map_err(|error| error.in_file(path))?;
         file.path = path.to_owned();
@@ -169,6 +174,7 @@ impl RecipientsFile {
 
     pub(crate) fn parse(text: &str, key_file: impl Fn(&str) -> Result<PublicKey>) -> Result<Self> {
         let document = Document::parse(text.as_bytes(), Format::Yaml)?;
+        names::check(&document)?;
         let mut lists = Lists::default();
         for scalar in document.scalars() {
             lists.add(&document, scalar)?;
@@ -290,13 +296,7 @@ impl Lists {
                 KeyText::Members(members) => {
                     PublicKey::from_jwk(&serde_json::Value::from(members.clone()).to_string())
                 }
-                KeyText::Text(text) if text.trim_start().starts_with("-----BEGIN") => {
-                    PublicKey::from_pem(text)
-                }
-                KeyText::Text(text) if text.trim_start().starts_with('{') => {
-                    PublicKey::from_jwk(text)
-                }
-                KeyText::Text(text) => key_file(text.trim()),
+                KeyText::Text(text) => written_key(text).unwrap_or_else(|| key_file(text.trim())),
             };
             let key = key.map_err(|error| match error.file() {
                 Some(_) => error,
@@ -332,7 +332,8 @@ impl Lists {
                 .build()
                 .map_err(|error| {
                     place.error(&format!(
-                        "`{pattern}` is no pattern of paths: {}",
+                        "`{}` is no pattern of paths: {}",
+                        pattern.escape_debug(),
                         error.kind()
                     ))
                 })?;
@@ -361,7 +362,10 @@ impl Lists {
             return Ok(());
         }
         let Some(members) = self.groups.get(name) else {
-            return Err(place.error(&format!("`{name}` is neither a recipient nor a group")));
+            return Err(place.error(&format!(
+                "`{}` is neither a recipient nor a group",
+                name.escape_debug()
+            )));
         };
         if found.inside.contains(&name) {
             return Err(place.error(&format!("the group `{name}` holds itself")));
@@ -412,6 +416,18 @@ fn check_hollow(path: &Pointer, place: Place, is_alias: bool) -> Result<()> {
     })
 }
 
+/// The key that a text is, if it is one and not the name of a file.
+fn written_key(text: &str) -> Option<Result<PublicKey>> {
+    let start = text.trim_start();
+    if start.starts_with('{') {
+        Some(PublicKey::from_jwk(text))
+    } else if start.starts_with("-----BEGIN") {
+        Some(PublicKey::from_pem(text))
+    } else {
+        None
+    }
+}
+
 fn is_index(token: &str) -> bool {
     token.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -424,8 +440,9 @@ impl Place {
 
 fn unknown(place: Place, path: &Pointer) -> Error {
     place.error(&format!(
-        "`{path}` is nothing that is known here; the file has `recipients` (names and keys), `groups` (lists) and `rules` \
-         (each with `path` and `recipients`)"
+        "`{}` is nothing that is known here; the file has `recipients` (names and keys), `groups` (lists) and `rules` \
+         (each with `path` and `recipients`)",
+        path.as_str().escape_debug()
     ))
 }
 

@@ -1,6 +1,7 @@
 //! Whom to seal for.
 
 mod file;
+mod names;
 mod place;
 
 use std::collections::BTreeSet;
