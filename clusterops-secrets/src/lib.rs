@@ -45,6 +45,7 @@ mod reseal;
 mod seal;
 mod show;
 mod signature;
+mod unsealed;
 mod value;
 #[cfg(test)]
 mod vectors;
@@ -73,4 +74,5 @@ pub use seal::{SealOptions, Sealed, seal, seal_paths, set};
 pub use secrecy;
 pub use show::show;
 pub use signature::{sign, sign_file, verify, verify_file};
+pub use unsealed::Unsealed;
 pub use value::Value;

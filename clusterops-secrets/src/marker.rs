@@ -88,10 +88,10 @@ pub(crate) struct Stray {
 }
 
 impl Stray {
-    const INSIDE: &str = "`ENC[name:value]` stands inside of a longer text here, and only whole values are sealed: this one would \
-                          stay in plain text; make it the whole value";
-    const IN_KEY: &str = "`ENC[name:value]` stands in a key here, and only values are sealed: this one would stay in plain text";
-    const IN_COMMENT: &str = "`ENC[name:value]` stands in a comment here, and only values are sealed: this one would stay in plain \
+    const INSIDE: &str = "`ENC[name:value]` stands inside of a longer text here, and only whole values are sealed: this one stays \
+                          in plain text; make it the whole value";
+    const IN_KEY: &str = "`ENC[name:value]` stands in a key here, and only values are sealed: this one stays in plain text";
+    const IN_COMMENT: &str = "`ENC[name:value]` stands in a comment here, and only values are sealed: this one stays in plain \
                               text; remove it";
     /// A document full of them need not be told all.
     const MOST: usize = 100;

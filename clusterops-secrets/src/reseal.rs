@@ -6,6 +6,7 @@ use crate::contents::{Contents, New};
 use crate::document::{Document, Format, Pointer};
 use crate::epoch::Wrapped;
 use crate::identity::Identity;
+use crate::marker::Stray;
 use crate::seal::{SealOptions, Sealed};
 use crate::{DocumentId, Error, ErrorKind, Result, Thumbprint};
 
@@ -22,7 +23,8 @@ pub struct Resealed {
     pub joiners: Vec<Thumbprint>,
 }
 
-/// Seals all values anew for changed recipients, with a new key; values that are marked are sealed too.
+/// Seals all values anew for changed recipients, with a new key; values that are marked are sealed too, and a marker that is not a
+/// whole value is an error, as it is where [`seal`](crate::seal()) meets one.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -93,7 +95,8 @@ pub async fn rotate(
     Ok(all_anew(&contents, id, identities, options).await?.sealed)
 }
 
-/// Merges the epochs that sealing with public keys has added into a new one. A document that has one epoch only keeps it.
+/// Merges the epochs that sealing with public keys has added into a new one. A document that has one epoch only keeps it,
+/// and what is marked there stays as it is ([`Sealed::unsealed`]).
 ///
 /// # Errors
 /// As [`rotate`].
@@ -111,10 +114,8 @@ pub async fn compact(
         return Ok(all_anew(&contents, id, identities, options).await?.sealed);
     }
     let recipients = options.checked()?;
-    Ok(Sealed::new(
-        contents.write(id, Vec::new(), recipients)?,
-        recipients,
-    ))
+    let written = contents.write(id, Vec::new(), recipients)?;
+    Ok(Sealed::in_part(&contents, written, recipients))
 }
 
 async fn all_anew(
@@ -123,6 +124,8 @@ async fn all_anew(
     identities: &[&dyn Identity],
     options: &SealOptions,
 ) -> Result<Resealed> {
+    // What is marked is sealed too, and nothing that is marked is to stay behind.
+    Stray::refuse_in(contents.document)?;
     let recipients = options.checked()?;
     let values = contents.open(id, identities, |_| true).await?;
     let mut new = Vec::with_capacity(values.len());

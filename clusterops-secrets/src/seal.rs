@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 use crate::contents::{Contents, New, Written};
 use crate::document::{Document, Format, Kind, Pointer};
 use crate::marker::{Marker, Stray};
-use crate::{DocumentId, Error, ErrorKind, KeyWarning, Recipients, Result, Thumbprint, Value};
+use crate::{
+    DocumentId, Error, ErrorKind, KeyWarning, Recipients, Result, Thumbprint, Unsealed, Value,
+};
 
 /// What to seal for, and as what.
 ///
@@ -76,6 +78,8 @@ pub struct Sealed {
     pub recipients: Vec<(String, Thumbprint)>,
     /// What speaks against some of the recipients' keys, by name.
     pub warnings: Vec<(String, KeyWarning)>,
+    /// What else is marked to be sealed, and stays in plain text: a call that seals certain values leaves the others.
+    pub unsealed: Vec<Unsealed>,
 }
 
 impl fmt::Debug for Sealed {
@@ -84,6 +88,7 @@ impl fmt::Debug for Sealed {
             .field("values", &self.values)
             .field("recipients", &self.recipients)
             .field("warnings", &self.warnings)
+            .field("unsealed", &self.unsealed)
             .finish_non_exhaustive()
     }
 }
@@ -102,6 +107,19 @@ impl Sealed {
             warnings: recipients
                 .filter_map(|recipient| Some((recipient.name.clone(), recipient.key.warning()?)))
                 .collect(),
+            unsealed: Vec::new(),
+        }
+    }
+
+    /// As [`new`](Self::new), with what is marked in the document that it was made of and has not been sealed.
+    pub(crate) fn in_part(
+        contents: &Contents<'_>,
+        written: Written,
+        recipients: &Recipients,
+    ) -> Self {
+        Self {
+            unsealed: Unsealed::all_of(contents, &written.values),
+            ..Self::new(written, recipients)
         }
     }
 }
@@ -131,7 +149,8 @@ pub fn seal(text: &str, format: Format, options: &SealOptions) -> Result<Sealed>
     Ok(Sealed::new(written, recipients))
 }
 
-/// Seals the values at these paths, marked or not: strings, numbers and booleans, which keep their type.
+/// Seals the values at these paths, marked or not: strings, numbers and booleans, which keep their type. What is marked elsewhere
+/// stays as it is ([`Sealed::unsealed`]).
 ///
 /// ```
 /// # use clusterops_secrets::{Format, PublicKey, Recipients, SealOptions, seal_paths};
@@ -180,10 +199,11 @@ pub fn seal_paths(
     }
     let recipients = options.checked()?;
     let written = contents.write(&id, new, recipients)?;
-    Ok(Sealed::new(written, recipients))
+    Ok(Sealed::in_part(&contents, written, recipients))
 }
 
-/// Adds or replaces one value, with public keys only. What is missing around it is added too.
+/// Adds or replaces one value, with public keys only. What is missing around it is added too; what is marked elsewhere stays as it
+/// is ([`Sealed::unsealed`]).
 ///
 /// ```
 /// # use clusterops_secrets::{Format, PublicKey, Recipients, SealOptions, Value, set};
@@ -211,5 +231,5 @@ pub fn set(
     let new = New::at(&document, path, value.expose())?;
     let recipients = options.checked()?;
     let written = contents.write(&id, vec![new], recipients)?;
-    Ok(Sealed::new(written, recipients))
+    Ok(Sealed::in_part(&contents, written, recipients))
 }

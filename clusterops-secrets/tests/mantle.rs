@@ -147,6 +147,31 @@ async fn all_else_stays_byte_for_byte() {
     );
 }
 
+/// Mantle let them be without a word.
+#[test]
+fn what_is_no_whole_value_stays_and_is_told() {
+    let told = |safe: &str| -> Vec<String> {
+        let sealed = migrate(safe, &store("ops"), &options(&["ben"])).expect("it seals");
+        sealed.unsealed.iter().map(ToString::to_string).collect()
+    };
+    let left = told(&text("safe/payments.json"));
+    assert!(
+        matches!(&left[..], [one] if one.starts_with("line 24, column 19: /env/NOT_AT_START: `ENC[name:value]` stands inside")),
+        "{left:?}"
+    );
+    assert!(told(&text("safe/web.json")).is_empty());
+    let source = r#"{"id": "/a", "a": "--password=DEC[api_key]", "DEC[api_key]": "DEC[api_key]", "b": "CODEC[x] DEC[", "c": "x ENC[a:b]"}"#;
+    let left = told(source);
+    for (left, expected) in left.iter().zip([
+        "line 1, column 19: /a: `DEC[name]` stands inside of a longer text here",
+        "line 1, column 46: `DEC[name]` stands in a key here",
+        "line 1, column 105: /c: `ENC[name:value]` stands inside of a longer text here",
+    ]) {
+        assert!(left.starts_with(expected), "{left}");
+    }
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
 #[test]
 fn configurations_are_read() {
     let config = Config::load(data("config.yaml")).expect("it reads");

@@ -187,6 +187,9 @@ fn tell(path: &Path, sealed: &Sealed) -> Result<()> {
     for (name, warning) in &sealed.warnings {
         warn(format_args!("warning: {name}: {warning}"));
     }
+    for unsealed in &sealed.unsealed {
+        warn(format_args!("warning: {}: {unsealed}", path.display()));
+    }
     let count = sealed.values.len();
     let values = if count == 1 { "value" } else { "values" };
     print_line(format_args!("{}: {count} {values} sealed", path.display()))?;

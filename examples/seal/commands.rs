@@ -332,6 +332,9 @@ fn tell(sealed: &Sealed) -> Result<()> {
     for (name, warning) in &sealed.warnings {
         warn(format_args!("warning: {name}: {warning}"));
     }
+    for unsealed in &sealed.unsealed {
+        warn(format_args!("warning: {unsealed}"));
+    }
     for path in &sealed.values {
         print_line(format_args!("sealed {path}"))?;
     }

@@ -83,6 +83,7 @@ async fn mantles_users_move_over_and_deploy() {
     let why = text(&output.stderr);
     assert!(
         why.contains("safe/quirks.json:3:14: /env/BRACKET: the store has no `bracket`")
+            && why.contains("warning: apps/payments.json: line 24, column 19: /env/NOT_AT_START: `ENC[name:value]`")
             && why.contains("1 of 3 files were not migrated"),
         "{why}"
     );

@@ -259,6 +259,21 @@ fn what_has_nothing_marked_is_left_as_it_is() {
             .expect("a time");
         assert_eq!(before, after);
     }
+    // Nor is what stays in plain text passed over in silence.
+    fs::write(
+        folder.path().join("two.json"),
+        r#"{"id": "/shop", "a": "ENC[a:b]", "c": "ENC[c:d]"}"#,
+    )
+    .expect("ours");
+    let output = run("seal", folder.path(), "seal two.json /a", "");
+    assert!(output.status.success());
+    let why = text(&output.stderr);
+    assert!(
+        why.ends_with(
+            "\nwarning: line 1, column 39: /c: this value is marked to be sealed and is not\n"
+        ),
+        "{why}"
+    );
     // Neither is what is sealed already.
     fs::write(
         folder.path().join("app.json"),
