@@ -419,3 +419,22 @@ fn what_cannot_be_read_is_said_and_the_rest_is_checked() {
         "{shown}"
     );
 }
+
+/// Sealing would refuse such a file; whoever reviews a tree of somebody else's wants to know whether it keeps to its own rules.
+#[test]
+fn a_tree_that_others_can_write_is_checked_by_its_own_rules() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = folder();
+    let root = folder.path();
+    rule(root, "**");
+    let sealed = seal(APP, Format::Json, &options(&["cyd"])).expect("it seals");
+    write(&root.join("app.json"), &sealed.text);
+    std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o777)).expect("ours");
+    RecipientsFile::find(root.join("app.json")).expect_err("everybody can write it");
+    let findings = check(root, &CheckOptions::default()).expect("it reads");
+    assert!(
+        matches!(&findings[..], [one] if matches!(&one.kind, FindingKind::OtherRecipients(why) if why.contains("missing ben"))),
+        "{findings:?}"
+    );
+}

@@ -126,7 +126,8 @@ impl fmt::Display for Finding {
 }
 
 /// Looks through a file or a tree of them, as before a commit. Links inside the tree are not followed, and files of more than
-/// 64 MiB are left out. What is sealed is compared with the rules of the nearest `recipients.yaml`. No key is needed.
+/// 64 MiB are left out. What is sealed is compared with the rules of the nearest `recipients.yaml`, whoever owns it: nothing is
+/// sealed for them here. No key is needed.
 ///
 /// Every file is looked through for private keys. Beyond that it depends on where a file lies and on its name:
 ///

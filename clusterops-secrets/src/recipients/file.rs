@@ -101,7 +101,10 @@ impl RecipientsFile {
     pub fn find(file: impl AsRef<Path>) -> Result<Self> {
         let file = file.as_ref();
         match Self::path_for(file)? {
-            Some(path) => Self::load(path),
+            Some(path) => {
+                place::check_owners(&path)?;
+                Self::load(path)
+            }
             None => {
                 let message = format!(
                     "there is no `{FILE}` beside this file or in a folder above it on its file system"
@@ -111,7 +114,7 @@ impl RecipientsFile {
         }
     }
 
-    /// Where the file is that [`find`](Self::find) reads.
+    /// Where the file is that [`find`](Self::find) reads, unless others could have put it there.
     pub(crate) fn path_for(file: &Path) -> Result<Option<PathBuf>> {
         place::nearest(file)
     }

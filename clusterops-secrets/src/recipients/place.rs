@@ -46,10 +46,7 @@ pub(super) fn folder_of(file: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The file of recipients that is beside a file, or in the nearest folder above it on the same file system.
-///
-/// # Errors
-/// [`ErrorKind::Recipients`] when others than root and we could have put it there.
+/// The file of recipients that is beside a file, or in the nearest folder above it on the same file system, whoever put it there.
 pub(super) fn nearest(file: &Path) -> Result<Option<PathBuf>> {
     let place = place_of(file)?;
     let mut device = None;
@@ -60,7 +57,6 @@ pub(super) fn nearest(file: &Path) -> Result<Option<PathBuf>> {
         }
         let path = folder.join(FILE);
         if look(&path)?.is_some() {
-            check_owners(&path, rustix::process::geteuid().as_raw())?;
             return Ok(Some(path));
         }
     }
@@ -78,7 +74,11 @@ fn look(path: &Path) -> Result<Option<Metadata>> {
 
 /// Whether nobody but root and we could have put a file where it was found, or what it leads to; git asks the same of a repository
 /// (CVE-2022-24765).
-fn check_owners(path: &Path, us: u32) -> Result<()> {
+///
+/// # Errors
+/// [`ErrorKind::Recipients`] when somebody else could.
+pub(super) fn check_owners(path: &Path) -> Result<()> {
+    let us = rustix::process::geteuid().as_raw();
     let real = path.canonicalize().map_err(|error| unseen(path, error))?;
     for path in [path, &real] {
         let folder = path.parent().unwrap_or(path);
