@@ -267,10 +267,14 @@ async fn a_byte_order_mark_is_no_fault_and_is_not_posted() {
 /// Who has put a secret elsewhere into the running app does not get it shown.
 #[tokio::test]
 async fn a_dry_run_hides_what_of_the_running_app_repeats_a_secret() {
-    let running = json!({"id": "/prod/web", "container": {"docker": {"image": "repo/hunter2 \"x\":1"}}});
+    let running =
+        json!({"id": "/prod/web", "container": {"docker": {"image": "repo/hunter2 \"x\":1"}}});
     let server = start(Some(running), Course::Done(0), "").await;
     let (_folder, file) = sealed(APP);
     let shown = differences(&file, &[key()], &server).await.to_string();
     let image = "~ /container/docker/image: (hidden) -> \"web:1.4\"";
-    assert!(shown.contains(image) && !shown.contains("hunter2"), "{shown}");
+    assert!(
+        shown.contains(image) && !shown.contains("hunter2"),
+        "{shown}"
+    );
 }
