@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::contents::{Contents, New, OpenedValue, SealedValue};
-use crate::document::{Document, Edits};
+use crate::document::{Document, Edits, Kind};
 use crate::file::{SealedFile, bytes_of};
 use crate::identity::Identity;
 use crate::marker::{Marker, Stray};
@@ -136,15 +136,15 @@ pub enum Edited {
 /// Opens a file in an editor and seals what has changed.
 ///
 /// In the editor every sealed value stands as `ENC[name:value]`: what is between the first colon and the last bracket is the
-/// value, the name is for people. It stays a secret wherever it is moved; new ones are made the same way, and without the marker
-/// a value is plain text from then on. Values that are as before keep their tokens byte for byte. A sealed number or boolean stays
+/// value, the name is for people. It stays a secret wherever it is moved; new ones are made the same way. A value that was sealed and
+/// has lost its marker is refused: who means it to be plain text removes it and adds it in another edit. Values that are as before keep their tokens byte for byte. A sealed number or boolean stays
 /// one where it stands, also with another value; under a new name it is a string.
 ///
 /// The plaintext is in a folder of mode 0700 on a tmpfs and is overwritten and removed afterwards, whatever happened, as long
 /// as this process is not killed. Beyond our reach: a tmpfs can be swapped out, and an editor may keep swap and backup files, an
 /// undo history or a list of recent files elsewhere (vim: `-n -i NONE`, `nobackup`; emacs: `make-backup-files`). Waits for the
-/// editor on this thread; a program that calls this takes SIGINT and SIGQUIT for the editor's meanwhile, as system(3) does, so that
-/// Ctrl-C does not end it before the folder is gone.
+/// editor on this thread; a program that calls this takes SIGINT and SIGQUIT for the editor's meanwhile, as system(3) does, and does
+/// not let SIGHUP and SIGTERM end it either, so that neither Ctrl-C nor a terminal that is closed ends it before the folder is gone.
 ///
 /// ```no_run
 /// # async fn example(ben: clusterops_secrets::PrivateKey, options: clusterops_secrets::SealOptions) -> clusterops_secrets::Result<()> {
@@ -217,7 +217,8 @@ pub async fn edit(
             match source.anew(id, identities).await {
                 Ok(now) => {
                     let format = file.format();
-                    let text = std::str::from_utf8(&typed).unwrap_or_default();
+                    let text =
+                        std::str::from_utf8(&typed).expect("it was read as a document before");
                     let (text, is_clean) =
                         merged_texts([&source.marked, text, &now.marked], format);
                     typed = Zeroizing::new(text.as_bytes().to_vec());
@@ -310,6 +311,14 @@ impl Source {
         for scalar in document.scalars() {
             let path = document.path(scalar);
             let value = match Marker::of(&document, scalar)? {
+                // Whoever types a new value here has hardly meant it for all to read.
+                None if scalar.kind != Kind::Null && self.values.contains_key(path.as_str()) => {
+                    let message = "this value was sealed, and would stand here in plain text; put it into its marker, `ENC[name:value]`, \
+                                   or remove it, and add it in another edit if it is no secret any more";
+                    return Err(Error::new(ErrorKind::Input, message)
+                        .on(path.as_str())
+                        .at(scalar.line, scalar.column));
+                }
                 None => continue,
                 Some(Marker::ToSeal { value }) => value,
                 Some(Marker::Sealed(_)) => {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::marker::markers_in;
+
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -90,10 +92,18 @@ impl Error {
         self
     }
 
-    /// Names the path inside the document (RFC 6901), unless one is named already.
+    /// Names the path inside the document (RFC 6901), unless one is named already. One with a marker in it, which somebody has put
+    /// into a key, is not named: the value is in there too.
     #[must_use]
     pub fn on(mut self, path: impl Into<String>) -> Self {
-        self.0.path.get_or_insert_with(|| path.into());
+        self.0.path.get_or_insert_with(|| {
+            let path = path.into();
+            let marker = markers_in(&path).next();
+            match marker {
+                Some(at) => path[..path[..at].rfind('/').unwrap_or(0)].to_owned(),
+                None => path,
+            }
+        });
         self
     }
 

@@ -26,7 +26,7 @@ use crate::{Error, ErrorKind, Opened, Result};
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Input`] for names and values that no environment can hold, [`ErrorKind::Local`] when the command cannot be
+/// As [`Opened::environment`]; [`ErrorKind::Input`] for names and values that no environment can hold, [`ErrorKind::Local`] when the command cannot be
 /// started.
 pub fn exec(opened: &Opened, mut command: Command) -> Result<Infallible> {
     add_environment(opened, &mut command)?;

@@ -196,8 +196,8 @@ impl SealedFile {
     /// replaced.
     ///
     /// # Errors
-    /// [`ErrorKind::Changed`] when somebody has changed the file since it was read, or where a link leads, [`ErrorKind::Local`] when the new one
-    /// cannot be written, or could not have the old one's owner; the old one stays then.
+    /// [`ErrorKind::Changed`] when somebody has changed the file since it was read, or the link leads elsewhere now, [`ErrorKind::Local`]
+    /// when the new one cannot be written, or could not have the old one's owner; the old one stays then.
     pub fn replace(&self, text: &str) -> Result<Self> {
         let failed = |error: io::Error| {
             let message = "the file cannot be replaced; it is as it was";

@@ -8,6 +8,7 @@ use crate::document::Document;
 use crate::file::{Digest, Replacing, SealedFile, create};
 use crate::jose::{base64url, jws};
 use crate::keys::{Signer, VerifyingKey};
+use crate::marker::Stray;
 use crate::{DocumentId, Error, ErrorKind, Result, Thumbprint};
 
 /// The most bytes of a file of signatures.
@@ -90,7 +91,10 @@ pub fn sign_file<'k>(
 ) -> Result<PathBuf> {
     let signer = signer.into();
     Document::parse(file.text().as_bytes(), file.format())
-        .and_then(|document| Contents::of(&document)?.check_sealed())
+        .and_then(|document| {
+            Contents::of(&document)?.check_sealed()?;
+            Stray::refuse_in(&document)
+        })
         .map_err(|error| error.in_file(file.path()))?;
     let line = sign(file.text().as_bytes(), id, signer)?;
     let path = file.signature_path();
@@ -127,19 +131,23 @@ pub fn sign_file<'k>(
 /// Checks a file against the signatures in the file beside it, `FILE.sig`, or beside what its path is a link to.
 ///
 /// # Errors
-/// As [`verify`]; [`ErrorKind::Signature`] when there is no signature file.
+/// As [`verify`]; [`ErrorKind::Signature`] when there is no signature file, [`ErrorKind::Local`] when it cannot be read.
 pub fn verify_file(
     file: &SealedFile,
     id: &DocumentId,
     signers: &[VerifyingKey],
 ) -> Result<Thumbprint> {
     let path = file.signature_path();
-    if !path.exists() {
-        let message = format!(
-            "nobody has signed this file: there is no {}",
-            path.display()
-        );
-        return Err(Error::new(ErrorKind::Signature, message).in_file(file.path()));
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let message = format!(
+                "nobody has signed this file: there is no {}",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Signature, message).in_file(file.path()));
+        }
+        // Reading says what else is wrong.
+        _ => {}
     }
     let signatures = read(&path)?;
     verify(file.text().as_bytes(), id, signers, &signatures).map_err(|error| match error.kind() {

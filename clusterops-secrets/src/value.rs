@@ -59,6 +59,11 @@ impl Value {
         Ok(Self(SecretString::from(text)))
     }
 
+    /// Whether it is the empty text.
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }

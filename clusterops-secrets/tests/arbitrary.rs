@@ -156,17 +156,27 @@ proptest! {
 
 #[test]
 fn what_is_nested_or_long_beyond_the_limits_is_refused() {
+    let deep = |open: &str, inner: &str, close: &str| {
+        format!("{}{inner}{}", open.repeat(1 << 16), close.repeat(1 << 16))
+    };
     for (format, text) in [
-        (Format::Json, "[".repeat(1 << 20)),
-        (Format::Json, format!("{{\"a\":{}", "{\"a\":".repeat(1 << 18))),
-        (Format::Yaml, "- ".repeat(1 << 18)),
-        (Format::Yaml, "[".repeat(1 << 18)),
-        (Format::Yaml, "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n".repeat(40)),
-        (Format::Dotenv, format!("A='{}", "x".repeat(1 << 20))),
+        (Format::Json, deep("{\"a\":", "1", "}")),
+        (Format::Json, format!("{{\"a\":{}}}", deep("[", "1", "]"))),
+        (Format::Yaml, deep("{a: ", "1", "}")),
+        (Format::Yaml, format!("a: {}\n", deep("[", "1", "]"))),
     ] {
-        let result = seal_paths(&text, format, &[], &options_once());
-        assert!(result.is_err(), "{format} {:.20}", text);
+        let error = seal_paths(&text, format, &[], &options_once()).expect_err("too deep");
+        assert!(
+            error.to_string().contains("nested more than 128 deep"),
+            "{error}"
+        );
     }
+    // A list of lists by aliases is none: no alias is followed.
+    let aliases: String = (1..40)
+        .map(|n| format!("a{n}: &a{n} [*a{0},*a{0},*a{0}]\n", n - 1))
+        .collect();
+    let text = format!("a0: &a0 [x]\n{aliases}");
+    seal_paths(&text, Format::Yaml, &[], &options_once()).expect("it is small");
     let long = format!("{{\"a\": \"{}\"}}", "x".repeat(65 << 20));
     let error = seal_paths(&long, Format::Json, &[], &options_once()).expect_err("too long");
     assert_eq!(error.kind(), clusterops_secrets::ErrorKind::Syntax);

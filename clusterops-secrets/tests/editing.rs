@@ -166,6 +166,47 @@ fn a_process_that_becomes_a_command_gives_it_the_values() {
 }
 
 #[tokio::test]
+async fn a_value_that_has_lost_its_marker_is_not_written() {
+    let ben = private_key("ben");
+    let (_folder, file) = sealed_file();
+    let before = file.text().to_owned();
+    let shm = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+    let run = async |script: &str| {
+        let editor = Editor::new(format!("sed -i '{script}'")).folder(shm.path());
+        let file = SealedFile::read(file.path()).expect("it reads");
+        let mut asked = Vec::new();
+        let again = |error: &clusterops_secrets::Error| {
+            asked.push(error.to_string());
+            false
+        };
+        let keys: [&dyn clusterops_secrets::Identity; 1] = [&ben];
+        let edited = edit(
+            &file,
+            &id("/shop"),
+            &keys,
+            &options(&["ben"]),
+            &editor,
+            again,
+        )
+        .await;
+        (edited, asked)
+    };
+    let (edited, asked) = run("s/ENC.DB:hunter2./newsecret/").await;
+    let error = edited.expect_err("in plain text");
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Input, Some("/env/DB")),
+        "{error}"
+    );
+    assert!(asked[0].contains("put it into its marker") && !asked[0].contains("newsecret"));
+    let now = std::fs::read_to_string(file.path()).expect("ours");
+    assert_eq!(now, before);
+    // Nothing is a secret no more.
+    let (edited, _) = run("s/\"ENC.DB:hunter2.\"/null/").await;
+    assert!(matches!(edited, Ok(Edited::Changed { .. })), "{edited:?}");
+}
+
+#[tokio::test]
 async fn only_what_was_edited_is_sealed_anew() {
     let ben = private_key("ben");
     let (_folder, file) = sealed_file();

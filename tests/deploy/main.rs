@@ -221,7 +221,7 @@ async fn nothing_is_sent_when_anything_is_not_as_it_should_be() {
             "/env/URL: `SEALED[`",
         ),
         (
-            file.text().replace("\"ZONE\"", "\"ENC[zone:a]\""),
+            file.text().replace("\"ZONE\"", "\"ENC[zone:k-17]\""),
             Unresolved,
             "`ENC[`",
         ),

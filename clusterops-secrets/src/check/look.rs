@@ -18,10 +18,20 @@ const BEHIND: [&str; 11] = [
     "tmpl", "tpl", "template", "gotmpl", "j2", "jinja", "jinja2", "erb", "mustache", "hbs", "sig",
 ];
 
+/// Endings of what is packed or encrypted, whatever it was before.
+const PACKED: [&str; 12] = [
+    "gz", "xz", "zst", "bz2", "zip", "7z", "tar", "age", "gpg", "pgp", "asc", "enc",
+];
+
 impl Look {
-    /// `None` for a file whose name says nothing.
+    /// `None` for a file whose name says nothing, or that it is no text any more.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
+        if let Some((_, ending)) = name.rsplit_once('.')
+            && PACKED.contains(&ending)
+        {
+            return None;
+        }
         let format = Format::of(Path::new(&name));
         let is_behind = |ending: &str| {
             let name = name.strip_suffix(ending);
@@ -65,6 +75,10 @@ mod tests {
             ("app.json.bak", Some(Look::Lines)),
             ("app.yml~", Some(Look::Lines)),
             (".app.json.swp", Some(Look::Lines)),
+            ("app.json.gz", None),
+            (".env.age", None),
+            ("prod.env.gpg", None),
+            ("app.yaml.zst", None),
             ("main.tmpl", None),
             ("app.jsonnet", None),
             ("README.md", None),

@@ -39,7 +39,8 @@ use crate::{DocumentId, Error, ErrorKind, Result, Unsealed};
 /// text and is told ([`Sealed::unsealed`]). Make whole values of it before the file is committed.
 ///
 /// # Errors
-/// [`ErrorKind::Unresolved`] with path and line for a name that the store does not have, and as [`seal`](crate::seal()).
+/// [`ErrorKind::Unresolved`] with path and line for a name that the store does not have, and as [`seal`](crate::seal()), which refuses what is no
+/// whole value.
 pub fn migrate(safe: &str, store: &Store, options: &SealOptions) -> Result<Sealed> {
     let document = Document::parse(safe.as_bytes(), Format::Json)?;
     let contents = Contents::of(&document)?;
