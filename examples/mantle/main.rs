@@ -205,7 +205,11 @@ async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
     if reviewed.is_some() && arguments.has(&SIGNER) {
         return Err(Misused("--reviewed or --signer, not both".into()).into());
     }
-    let keys = private_keys(arguments)?;
+    // A reviewer's dry run needs none, nor does a file without sealed values.
+    let keys = match arguments.has(&KEY) {
+        true => private_keys(arguments)?,
+        false => Vec::new(),
+    };
     let keys = identities(&keys);
     let marathons = marathons(arguments)?;
     let trust = match (reviewed, arguments.has(&SIGNER)) {

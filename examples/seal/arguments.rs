@@ -86,11 +86,10 @@ impl Arguments {
         Ok(options)
     }
 
-    pub(crate) fn names(&self, file: &SealedFile) -> Option<RecipientsFile> {
-        match self.path(&RECIPIENTS) {
-            Some(path) => RecipientsFile::load(path).ok(),
-            None => RecipientsFile::find(file.path()).ok(),
-        }
+    /// Whose names to show. A file that git hands over has no `recipients.yaml` beside it; its other side is not to differ by that.
+    pub(crate) fn names(&self) -> Result<Option<RecipientsFile>> {
+        let path = self.path(&RECIPIENTS);
+        Ok(path.map(RecipientsFile::load).transpose()?)
     }
 }
 

@@ -250,13 +250,18 @@ impl Subcommand {
             return misused(format!("{name} takes {all}; {missing} is missing"));
         }
         let is_endless = takes.last().is_some_and(|word| word.contains("..."));
-        match words.get(takes.len()) {
-            Some(more) if !is_endless && takes.is_empty() => misused(format!(
-                "{name} takes no words; {} is too much",
-                shown(more)
-            )),
-            Some(more) if !is_endless => {
-                misused(format!("{name} takes {all}; {} is too much", shown(more)))
+        let takes_count = takes.len();
+        match words.get(takes_count) {
+            // What it is stays unsaid: it may have been meant as a secret.
+            Some(_) if !is_endless => {
+                let takes = match takes.is_empty() {
+                    true => "no words",
+                    false => all,
+                };
+                let more = words.len() - takes_count;
+                misused(format!(
+                    "{name} takes {takes}; {more} more cannot be understood"
+                ))
             }
             _ => Ok(()),
         }

@@ -1,14 +1,15 @@
 //! What the subcommands do.
 
 use std::ffi::OsString;
-use std::io::stdin;
+use std::io::{IsTerminal as _, stdin};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use clusterops::core::Printable;
 use clusterops::secrets::secrecy::ExposeSecret as _;
 use clusterops::secrets::{
-    self, CheckOptions, DocumentId, Edited, Editor, ErrorKind, Finding, FindingKind, Merged,
-    Opened, Pointer, Sealed, SealedFile, Value,
+    self, CheckOptions, DocumentId, Edited, Editor, ErrorKind, Finding, FindingKind, Format,
+    Merged, Opened, Pointer, Sealed, SealedFile, Value,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +18,7 @@ use super::arguments::{KEY, nothing_to_seal};
 use super::command_line::{Arguments, Misused, Result, text};
 use super::keys::{generate, identities, private_keys, signers, signing_key};
 use super::output::{print, print_line, warn};
-use super::{NEW_ID, complain};
+use super::{EMPTY, NEW_ID, complain, passphrase};
 
 /// The exit status of a command that fails: where 1 says something else, it is another one.
 pub(crate) fn failure(command: &str) -> u8 {
@@ -60,11 +61,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
             print_line(format_args!("{signer} has signed {}", file.digest()))?;
         }
         "check" => return check(arguments),
-        "show" => {
-            let file = arguments.file(arguments.words::<1>()?[0])?;
-            let names = arguments.names(&file);
-            print(secrets::show(file.text(), file.format(), names.as_ref()))?;
-        }
+        "show" => show(arguments)?,
         "merge" => return merge(arguments).await,
         "exec" => return exec(arguments).await,
         command => return Err(Misused(format!("there is no command {command}")).into()),
@@ -93,12 +90,29 @@ fn set(arguments: &Arguments) -> Result<()> {
     let [path, at] = arguments.words()?;
     let file = arguments.file(path)?;
     let options = arguments.options(file.path())?;
-    let value = Value::read(stdin().lock())?;
+    let value = match stdin().is_terminal() {
+        true => passphrase::ask_for(&format!("value of {}", text(at)?))?.into(),
+        false => Value::read(stdin().lock())?,
+    };
+    if value.is_empty() && !arguments.has(&EMPTY) {
+        let message = "the value is empty; nothing was written, and --empty says that it is meant";
+        return Err(message.into());
+    }
     write(
         &file,
         secrets::set(file.text(), file.format(), &pointer(at)?, &value, &options),
     )?;
     Ok(())
+}
+
+/// As git's textconv calls it: one file that cannot be read would end all of `git diff`.
+fn show(arguments: &Arguments) -> Result<()> {
+    let path = Path::new(arguments.words::<1>()?[0]);
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let format = arguments.format_of(path)?.unwrap_or(Format::Json);
+    let names = arguments.names()?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(print(secrets::show(&text, format, names.as_ref()))?)
 }
 
 async fn extract(arguments: &Arguments) -> Result<()> {
@@ -132,8 +146,15 @@ async fn edit(arguments: &Arguments) -> Result<()> {
         private_keys(arguments)?,
         arguments.options(file.path())?,
     );
-    // Ctrl-C is the editor's meanwhile: were it ours too, the plaintext would be left behind.
-    let _interrupts = [SignalKind::interrupt(), SignalKind::quit()].map(signal);
+    // Ctrl-C is the editor's meanwhile, and a terminal that is closed ends it: did they end us too, the plaintext would be left
+    // behind.
+    let _held = [
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::hangup(),
+        SignalKind::terminate(),
+    ]
+    .map(signal);
     let mut is_declined = false;
     let again = |error: &secrets::Error| {
         complain(error);
@@ -201,7 +222,7 @@ async fn reseal(arguments: &Arguments) -> Result<()> {
         let paths: Vec<&str> = paths.iter().map(Pointer::as_str).collect();
         print_line(format_args!(
             "{leaver} cannot any more; change what they could read: {}",
-            paths.join(" ")
+            Printable(&paths.join(" "))
         ))?;
     }
     Ok(())
@@ -276,8 +297,9 @@ async fn merge(arguments: &Arguments) -> Result<ExitCode> {
     ours.replace(&merged.text)?;
     for path in &merged.conflicts {
         warn(format_args!(
-            "seal: {}: both sides changed {path}",
-            name.display()
+            "seal: {}: both sides changed {}",
+            name.display(),
+            Printable(path.as_str())
         ));
     }
     Ok(if merged.is_clean() {
@@ -336,7 +358,7 @@ fn tell(sealed: &Sealed) -> Result<()> {
         warn(format_args!("warning: {unsealed}"));
     }
     for path in &sealed.values {
-        print_line(format_args!("sealed {path}"))?;
+        print_line(format_args!("sealed {}", Printable(path.as_str())))?;
     }
     for (name, thumbprint) in &sealed.recipients {
         print_line(format_args!("  for {name} ({thumbprint})"))?;

@@ -28,6 +28,8 @@ const NEW_ID: Switch = Switch::of(
     "which document it is from now on; where its `id` at the root says the old one, that changes too",
 );
 
+const EMPTY: Switch = Switch::flag("--empty", "the value may be empty");
+
 const PROGRAM: Program = Program {
     name: "seal",
     alone: Some("walks through everything, in a temporary folder"),
@@ -47,8 +49,8 @@ const PROGRAM: Program = Program {
         Subcommand {
             name: "set",
             words: "FILE PATH",
-            about: "adds or replaces a value, read from standard input",
-            options: &[&RECIPIENTS, &PIN, &ID, &FORMAT],
+            about: "adds or replaces a value, read from standard input, or asked for at a terminal",
+            options: &[&RECIPIENTS, &PIN, &ID, &FORMAT, &EMPTY],
         },
         Subcommand {
             name: "extract",
@@ -107,7 +109,7 @@ const PROGRAM: Program = Program {
         Subcommand {
             name: "show",
             words: "FILE",
-            about: "for `git diff`: git config diff.sealed.textconv 'seal show'",
+            about: "for `git diff`: git config diff.sealed.textconv 'seal show' (--recipients FILE: with names)",
             options: &[&RECIPIENTS, &FORMAT],
         },
         Subcommand {

@@ -55,7 +55,8 @@ pub(crate) fn not_empty(passphrase: SecretString) -> Result<SecretString> {
     }
 }
 
-fn ask_for(what: &str) -> Result<SecretString> {
+/// Asks for one line that is not shown.
+pub(crate) fn ask_for(what: &str) -> Result<SecretString> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| {
         "the passphrase is asked for at a terminal, and there is none; --passphrase names a file with it"
     })?;
@@ -69,9 +70,9 @@ fn ask_for(what: &str) -> Result<SecretString> {
         }
     };
     if length == 0 {
-        return Err("no passphrase was given".into());
+        return Err(format!("{what}: nothing was given").into());
     }
-    secret(&line[..length]).map_err(|why| format!("the passphrase {why}").into())
+    secret(&line[..length]).map_err(|why| format!("{what}: the line {why}").into())
 }
 
 /// Reads a line while the terminal shows nothing of what is typed. `None` when a signal came in between that has not ended this

@@ -38,7 +38,7 @@ pub(crate) async fn through() -> Result<()> {
     )?;
     walk.seal("check prod")?;
     walk.say("A reviewer reads it.")?;
-    walk.seal("show prod/web.json")?;
+    walk.seal("show prod/web.json --recipients recipients.yaml")?;
 
     walk.say("Operations, who have a private key, open it: one value, all of it, in a command's environment.")?;
     let ben = "--key ben.pem --passphrase passphrase";

@@ -289,6 +289,92 @@ fn a_merge_with_a_key_goes_by_what_the_values_say() {
     assert_eq!(merged, "theirs\n");
 }
 
+/// A terminal that is closed sends SIGHUP to all that run in it.
+#[test]
+fn no_plaintext_is_left_by_a_terminal_that_is_closed() {
+    let folder = folder();
+    let memory = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+    let app = folder.path().join("app.json");
+    std::fs::write(&app, r#"{"id": "/shop", "a": "ENC[a:one]"}"#).expect("ours");
+    printed("seal", folder.path(), "seal app.json", "");
+    for (editor, code) in [
+        ("kill -HUP $PPID; kill -TERM $PPID; sed -i s/one/two/", 0),
+        ("kill -HUP $PPID; sed -i s/two/three/ \"$1\"; false", 1),
+    ] {
+        let output = Command::new(example("seal"))
+            .args(["edit", "app.json", "--key", "ben.pem"])
+            .current_dir(&folder)
+            .env("XDG_RUNTIME_DIR", memory.path())
+            .env_remove("VISUAL")
+            .env("EDITOR", editor)
+            .stdin(Stdio::null())
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert_eq!(memory.path().read_dir().expect("ours").count(), 0);
+    }
+    let value = printed(
+        "seal",
+        folder.path(),
+        "extract app.json /a --key ben.pem",
+        "",
+    );
+    assert_eq!(value, "two\n");
+}
+
+#[test]
+fn show_is_the_same_for_a_file_that_git_hands_over_and_ends_no_diff() {
+    let folder = folder();
+    let app = folder.path().join("app.json");
+    std::fs::write(&app, r#"{"id": "/shop", "a": "ENC[a:one]"}"#).expect("ours");
+    printed("seal", folder.path(), "seal app.json", "");
+    let here = printed("seal", folder.path(), "show app.json", "");
+    let away = tempfile::tempdir().expect("a folder");
+    std::fs::copy(&app, away.path().join("app.json")).expect("ours");
+    assert_eq!(printed("seal", away.path(), "show app.json", ""), here);
+    let named = printed(
+        "seal",
+        folder.path(),
+        "show app.json --recipients recipients.yaml",
+        "",
+    );
+    assert!(
+        named.contains("for ben") && !here.contains("for ben"),
+        "{named}{here}"
+    );
+
+    for (name, bytes) in [
+        ("bad.json", &b"{\"a\": \"\xff ENC[a:one]\"}"[..]),
+        ("notes.txt", b"see \xe9"),
+        ("empty.yaml", b""),
+    ] {
+        std::fs::write(folder.path().join(name), bytes).expect("ours");
+        let shown = printed("seal", folder.path(), &format!("show {name}"), "");
+        assert!(!shown.contains("one"), "{shown}");
+        assert_eq!(shown.is_empty(), bytes.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn an_empty_value_is_meant_or_refused() {
+    let folder = folder();
+    std::fs::write(folder.path().join("app.json"), r#"{"id": "/shop"}"#).expect("ours");
+    let output = run("seal", folder.path(), "set app.json /a", "");
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("seal: the value is empty; nothing was written"),
+        "{said}"
+    );
+    printed("seal", folder.path(), "set app.json /a --empty", "");
+    let value = printed(
+        "seal",
+        folder.path(),
+        "extract app.json /a --key ben.pem",
+        "",
+    );
+    assert_eq!(value, "\n");
+}
+
 #[test]
 fn what_is_typed_and_dropped_is_said() {
     let folder = folder();

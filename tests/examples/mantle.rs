@@ -435,7 +435,7 @@ fn what_is_misused_says_what_to_do() {
         (
             "deploy app.json --force true",
             2,
-            "deploy takes APP; true is too much",
+            "deploy takes APP; 1 more cannot be understood",
         ),
         ("deploy app.json --force=yes", 2, "--force takes no value"),
         (

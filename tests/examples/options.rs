@@ -53,7 +53,7 @@ fn what_is_misused_says_what_to_do() {
         (
             "open a.json b.json",
             2,
-            "open takes FILE; b.json is too much",
+            "open takes FILE; 1 more cannot be understood",
         ),
         ("seal", 2, "seal takes FILE [PATH...]; FILE is missing"),
         (
@@ -106,7 +106,7 @@ fn what_is_misused_says_what_to_do() {
         (
             "generate a.pem --plain yes",
             2,
-            "generate takes FILE; yes is too much",
+            "generate takes FILE; 1 more cannot be understood",
         ),
         ("generate a.pem --plain --passphrase ben.pub", 2, "not both"),
         ("generate ..", 1, "not the name of a file"),

@@ -130,7 +130,7 @@ fn a_new_passphrase_is_typed_twice() {
             "the two passphrases are not the same",
         ),
         ("\n", "", "an empty passphrase protects nothing"),
-        ("\x04", "", "no passphrase was given"),
+        ("\x04", "", "nothing was given"),
     ] {
         let mut terminal = Terminal::run(folder.path(), generate);
         terminal.types("new passphrase of new.pem: ", first);
@@ -165,4 +165,20 @@ fn a_new_passphrase_is_typed_twice() {
     let mut terminal = Terminal::run(folder.path(), "sign app.json --key new.pem");
     terminal.types("passphrase of new.pem: ", "open sesame\n");
     assert!(terminal.ends(1).contains("the passphrase is wrong"));
+}
+
+#[test]
+fn a_value_that_is_typed_is_not_shown() {
+    let folder = folder();
+    std::fs::write(folder.path().join("app.json"), r#"{"id": "/shop"}"#).expect("ours");
+    let mut terminal = Terminal::run(folder.path(), "set app.json /a");
+    terminal.types("value of /a: ", "sesame\n");
+    assert!(!terminal.ends(0).contains("sesame"));
+    let value = printed(
+        "seal",
+        folder.path(),
+        "extract app.json /a --key ben.pem",
+        "",
+    );
+    assert_eq!(value, "sesame\n");
 }
