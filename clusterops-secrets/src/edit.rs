@@ -1,6 +1,6 @@
 //! Editing a sealed document in the user's editor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -137,8 +137,9 @@ pub enum Edited {
 ///
 /// In the editor every sealed value stands as `ENC[name:value]`: what is between the first colon and the last bracket is the
 /// value, the name is for people. It stays a secret wherever it is moved; new ones are made the same way. A value that was sealed and
-/// has lost its marker is refused: who means it to be plain text removes it and adds it in another edit. Values that are as before keep their tokens byte for byte. A sealed number or boolean stays
-/// one where it stands, also with another value; under a new name it is a string.
+/// has lost its marker is refused: who means it to be plain text removes it and adds it in another edit. Values that are as before
+/// keep their tokens byte for byte. A sealed number or boolean stays one where it stands, also with another value; under a new name
+/// it is a string.
 ///
 /// The plaintext is in a folder of mode 0700 on a tmpfs and is overwritten and removed afterwards, whatever happened, as long
 /// as this process is not killed. Beyond our reach: a tmpfs can be swapped out, and an editor may keep swap and backup files, an
@@ -307,12 +308,21 @@ impl Source {
             .iter()
             .map(|value| (value.path.as_str(), value))
             .collect();
+        // Lists move up where something is removed: what was plain text before is no secret now.
+        let plain: HashSet<&str> = before
+            .scalars()
+            .iter()
+            .map(|scalar| before.text(scalar))
+            .collect();
         let (mut again, mut new) = (Vec::new(), Vec::new());
         for scalar in document.scalars() {
             let path = document.path(scalar);
             let value = match Marker::of(&document, scalar)? {
                 // Whoever types a new value here has hardly meant it for all to read.
-                None if scalar.kind != Kind::Null && self.values.contains_key(path.as_str()) => {
+                None if scalar.kind != Kind::Null
+                    && self.values.contains_key(path.as_str())
+                    && !plain.contains(document.text(scalar)) =>
+                {
                     let message = "this value was sealed, and would stand here in plain text; put it into its marker, `ENC[name:value]`, \
                                    or remove it, and add it in another edit if it is no secret any more";
                     return Err(Error::new(ErrorKind::Input, message)

@@ -484,6 +484,18 @@ async fn what_is_marked_and_would_not_be_sealed_is_told_in_the_editor() {
 }
 
 #[tokio::test]
+async fn a_plain_value_that_moves_up_in_a_list_is_no_slip() {
+    let (_folder, file) = sealed_file();
+    let script = r#"sed -i "s/8080/8080, \"LIST\": [\"ENC[a:b]\", \"plain\"]/" "$1""#;
+    says(edited(&file, script, 0).await.0).await;
+    let file = SealedFile::read(file.path()).expect("it reads");
+    let (result, asked) = edited(&file, r#"sed -i "s/\"ENC.0:b.\", //" "$1""#, 0).await;
+    let text = says(result).await;
+    assert!(text.contains(r#""LIST": ["plain"]"#), "{text}");
+    assert_eq!(asked, [""; 0]);
+}
+
+#[tokio::test]
 async fn plaintext_is_never_edited_on_a_disk() {
     let ben = private_key("ben");
     let (folder, file) = sealed_file();
