@@ -188,6 +188,36 @@ fn secrets_are_found_wherever_they_hide() {
     assert_eq!(shown, expected);
 }
 
+#[test]
+fn what_is_compressed_or_encrypted_is_no_document() {
+    let folder = folder();
+    let root = folder.path();
+    let put = |name: &str, bytes: &[u8]| {
+        write(&root.join(name), "");
+        std::fs::write(root.join(name), bytes).expect("ours");
+    };
+    rule(root, "prod/**");
+    for at in ["", "prod/"] {
+        put(&format!("{at}a.json.gz"), b"\x1f\x8b\x08\0\0\x9d");
+        put(&format!("{at}.env.age"), b"age-encryption.org/v1\n\xd5\x81");
+        put(&format!("{at}x.env.gpg"), b"\x85\x01\x0c\x03");
+        put(&format!("{at}b.yaml.zst"), b"\x28\xb5\x2f\xfd\0");
+        put(&format!("{at}c.yml.XZ"), b"\xfd7zXZ\0");
+        put(&format!("{at}d.env.asc"), b"-----BEGIN PGP MESSAGE-----\n");
+    }
+    // An editor's swap file is no text, and can hold what is to be sealed.
+    put(".a.json.swp", b"b0VIM 9\0\xff\0");
+    put(".b.json.swp", b"b0VIM 9\0\xff\0\nDB: ENC[db:hunter2]\0");
+    put("prod/.a.json.swp", b"b0VIM 9\0\xff\0");
+    let found = found(root);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with(".b.json.swp:2:5: "), "{found:#?}");
+    assert!(
+        found[1].starts_with("prod/.a.json.swp:1:1: is not UTF-8"),
+        "{found:#?}"
+    );
+}
+
 /// In UTF-16 with a byte order mark, as editors of Windows write it.
 fn utf16(text: &str) -> Vec<u8> {
     let units = std::iter::once(0xfeff).chain(text.encode_utf16());

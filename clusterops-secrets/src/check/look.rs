@@ -19,17 +19,24 @@ const BEHIND: [&str; 11] = [
 ];
 
 /// Endings of what is packed or encrypted, whatever it was before.
-const PACKED: [&str; 12] = [
-    "gz", "xz", "zst", "bz2", "zip", "7z", "tar", "age", "gpg", "pgp", "asc", "enc",
+const PACKED: [&str; 20] = [
+    "7z", "age", "asc", "br", "bz2", "enc", "gpg", "gz", "kdbx", "lz4", "lzma", "p7m", "pgp",
+    "rar", "tar", "tgz", "xz", "zip", "zst", "zstd",
 ];
+
+/// Whether a file's name says that it is packed or encrypted.
+pub(super) fn is_packed(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    PACKED
+        .iter()
+        .any(|known| ending.eq_ignore_ascii_case(known))
+}
 
 impl Look {
     /// `None` for a file whose name says nothing, or that it is no text any more.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-        if let Some((_, ending)) = name.rsplit_once('.')
-            && PACKED.contains(&ending)
-        {
+        if is_packed(path) {
             return None;
         }
         let format = Format::of(Path::new(&name));

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use look::Look;
+use look::{Look, is_packed};
 
 use crate::document::{Document, Pointer, is_other};
 use crate::marker::markers_in;
@@ -137,7 +137,9 @@ impl fmt::Display for Finding {
 /// - What documents are made of, and copies of them (`app.json.tmpl`, `values.yaml.j2`, `app.json.bak`, a file `env`), need not be
 ///   of any syntax: their lines are looked through for markers, and where a rule is for them also for values that are secrets by
 ///   the name in front. So are documents that can hold no sealed value: a JSON array, JSON with comments, several YAML documents
-///   in one file.
+///   in one file. What is no text there, as an editor's swap file, is looked through for markers, and is a finding itself only
+///   where a rule is for it.
+/// - Names that end as compressed and encrypted files do (`app.json.gz`, `.env.age`) say nothing.
 /// - Any other file for which there is a rule is looked through for markers.
 ///
 /// A value is a secret by its name, by that of the list or map that it stands in, or by one inside of it (`--password=hunter2`).
@@ -265,11 +267,16 @@ impl Search<'_> {
         if look.is_none() && rules.is_none() {
             return Ok(());
         }
+        if look == Some(Look::Lines) && rules.is_none() && !is_text(&bytes) {
+            // An editor's swap file, a picture by a template's name.
+            findings.marked(&String::from_utf8_lossy(&bytes));
+            return Ok(());
+        }
         match std::str::from_utf8(&bytes) {
             // Without a byte order mark, UTF-16 can be UTF-8 too.
             Ok(text) if look.is_some() && text.contains('\0') => findings.not_utf8(&bytes, 0),
             Ok(text) => findings.text(text, look, rules.as_ref(), self.options),
-            Err(error) if look.is_some() || is_text(&bytes) => {
+            Err(error) if look.is_some() || is_text(&bytes) && !is_packed(path) => {
                 findings.not_utf8(&bytes, error.valid_up_to());
             }
             // A picture, an archive.
