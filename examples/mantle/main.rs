@@ -54,6 +54,15 @@ const REVIEWED: Switch = Switch::of(
     "the file was reviewed, and has this digest (SHA-256)",
 );
 const FORCE: Switch = Switch::flag("--force", "cancels deployments that have locked the app");
+const KEEP: Switch = Switch::flag(
+    "--keep",
+    "keeps what stands at the root of Marathon's definition and not in the app",
+);
+const AUTHORITY: Switch = Switch::many(
+    "--authority",
+    "FILE",
+    "who signed the Marathons' certificates, in PEM (whom the system trusts)",
+);
 const CONFIG: Switch = Switch::of(
     "--config",
     "FILE",
@@ -91,15 +100,18 @@ const PROGRAM: Program = Program {
         Subcommand {
             name: "deploy",
             words: "APP",
-            about: "without --reviewed or --signer: what would change, and the digest to review",
+            about: "without --reviewed or --signer: what would change (sealed values as far as --key opens them), and the digest to \
+                    review",
             options: &[
                 &KEY,
                 &PASSPHRASE,
                 &MARATHON,
                 &USER,
+                &AUTHORITY,
                 &REVIEWED,
                 &SIGNER,
                 &FORCE,
+                &KEEP,
                 &CONFIG,
                 &FORMAT,
             ],
@@ -133,9 +145,27 @@ async fn main() -> ExitCode {
 
 /// Says on standard error what went wrong, and why.
 fn complain(error: &dyn std::error::Error) {
-    warn(format_args!("mantle: {error}"));
+    warn(with_switches(format_args!("mantle: {error}")));
     let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.for_each(|cause| warn(format_args!("  because {cause}")));
+    causes.for_each(|cause| warn(with_switches(format_args!("  because {cause}"))));
+}
+
+/// A text of the library with the switches here in place of what programs call.
+fn with_switches(text: impl Display) -> String {
+    [
+        ("`PutOptions::force`", FORCE.name),
+        ("`replace(false)`", KEEP.name),
+        (
+            "`HttpOptions::authority` (or `client_certificate`)",
+            AUTHORITY.name,
+        ),
+        ("`HttpOptions::basic`", USER.name),
+        (", or allow it by `HttpOptions::danger_plain_http`", ""),
+    ]
+    .iter()
+    .fold(text.to_string(), |text, (call, switch)| {
+        text.replace(call, switch)
+    })
 }
 
 async fn run() -> Result<ExitCode> {
@@ -225,14 +255,18 @@ async fn deploy(arguments: &Arguments) -> Result<ExitCode> {
             return told(&lines, plans.iter().all(|plan| plan.result.is_ok()));
         }
     };
-    let deploy = Deploy::new(trust).force(arguments.has(&FORCE));
+    let deploy = Deploy::new(trust)
+        .force(arguments.has(&FORCE))
+        .replace(!arguments.has(&KEEP));
     let deployed = deploy.run(&file, &keys, &marathons).await?;
     told(&deployed, deployed.iter().all(Deployed::is_success))
 }
 
 /// Prints what there is to say of each Marathon. What came of it counts, also when nobody reads it.
 fn told(results: &[impl Display], is_success: bool) -> Result<ExitCode> {
-    match results.iter().try_for_each(print_line) {
+    // They are printable as they are, over several lines.
+    let print = |result: &_| print(format_args!("{}\n", with_switches(result)));
+    match results.iter().try_for_each(print) {
         Err(error) if !error.is_closed() => Err(error.into()),
         _ if is_success => Ok(ExitCode::SUCCESS),
         _ => Ok(ExitCode::FAILURE),
@@ -248,6 +282,11 @@ fn marathons(arguments: &Arguments) -> Result<Vec<Marathon>> {
             .split_once(':')
             .ok_or_else(|| format!("{}: it has no USER:PASSWORD", path.display()))?;
         options = options.basic(user, password);
+    }
+    for path in arguments.paths(&AUTHORITY) {
+        let pem = std::fs::read_to_string(&path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        options = options.authority(pem);
     }
     let mut urls: Vec<String> = arguments.parsed(&MARATHON)?;
     let path = config_path(arguments);

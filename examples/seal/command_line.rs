@@ -210,11 +210,15 @@ impl Subcommand {
             known.find(|option| option.name.as_bytes() == name).copied()
         };
         let Some(option) = find(name) else {
-            let mut why = format!(
-                "{} has no option {}",
-                self.name,
-                shown(OsStr::from_bytes(name))
-            );
+            // A secret can begin with a dash too, and is not said again.
+            let mut why = match looks_like_an_option(name) {
+                true => format!(
+                    "{} has no option {}",
+                    self.name,
+                    shown(OsStr::from_bytes(name))
+                ),
+                false => format!("{} has no such option", self.name),
+            };
             let meant = |option: &&&Switch| name.len() == 2 && option.name.as_bytes()[2] == name[1];
             if let Some(option) = self.options.iter().find(meant) {
                 let _ = write!(why, " (is it {}?)", option.name);
@@ -259,13 +263,23 @@ impl Subcommand {
                     false => all,
                 };
                 let more = words.len() - takes_count;
+                let hint = match self.about.contains("read from standard input") {
+                    true => "; the value is read from standard input",
+                    false => "",
+                };
                 misused(format!(
-                    "{name} takes {takes}; {more} more cannot be understood"
+                    "{name} takes {takes}; {more} more cannot be understood{hint}"
                 ))
             }
             _ => Ok(()),
         }
     }
+}
+
+/// Whether this is written as options are: `-n`, `--name`.
+fn looks_like_an_option(name: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'-';
+    name.len() == 2 || name.iter().all(is_part)
 }
 
 /// What somebody typed, for a message.

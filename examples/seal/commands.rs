@@ -1,11 +1,11 @@
 //! What the subcommands do.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal as _, stdin};
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use clusterops::core::Printable;
 use clusterops::secrets::secrecy::ExposeSecret as _;
 use clusterops::secrets::{
     self, CheckOptions, DocumentId, Edited, Editor, ErrorKind, Finding, FindingKind, Format,
@@ -14,7 +14,7 @@ use clusterops::secrets::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::arguments::{KEY, nothing_to_seal};
+use super::arguments::{KEY, PASSPHRASE, nothing_to_seal};
 use super::command_line::{Arguments, Misused, Result, text};
 use super::keys::{generate, identities, private_keys, signers, signing_key};
 use super::output::{print, print_line, warn};
@@ -128,8 +128,7 @@ async fn extract(arguments: &Arguments) -> Result<()> {
     )
     .await;
     let value = value.map_err(|error| error.in_file(path))?;
-    print_line(value.expose_secret())?;
-    Ok(())
+    Ok(print(format_args!("{}\n", value.expose_secret()))?)
 }
 
 async fn opened(arguments: &Arguments, path: &OsString) -> Result<Opened> {
@@ -172,7 +171,14 @@ async fn edit(arguments: &Arguments) -> Result<()> {
         return Err(format!("{name}: what you typed is dropped; the file was not written").into());
     }
     match edited? {
-        Edited::Changed { sealed, .. } => tell(&sealed),
+        Edited::Changed { file, sealed } => {
+            tell(&sealed)?;
+            if sealed.values.is_empty() {
+                let name = file.path().display();
+                print_line(format_args!("{name}: written; no value was sealed anew"))?;
+            }
+            Ok(())
+        }
         _ => Ok(print_line("nothing has changed")?),
     }
 }
@@ -222,7 +228,7 @@ async fn reseal(arguments: &Arguments) -> Result<()> {
         let paths: Vec<&str> = paths.iter().map(Pointer::as_str).collect();
         print_line(format_args!(
             "{leaver} cannot any more; change what they could read: {}",
-            Printable(&paths.join(" "))
+            paths.join(" ")
         ))?;
     }
     Ok(())
@@ -297,9 +303,8 @@ async fn merge(arguments: &Arguments) -> Result<ExitCode> {
     ours.replace(&merged.text)?;
     for path in &merged.conflicts {
         warn(format_args!(
-            "seal: {}: both sides changed {}",
-            name.display(),
-            Printable(path.as_str())
+            "seal: {}: both sides changed {path}",
+            name.display()
         ));
     }
     Ok(if merged.is_clean() {
@@ -337,7 +342,26 @@ async fn exec(arguments: &Arguments) -> Result<ExitCode> {
     let opened = opened(arguments, path).await?;
     let mut command = Command::new(program);
     command.args(words);
+    close_inherited(arguments);
     match secrets::exec(&opened, command).map_err(|error| error.in_file(path))? {}
+}
+
+/// Closes the open files that were named, as `/dev/fd/3`: a passphrase or a key in one is not for the command.
+fn close_inherited(arguments: &Arguments) {
+    let named = arguments.given(&PASSPHRASE).chain(arguments.given(&KEY));
+    for number in named.filter_map(|path| inherited(path)) {
+        // It may have been named twice.
+        let _ = nix::unistd::close(number);
+    }
+}
+
+/// The number of the open file that a path names, but for standard input, output and error.
+fn inherited(path: &OsStr) -> Option<RawFd> {
+    let path = path.to_str()?;
+    let number = ["/dev/fd/", "/proc/self/fd/"]
+        .iter()
+        .find_map(|folder| path.strip_prefix(folder))?;
+    number.parse().ok().filter(|number| *number > 2)
 }
 
 /// Puts a sealed text in place of a file's.
@@ -358,7 +382,7 @@ fn tell(sealed: &Sealed) -> Result<()> {
         warn(format_args!("warning: {unsealed}"));
     }
     for path in &sealed.values {
-        print_line(format_args!("sealed {}", Printable(path.as_str())))?;
+        print_line(format_args!("sealed {path}"))?;
     }
     for (name, thumbprint) in &sealed.recipients {
         print_line(format_args!("  for {name} ({thumbprint})"))?;

@@ -131,9 +131,13 @@ pub(crate) fn signers(arguments: &Arguments) -> Result<Vec<VerifyingKey>> {
         return Err(Misused("--signer names no public key that is trusted".into()).into());
     }
     let key = |path: &PathBuf| {
-        let pem = std::fs::read_to_string(path)
+        let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(VerifyingKey::from_pem(&pem).map_err(|error| error.in_file(path))?)
+        let key = match text.trim_start().starts_with('{') {
+            true => VerifyingKey::from_jwk(&text),
+            false => VerifyingKey::from_pem(&text),
+        };
+        Ok(key.map_err(|error| error.in_file(path))?)
     };
     paths.iter().map(key).collect()
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write as _};
 
+use clusterops::core::Printable;
+
 /// Standard output cannot be written.
 #[derive(Debug)]
 pub(crate) struct Unwritten(io::Error);
@@ -30,13 +32,13 @@ pub(crate) fn print(text: impl fmt::Display) -> Result<(), Unwritten> {
         .map_err(Unwritten)
 }
 
-/// Prints a line.
+/// Prints one line about something; what comes from a file and would act on a terminal is escaped.
 pub(crate) fn print_line(text: impl fmt::Display) -> Result<(), Unwritten> {
-    print(format_args!("{text}\n"))
+    print(format_args!("{}\n", Printable(&text.to_string())))
 }
 
-/// Says something on standard error, to whoever reads it.
+/// Says one line on standard error, to whoever reads it, escaped as well.
 pub(crate) fn warn(text: impl fmt::Display) {
     // There is nobody else to tell.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", Printable(&text.to_string()));
 }

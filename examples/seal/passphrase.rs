@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
+use clusterops::core::Printable;
 use clusterops::secrets::secrecy::zeroize::Zeroizing;
 use clusterops::secrets::secrecy::{ExposeSecret as _, SecretString};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -58,11 +59,11 @@ pub(crate) fn not_empty(passphrase: SecretString) -> Result<SecretString> {
 /// Asks for one line that is not shown.
 pub(crate) fn ask_for(what: &str) -> Result<SecretString> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| {
-        "the passphrase is asked for at a terminal, and there is none; --passphrase names a file with it"
+        "a secret is asked for at a terminal, and there is none; --passphrase names a file with a passphrase"
     })?;
     let mut line = Zeroizing::new([0; LONGEST]);
     let length = loop {
-        write!(terminal, "{what}: ")?;
+        write!(terminal, "{}: ", Printable(what))?;
         let length = read_silently(&terminal, &mut line[..])?;
         writeln!(terminal)?;
         if let Some(length) = length {

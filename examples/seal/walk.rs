@@ -92,7 +92,7 @@ pub(crate) async fn through() -> Result<()> {
     let text = std::fs::read_to_string(walk.path("prod/web.json"))?;
     walk.write("prod/web.json", &text.replace("web:1.4.2", "web:evil"))?;
     walk.fails("verify prod/web.json --signer ops.pem.pub")?;
-    print_line("\nThat was all; the folder is gone.")?;
+    print("\nThat was all; the folder is gone.\n")?;
     Ok(())
 }
 
@@ -112,17 +112,17 @@ impl Walk {
     }
 
     fn say(&self, text: &str) -> Result<()> {
-        Ok(print_line(format_args!("\n## {text}"))?)
+        Ok(print(format_args!("\n## {text}\n"))?)
     }
 
     fn show(&self, name: &str) -> Result<()> {
-        print_line(format_args!("\n$ cat {name}"))?;
+        print(format_args!("\n$ cat {name}\n"))?;
         Ok(print(std::fs::read_to_string(self.path(name))?)?)
     }
 
     /// This program with these words, in the folder.
     fn command(&self, words: &[&str]) -> Result<Command> {
-        print_line(format_args!("\n$ seal {}", words.join(" ")))?;
+        print(format_args!("\n$ seal {}\n", words.join(" ")))?;
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(words)
@@ -171,7 +171,7 @@ impl Walk {
     /// With an editor that changes one value.
     fn edit(&self, line: &str) -> Result<()> {
         let editor = "sed -i s/hunter2/hunter3/";
-        print_line(format_args!("\n$ export EDITOR='{editor}'"))?;
+        print(format_args!("\n$ export EDITOR='{editor}'\n"))?;
         let status = self
             .command(&line.split(' ').collect::<Vec<_>>())?
             .env_remove("VISUAL")
@@ -226,7 +226,7 @@ impl Walk {
 
     fn git(&self, words: &[&str]) -> Result<()> {
         if !matches!(words[0], "config" | "init") {
-            print_line(format_args!("\n$ git {}", words.join(" ")))?;
+            print(format_args!("\n$ git {}\n", words.join(" ")))?;
         }
         let status = Command::new("git")
             .args(["--no-pager", "-c", "commit.gpgsign=false"])

@@ -12,6 +12,7 @@ mod ids;
 mod mantle;
 mod options;
 mod prompts;
+mod shown;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -320,6 +321,26 @@ fn no_plaintext_is_left_by_a_terminal_that_is_closed() {
         "",
     );
     assert_eq!(value, "two\n");
+}
+
+#[test]
+fn an_edit_of_plain_text_is_told_too() {
+    let folder = folder();
+    let app = folder.path().join("app.json");
+    std::fs::write(&app, r#"{"id": "/shop", "a": "ENC[a:b]", "n": 1}"#).expect("ours");
+    printed("seal", folder.path(), "seal app.json", "");
+    let output = Command::new(example("seal"))
+        .args(["edit", "app.json", "--key", "ben.pem"])
+        .current_dir(&folder)
+        .env_remove("VISUAL")
+        .env("EDITOR", "sed -i 's/1/2/'")
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    assert_eq!(
+        text(&output.stdout),
+        "app.json: written; no value was sealed anew\n"
+    );
 }
 
 #[test]

@@ -413,6 +413,51 @@ async fn a_refused_deploy_ends_badly_and_the_others_go_on() {
     assert_eq!(put(&good), before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_needs_no_key_and_advice_names_options() {
+    let server = Server::start(|request, _| {
+        let forced = request.target.contains("force=true");
+        match request.method.as_str() {
+            "PUT" if !forced => Reply::json(
+                409,
+                r#"{"message": "App is locked by one or more deployments.", "deployments": [{"id": "97c136bf"}]}"#,
+            ),
+            _ => Reply::json(404, r#"{"message": "App '/shop' does not exist"}"#),
+        }
+    })
+    .await;
+    let folder = folder();
+    let app = r#"{"id": "/shop", "env": {"A": "ENC[a:hunter2]"}}"#;
+    fs::write(folder.path().join("app.json"), app).expect("ours");
+    printed("mantle", folder.path(), "encode app.json", "");
+    let deploy = format!("deploy app.json --marathon {}", server.url());
+    let shown = printed("mantle", folder.path(), &deploy, "");
+    let digest = digest(&folder, "app.json");
+    assert!(
+        shown.contains("/env/A") && shown.ends_with(&format!("--reviewed {digest}\n")),
+        "{shown}"
+    );
+    assert!(server.seen().iter().all(|request| request.method == "GET"));
+
+    let reviewed = format!("{deploy} --reviewed {digest}");
+    let output = run(
+        "mantle",
+        folder.path(),
+        &format!("{reviewed} --key ben.pem"),
+        "",
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let why = text(&output.stdout);
+    assert!(
+        why.contains("end it by --force") && !why.contains("::"),
+        "{why}"
+    );
+    let plain = "deploy app.json --marathon http://marathon.invalid --user ben.pub";
+    fs::write(folder.path().join("ben.pub"), "ops:pw\n").expect("ours");
+    let why = said("mantle", folder.path(), plain, 1);
+    assert!(why.contains("use https://") && !why.contains("::"), "{why}");
+}
+
 #[test]
 fn what_is_misused_says_what_to_do() {
     let folder = folder();

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
+use clusterops::secrets::VerifyingKey;
+
 use super::{example, folder, printed, run, said, text};
 
 #[test]
@@ -305,4 +307,69 @@ fn a_recipients_key_signs_too() {
         "verify app.json --signer ben.pub",
         "",
     );
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_not_said_again() {
+    let folder = folder();
+    fs::write(folder.path().join("app.json"), r#"{"id": "/shop"}"#).expect("ours");
+    for (line, why) in [
+        (
+            "set app.json /a hunter2",
+            "1 more cannot be understood; the value is read from standard input",
+        ),
+        ("set app.json /a -hunter2", "set has no such option"),
+    ] {
+        let output = run("seal", folder.path(), line, "");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(why) && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_command_does_not_inherit_the_passphrase() {
+    let folder = folder();
+    let app = r#"{"id": "/shop", "env": {"A": "ENC[a:b]"}}"#;
+    fs::write(folder.path().join("app.json"), app).expect("ours");
+    fs::write(folder.path().join("passphrase"), "open sesame\n").expect("ours");
+    printed("seal", folder.path(), "seal app.json", "");
+    for named in ["/dev/fd/3", "/proc/self/fd/3"] {
+        let script = format!(
+            "exec \"$0\" exec app.json --key ben.pem --passphrase {named} -- sh -c 'echo \"$A\"; ls /proc/$$/fd' 3<passphrase 4<passphrase"
+        );
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .arg(example("seal"))
+            .current_dir(&folder)
+            .output()
+            .expect("it runs");
+        let shown = text(&output.stdout);
+        let open: Vec<&str> = shown.lines().collect();
+        // What was not named is the caller's business.
+        assert!(
+            open.starts_with(&["b", "0"]) && open.contains(&"4"),
+            "{shown}{}",
+            text(&output.stderr)
+        );
+        assert!(!open.contains(&"3"), "{named}: {shown}");
+    }
+}
+
+#[test]
+fn a_signer_is_known_by_a_jwk_too() {
+    let folder = folder();
+    fs::write(folder.path().join("app.json"), r#"{"id": "/shop"}"#).expect("ours");
+    printed("seal", folder.path(), "sign app.json --key ben.pem", "");
+    let pem = fs::read_to_string(folder.path().join("ben.pub")).expect("ours");
+    let key = VerifyingKey::from_pem(&pem).expect("a key");
+    fs::write(
+        folder.path().join("ben.jwk"),
+        format!("\n{}\n", key.to_jwk()),
+    )
+    .expect("ours");
+    let line = "verify app.json --signer ben.jwk";
+    assert!(printed("seal", folder.path(), line, "").contains("has signed"));
+    fs::write(folder.path().join("ben.jwk"), "{}").expect("ours");
+    assert!(said("seal", folder.path(), line, 1).starts_with("seal: ben.jwk: "));
 }
