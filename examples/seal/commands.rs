@@ -1,18 +1,21 @@
 //! What the subcommands do.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal as _, stdin};
-use std::os::fd::RawFd;
+use std::fs::File;
+use std::io::{IsTerminal as _, PipeReader, Read as _, stdin};
+use std::os::fd::{AsFd as _, RawFd};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clusterops::secrets::secrecy::ExposeSecret as _;
 use clusterops::secrets::{
     self, CheckOptions, DocumentId, Edited, Editor, ErrorKind, Finding, FindingKind, Format,
-    Merged, Opened, Pointer, Sealed, SealedFile, Value,
+    Merged, Opened, Pointer, PrivateKey, SealOptions, Sealed, SealedFile, Value,
 };
-
-use tokio::signal::unix::{SignalKind, signal};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use super::arguments::{KEY, PASSPHRASE, nothing_to_seal};
 use super::command_line::{Arguments, Misused, Result, text};
@@ -145,42 +148,97 @@ async fn edit(arguments: &Arguments) -> Result<()> {
         private_keys(arguments)?,
         arguments.options(file.path())?,
     );
+    let name = file.path().to_owned();
+    let editing = Editing {
+        file,
+        id,
+        keys,
+        options,
+    };
+    let (hangups, terminations) = (
+        signal(SignalKind::hangup())?,
+        signal(SignalKind::terminate())?,
+    );
     // Ctrl-C is the editor's meanwhile, and a terminal that is closed ends it: did they end us too, the plaintext would be left
     // behind.
-    let _held = [
-        SignalKind::interrupt(),
-        SignalKind::quit(),
-        SignalKind::hangup(),
-        SignalKind::terminate(),
-    ]
-    .map(signal);
-    let mut is_declined = false;
-    let again = |error: &secrets::Error| {
-        complain(error);
-        warn("edit it again, as you left it? n drops what you typed [Y/n]");
-        let mut answer = String::new();
-        let length = stdin().read_line(&mut answer).unwrap_or(0);
-        let answer = answer.trim().to_lowercase();
-        is_declined = length == 0 || ["n", "no"].contains(&answer.as_str());
-        !is_declined
-    };
+    let _interrupts = [SignalKind::interrupt(), SignalKind::quit()].map(signal);
+    let (is_over, over) = std::io::pipe()?;
     let editor = Editor::from_environment();
-    let edited = secrets::edit(&file, &id, &identities(&keys), &options, &editor, again).await;
-    if is_declined {
-        let name = file.path().display();
-        return Err(format!("{name}: what you typed is dropped; the file was not written").into());
-    }
-    match edited? {
-        Edited::Changed { file, sealed } => {
+    // The editor is waited for on another thread, as signals come in here.
+    let runtime = Handle::current();
+    let mut edited = spawn_blocking(move || runtime.block_on(editing.run(&editor, &is_over)));
+    let edited = tokio::select! {
+        edited = &mut edited => edited,
+        () = ended(hangups, terminations) => {
+            // Nobody is asked any more.
+            drop(over);
+            edited.await
+        }
+    };
+    let name = name.display();
+    match edited?? {
+        Some(Edited::Changed { sealed, .. }) => {
             tell(&sealed)?;
             if sealed.values.is_empty() {
-                let name = file.path().display();
                 print_line(format_args!("{name}: written; no value was sealed anew"))?;
             }
             Ok(())
         }
-        _ => Ok(print_line("nothing has changed")?),
+        Some(_) => Ok(print_line("nothing has changed")?),
+        None => Err(format!("{name}: what you typed is dropped; the file was not written").into()),
     }
+}
+
+async fn ended(mut hangups: Signal, mut terminations: Signal) {
+    tokio::select! {
+        _ = hangups.recv() => {}
+        _ = terminations.recv() => {}
+    }
+}
+
+/// A document to be edited, with what that takes.
+struct Editing {
+    file: SealedFile,
+    id: DocumentId,
+    keys: Vec<PrivateKey>,
+    options: SealOptions,
+}
+
+impl Editing {
+    /// `None` when it was declined to edit once more.
+    async fn run(&self, editor: &Editor, is_over: &PipeReader) -> secrets::Result<Option<Edited>> {
+        let mut is_declined = false;
+        let again = |error: &secrets::Error| {
+            complain(error);
+            warn("edit it again, as you left it? n drops what you typed [Y/n]");
+            is_declined = !agrees(is_over).unwrap_or(false);
+            !is_declined
+        };
+        let keys = identities(&self.keys);
+        let edited = secrets::edit(&self.file, &self.id, &keys, &self.options, editor, again).await;
+        match is_declined {
+            true => Ok(None),
+            false => edited.map(Some),
+        }
+    }
+}
+
+/// Whether the person at the terminal agrees; nobody does any more once the pipe is closed.
+fn agrees(is_over: &PipeReader) -> Result<bool> {
+    let mut input = File::from(stdin().as_fd().try_clone_to_owned()?);
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\n") {
+        let mut ready =
+            [input.as_fd(), is_over.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        poll(&mut ready, PollTimeout::NONE)?;
+        if ready[1].any().unwrap_or(false) || input.read(&mut byte)? == 0 {
+            return Ok(false);
+        }
+        answer.push(byte[0]);
+    }
+    let answer = String::from_utf8_lossy(&answer).trim().to_lowercase();
+    Ok(!["n", "no"].contains(&answer.as_str()))
 }
 
 async fn anew(arguments: &Arguments) -> Result<()> {

@@ -439,6 +439,48 @@ fn what_is_typed_and_dropped_is_said() {
 }
 
 #[test]
+fn nobody_is_asked_whose_terminal_is_closed() {
+    let folder = folder();
+    let file = folder.path().join("app.json");
+    std::fs::write(&file, r#"{"id": "/shop", "a": "ENC[a:b]", "b": 1}"#).expect("ours");
+    printed("seal", folder.path(), "seal app.json", "");
+    let sealed = std::fs::read_to_string(&file).expect("ours");
+    let edit = |editor: &str| {
+        let memory = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+        let mut child = Command::new("timeout")
+            .args(["--signal=KILL", "30"])
+            .arg(example("seal"))
+            .args(["edit", "app.json", "--key", "ben.pem"])
+            .current_dir(&folder)
+            .env_remove("VISUAL")
+            .env("EDITOR", editor)
+            .env("XDG_RUNTIME_DIR", memory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        // Nobody answers, and the pipe stays open.
+        let open = child.stdin.take();
+        let output = child.wait_with_output().expect("it ends");
+        drop(open);
+        let left = std::fs::read_dir(memory.path()).expect("ours").count();
+        assert_eq!(left, 0, "plaintext is left");
+        output
+    };
+    for signal in ["HUP", "TERM"] {
+        let output = edit(&format!("kill -{signal} $PPID; echo x >>"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("is dropped") && said.contains("the file was not written"),
+            "{said}"
+        );
+        assert_eq!(std::fs::read_to_string(&file).expect("ours"), sealed);
+    }
+}
+
+#[test]
 fn nobody_needs_to_read_to_the_end() {
     let folder = folder();
     let long = format!(r#"{{"id": "/shop", "a": "{}"}}"#, "x".repeat(1 << 20));
