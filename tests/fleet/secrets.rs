@@ -108,6 +108,6 @@ async fn a_panic_in_credentials_ends_one_host_only() {
             .and_then(|host| host.failure.clone())
             .expect("it broke")
             .kind,
-        ErrorKind::Local
+        ErrorKind::Secret
     );
 }

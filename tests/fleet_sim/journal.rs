@@ -31,7 +31,9 @@ impl Controller {
 impl Drop for Controller {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+            // Until nothing of it is at work any more: what a run notes when it is dropped later is not what a killed one notes.
+            let ending = std::thread::spawn(|| runtime.shutdown_timeout(Duration::from_secs(30)));
+            let _ = ending.join();
         }
     }
 }
