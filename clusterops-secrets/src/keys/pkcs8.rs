@@ -23,6 +23,15 @@ const MOST_ROUNDS: u32 = 10_000_000;
 /// # Errors
 /// [`ErrorKind::Key`] when it is no PKCS#8 in PEM, when it is encrypted and there is no passphrase, or another.
 pub(super) fn read(pem: &str, passphrase: Option<&SecretString>) -> Result<SecretDocument> {
+    // Its lines are longer than those of PEM may be (RFC 7468 section 2).
+    if pem
+        .trim_start()
+        .starts_with("-----BEGIN OPENSSH PRIVATE KEY-----")
+    {
+        let message = "this is a key in OpenSSH's own form; a `PRIVATE KEY` (PKCS#8) is needed: `ssh-keygen -p -m PKCS8 -f FILE` \
+                       makes one of an RSA key";
+        return Err(Error::new(ErrorKind::Key, message));
+    }
     let (label, document) = SecretDocument::from_pem(pem.trim_start()).map_err(|error| {
         let message = "this is no private key in PEM";
         Error::new(ErrorKind::Key, message).caused_by(error.to_string())
@@ -51,7 +60,7 @@ pub(super) fn read(pem: &str, passphrase: Option<&SecretString>) -> Result<Secre
                 }
             })
         }
-        "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "OPENSSH PRIVATE KEY" => {
+        "RSA PRIVATE KEY" | "EC PRIVATE KEY" => {
             let message = format!(
                 "this is a `{label}`; a `PRIVATE KEY` (PKCS#8) is needed: `openssl pkcs8 -topk8 -v2 aes256` makes one of it"
             );

@@ -290,6 +290,24 @@ fn keys_of_2048_to_8192_bits_are_sealed_for() {
 }
 
 /// A PEM with the given label.
+/// As ssh-keygen(1) writes it.
+#[test]
+fn a_key_in_opensshs_form_is_told_how_to_become_one() {
+    let lines =
+        "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n".repeat(3);
+    let text =
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{lines}-----END OPENSSH PRIVATE KEY-----\n");
+    for error in [
+        PrivateKey::from_pem(&text, None).expect_err("another form"),
+        SigningKey::from_pem(&text, None).expect_err("another form"),
+    ] {
+        assert!(
+            error.to_string().contains("ssh-keygen -p -m PKCS8 -f FILE"),
+            "{error}"
+        );
+    }
+}
+
 fn pem(label: &str, der: &[u8]) -> String {
     let body = data_encoding::BASE64.encode(der);
     let lines: Vec<&str> = (0..body.len())
