@@ -28,14 +28,20 @@ mod error;
 mod one_shot;
 pub mod prelude;
 
+#[cfg(any(feature = "marathon", feature = "logs"))]
+#[doc(inline)]
+pub use clusterops_core::http;
+#[cfg(feature = "marathon")]
+#[doc(inline)]
+pub use clusterops_core::marathon;
 #[doc(inline)]
 pub use clusterops_core::{
     self as core, JumpHost, JumpHosts, Target, Variables, hostset, hostset::HostSet, inventory,
     inventory::Inventory, secrecy,
 };
-#[cfg(feature = "marathon")]
+#[cfg(feature = "logs")]
 #[doc(inline)]
-pub use clusterops_core::{http, marathon};
+pub use clusterops_logs as logs;
 #[cfg(feature = "secrets")]
 #[doc(inline)]
 pub use clusterops_secrets::{

@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod client;
+mod error;
+pub mod query;
+pub mod search;
+
+pub use client::Client;
+pub use clusterops_core::{http, secrecy};
+pub use error::{Error, ErrorKind, Result};
+pub use query::Query;
+pub use search::{Hit, Page, Search};
