@@ -4,6 +4,7 @@ pub mod client;
 mod error;
 pub mod query;
 pub mod search;
+pub mod tail;
 
 pub use client::Client;
 pub use clusterops_core::{http, secrecy};

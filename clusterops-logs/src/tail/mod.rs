@@ -1,0 +1,414 @@
+//! Following what is written, losing and repeating nothing.
+//!
+//! Others ask again and again for a window of time, and lose what arrives late, has the same time as the window's edge, or
+//! is more than a page. A [`Tail`] goes by sequence numbers, which every shard gives to its operations in order (Elasticsearch
+//! and OpenSearch both; `_seq_no`). In rounds it reads each shard's global checkpoint, up to which nothing can change any
+//! more, makes that searchable, and reads all that lies between the last checkpoint and this one, from the shard's primary.
+//! Times do not matter to that: late, equal, future and wrong ones are all found.
+//!
+//! What is promised while it runs: the latest version of each document exactly once. A document that is written again comes
+//! again, with a higher [`version`](crate::Hit::version). A version that was replaced before it was read, and a deletion, are
+//! not shown. A restart from a [`Token`] repeats what was handed over behind it, which is one batch if each token is kept;
+//! it loses nothing.
+//!
+//! ```no_run
+//! use clusterops_logs::tail::{Since, Tail};
+//! use clusterops_logs::http::HttpOptions;
+//! use clusterops_logs::{Client, Query};
+//!
+//! # async fn example() -> clusterops_logs::Result<()> {
+//! let client = Client::new(&["http://127.0.0.1:9200"], HttpOptions::default())?;
+//! let mut tail = Tail::new(&client, "logs-*", &Query::match_all())?.since(Since::Now);
+//! loop {
+//!     let batch = tail.next().await?;
+//!     for notice in &batch.notices {
+//!         eprintln!("{notice}");
+//!     }
+//!     for document in &batch.documents {
+//!         println!("{}", document.hit.source.as_ref().map_or("", |source| source.get()));
+//!     }
+//!     std::fs::write("tail.token", batch.token.to_string()).expect("the disk has room");
+//! }
+//! # }
+//! ```
+//!
+//! # Rights
+//! The indices' `read` and `monitor` are enough; with `maintenance` (to refresh) documents come sooner. Without `monitor`, on
+//! other clusters (`cluster:index`) and on serverless, there are no checkpoints: then documents are found by their time, with
+//! an overlap, and the tail says so by [`Notice::ByTime`].
+
+mod adopt;
+mod exact;
+mod notice;
+mod slice;
+mod survey;
+mod token;
+mod watermark;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::search::Hit;
+use crate::{Client, Error, ErrorKind, Query, Result};
+use exact::Exact;
+pub use notice::Notice;
+pub use token::Token;
+use watermark::Watermark;
+
+/// Follows the documents of some indices; the [module](self) says what is promised.
+#[derive(Debug)]
+pub struct Tail {
+    settings: Settings,
+    mode: Mode,
+    /// What has been read and not handed over.
+    gathered: Vec<Document>,
+    /// Since when something waits.
+    waiting: Option<Instant>,
+    notices: Vec<Notice>,
+    /// The newest time that was handed over.
+    shown_to: Option<Timestamp>,
+    /// How often in a row nothing could be had of the cluster.
+    failures: u32,
+    /// From when on the cluster is asked again.
+    not_before: Option<Instant>,
+}
+
+/// What a tail was told.
+#[derive(Debug, Clone)]
+struct Settings {
+    client: Client,
+    indices: String,
+    query: Value,
+    since: Since,
+    began: Timestamp,
+    time_field: String,
+    members: Map<String, Value>,
+    pause: Duration,
+    reorder: Duration,
+    overlap: Duration,
+    batch: usize,
+}
+
+/// How documents are found.
+#[derive(Debug)]
+enum Mode {
+    Exact(Box<Exact>),
+    ByTime(Box<Watermark>),
+}
+
+/// Where a tail begins in what was there before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Since {
+    /// Behind all of it.
+    Now,
+    /// At the first document.
+    Start,
+    /// At documents with this time or a later one.
+    Time(Timestamp),
+}
+
+/// What a tail hands over in one go.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Batch {
+    /// Documents, ordered by their times as far as they are in this batch.
+    pub documents: Vec<Document>,
+    /// What there is to know besides.
+    pub notices: Vec<Notice>,
+    /// Where the tail stands once these documents are dealt with.
+    pub token: Token,
+}
+
+/// A document that a tail found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Document {
+    /// The document; its `version` and `seq_no` are there.
+    pub hit: Hit,
+    /// The shard it stands in, where that is known.
+    pub shard: Option<u32>,
+    /// Its time, where it has one.
+    pub time: Option<Timestamp>,
+    /// Whether one with a later time was handed over before it.
+    pub late: bool,
+}
+
+impl Tail {
+    /// Follows what the query finds in these indices: names, patterns, data streams and aliases, separated by commas.
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for an empty expression.
+    pub fn new(client: &Client, indices: &str, query: &Query) -> Result<Self> {
+        if indices.trim().is_empty() {
+            let message = "a tail needs the indices to follow, such as `logs-*`";
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        let query = serde_json::to_value(query).map_err(|error| {
+            Error::new(ErrorKind::Input, "the query is no JSON").caused_by(error)
+        })?;
+        let by_time = indices.contains(':');
+        let settings = Settings {
+            client: client.clone(),
+            indices: indices.to_owned(),
+            query,
+            since: Since::Now,
+            began: Timestamp::now(),
+            time_field: "@timestamp".to_owned(),
+            members: Map::new(),
+            pause: Duration::from_millis(500),
+            reorder: Duration::ZERO,
+            overlap: Duration::from_secs(60),
+            batch: 5_000,
+        };
+        let mut tail = Self {
+            mode: Mode::Exact(Box::default()),
+            settings,
+            gathered: Vec::new(),
+            waiting: None,
+            notices: Vec::new(),
+            shown_to: None,
+            failures: 0,
+            not_before: None,
+        };
+        if by_time {
+            tail.go_by_time("the indices are those of another cluster".to_owned());
+        }
+        Ok(tail)
+    }
+
+    /// Where to begin; behind all that is there ([`Since::Now`]) unless it is told.
+    #[must_use]
+    pub fn since(mut self, since: Since) -> Self {
+        self.settings.since = since;
+        self
+    }
+
+    /// Continues where this token says.
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for a token of other indices or another query.
+    pub fn resume(mut self, token: Token) -> Result<Self> {
+        let what = if token.indices != self.settings.indices {
+            format!(
+                "the indices `{}`, not `{}`",
+                token.indices, self.settings.indices
+            )
+        } else if token.query != self.settings.query {
+            "another query".to_owned()
+        } else {
+            self.settings.since = token.since;
+            self.settings.began = token.began;
+            self.shown_to = token.shown_to;
+            self.mode = match token.watermark {
+                Some(watermark) => Mode::ByTime(Box::new(watermark)),
+                None => Mode::Exact(Box::new(Exact::continued(token.shards))),
+            };
+            return Ok(self);
+        };
+        let message = format!("the token is that of a tail of {what}; begin without it");
+        Err(Error::new(ErrorKind::Input, message))
+    }
+
+    /// Goes by time and not by checkpoints, as it does by itself where there are none. With the overlap of
+    /// [`overlap`](Self::overlap), documents that arrive later than it are lost.
+    #[must_use]
+    pub fn by_time(mut self) -> Self {
+        self.go_by_time("asked for".to_owned());
+        self
+    }
+
+    /// The field that holds a document's time: `@timestamp` unless another is told.
+    #[must_use]
+    pub fn time_field(mut self, field: impl Into<String>) -> Self {
+        self.settings.time_field = field.into();
+        self
+    }
+
+    /// Adds a member to the bodies of the searches, such as `_source` or `highlight`, which nothing here checks.
+    #[must_use]
+    pub fn raw(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.settings.members.insert(name.into(), value);
+        self
+    }
+
+    /// How long to wait where there was nothing new: 500 ms unless it is told.
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.settings.pause = pause;
+        self
+    }
+
+    /// How long to gather documents so that they come in the order of their times: not at all unless it is told. What
+    /// comes later nonetheless is marked as [`late`](Document::late).
+    #[must_use]
+    pub fn reorder(mut self, span: Duration) -> Self {
+        self.settings.reorder = span;
+        self
+    }
+
+    /// How far back documents are asked for again where the tail goes by time: a minute unless it is told.
+    #[must_use]
+    pub fn overlap(mut self, span: Duration) -> Self {
+        self.settings.overlap = span;
+        self
+    }
+
+    /// How many documents a batch may have, about: one page of each shard is the least. 5,000 unless it is told.
+    #[must_use]
+    pub fn batch(mut self, documents: usize) -> Self {
+        self.settings.batch = documents.max(1);
+        self
+    }
+
+    /// Waits for the next documents or notices.
+    ///
+    /// What keeps the cluster from answering for a while (a lost connection, a node that restarts, too much to do) is a
+    /// [`Notice`], and the tail goes on by itself. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// What no waiting mends: [`Denied`](ErrorKind::Denied), a query that the server [rejects](ErrorKind::Rejected).
+    /// Another call tries again.
+    pub async fn next(&mut self) -> Result<Batch> {
+        loop {
+            if let Some(batch) = self.due() {
+                return Ok(batch);
+            }
+            if let Some(then) = self.not_before {
+                let until_shown = self.waiting.map(|since| since + self.settings.reorder);
+                tokio::time::sleep_until(until_shown.map_or(then, |shown| shown.min(then))).await;
+                if Instant::now() < then {
+                    continue;
+                }
+                self.not_before = None;
+            }
+            let outcome = match &mut self.mode {
+                Mode::Exact(exact) => exact.round(&self.settings, &mut self.notices).await,
+                Mode::ByTime(watermark) => watermark.round(&self.settings).await,
+            };
+            match outcome {
+                Ok(found) => {
+                    if std::mem::take(&mut self.failures) > 0 {
+                        self.notices.push(Notice::Recovered);
+                    }
+                    if found.idle {
+                        self.not_before = Some(Instant::now() + self.settings.pause);
+                    }
+                    if !found.documents.is_empty() {
+                        self.waiting.get_or_insert_with(Instant::now);
+                        self.gathered.extend(found.documents);
+                    }
+                }
+                Err(error) => self.failed(error)?,
+            }
+        }
+    }
+
+    /// What is to be handed over now.
+    fn due(&mut self) -> Option<Batch> {
+        let ripe = self.waiting.is_some_and(|since| {
+            since.elapsed() >= self.settings.reorder || self.gathered.len() >= self.settings.batch
+        });
+        if !ripe && self.notices.is_empty() {
+            return None;
+        }
+        // A token covers all that was read, so all of it goes out with the notices.
+        self.waiting = None;
+        let mut documents = std::mem::take(&mut self.gathered);
+        documents.sort_by_key(|document| document.time);
+        let now = Timestamp::now();
+        for document in &mut documents {
+            document.late = document.time.is_some() && document.time < self.shown_to;
+            // A time in the future says nothing of what is yet to come.
+            self.shown_to = self.shown_to.max(document.time.map(|time| time.min(now)));
+        }
+        Some(Batch {
+            documents,
+            notices: std::mem::take(&mut self.notices),
+            token: self.token(),
+        })
+    }
+
+    fn failed(&mut self, error: Error) -> Result<()> {
+        let lost = matches!(
+            error.kind(),
+            ErrorKind::Connection
+                | ErrorKind::Timeout
+                | ErrorKind::Unavailable
+                | ErrorKind::Partial
+                | ErrorKind::Server
+        );
+        if matches!(self.mode, Mode::Exact(_)) && error.kind() == ErrorKind::Denied {
+            if let Mode::Exact(exact) = &self.mode
+                && exact.is_fresh()
+            {
+                self.go_by_time(error.to_string());
+                return Ok(());
+            }
+            return Err(error);
+        }
+        if !lost && !error.is_retryable() {
+            return Err(error);
+        }
+        if self.failures == 0 {
+            let why = error.to_string();
+            self.notices.push(Notice::Interrupted { why });
+        }
+        self.failures = self.failures.saturating_add(1);
+        let pause = self.settings.pause.max(Duration::from_millis(100));
+        let pause = pause.saturating_mul(1 << self.failures.min(5));
+        self.not_before = Some(Instant::now() + pause.min(Duration::from_secs(10)));
+        Ok(())
+    }
+
+    fn go_by_time(&mut self, why: String) {
+        self.mode = Mode::ByTime(Box::default());
+        self.notices.push(Notice::ByTime { why });
+    }
+
+    fn token(&self) -> Token {
+        let (shards, watermark) = match &self.mode {
+            Mode::Exact(exact) => (exact.positions(), None),
+            Mode::ByTime(watermark) => (Default::default(), Some((**watermark).clone())),
+        };
+        Token {
+            version: token::VERSION,
+            indices: self.settings.indices.clone(),
+            query: self.settings.query.clone(),
+            began: self.settings.began,
+            since: self.settings.since,
+            shown_to: self.shown_to,
+            watermark,
+            shards,
+        }
+    }
+}
+
+/// What one round brought.
+#[derive(Debug, Default)]
+struct Found {
+    documents: Vec<Document>,
+    /// Whether there was nothing to read, so that the next round can wait.
+    idle: bool,
+}
+
+impl Document {
+    fn of(hit: Hit, shard: Option<u32>, time_field: &str) -> Self {
+        let time = hit
+            .fields
+            .get(time_field)
+            .and_then(|values| values.get(0))
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok());
+        Self {
+            hit,
+            shard,
+            time,
+            late: false,
+        }
+    }
+}

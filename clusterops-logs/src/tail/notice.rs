@@ -1,0 +1,138 @@
+//! What a tail has to say besides documents.
+
+use std::fmt;
+
+/// Something that a reader of a tail should know. `Display` is a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// No index matches yet; the tail waits for one.
+    NothingMatches {
+        /// The expression.
+        indices: String,
+    },
+    /// An index that was not there before is followed from now on.
+    Found {
+        /// Its name.
+        index: String,
+        /// Whether it is read from its first document, not from the tail's `since`.
+        from_start: bool,
+    },
+    /// An index holds copies of documents of an index that is followed already; only what is written to it from now on is
+    /// new.
+    Copy {
+        /// Its name.
+        index: String,
+        /// The index it was made of.
+        of: String,
+        /// Whether some documents of that one had not been read, so that some may come twice.
+        may_repeat: bool,
+    },
+    /// A shard lost its history and is read again from its start; its documents come again.
+    Restarted {
+        /// The index.
+        index: String,
+        /// The shard's number.
+        shard: u32,
+        /// What was found.
+        why: String,
+    },
+    /// A shard cannot be read now; its position is kept.
+    Held {
+        /// The index.
+        index: String,
+        /// The shard's number.
+        shard: u32,
+        /// What was found.
+        why: String,
+    },
+    /// A shard that was held is read again.
+    Released {
+        /// The index.
+        index: String,
+        /// The shard's number.
+        shard: u32,
+    },
+    /// An index is closed or no longer meant by the expression; its position is kept.
+    Away {
+        /// Its name.
+        index: String,
+    },
+    /// An index was deleted.
+    Deleted {
+        /// Its name.
+        index: String,
+    },
+    /// The cluster cannot be reached or is too busy; the tail tries again.
+    Interrupted {
+        /// The error.
+        why: String,
+    },
+    /// The cluster can be reached again.
+    Recovered,
+    /// There is no right to refresh: documents are handed over when the server shows them, and what a crash repeats
+    /// grows by what was not refreshed.
+    NoRefresh {
+        /// What the server said.
+        why: String,
+    },
+    /// There are no checkpoints to read: documents are found by their time instead, and one that arrives later than the
+    /// overlap is lost.
+    ByTime {
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingMatches { indices } => {
+                write!(f, "no index matches `{indices}` yet; waiting for one")
+            }
+            Self::Found {
+                index,
+                from_start: true,
+            } => write!(f, "{index}: new, read from its start"),
+            Self::Found {
+                index,
+                from_start: false,
+            } => write!(
+                f,
+                "{index}: not seen before but older than this tail, read from its `since`"
+            ),
+            Self::Copy {
+                index,
+                of,
+                may_repeat: false,
+            } => write!(f, "{index}: made of {of}, only what is new in it is read"),
+            Self::Copy { index, of, .. } => write!(
+                f,
+                "{index}: made of {of}, which had not been read to its end: some of its documents may come twice"
+            ),
+            Self::Restarted { index, shard, why } => write!(
+                f,
+                "{index}, shard {shard}: {why}; it is read again from its start, and documents come again"
+            ),
+            Self::Held { index, shard, why } => {
+                write!(f, "{index}, shard {shard}: held, since {why}")
+            }
+            Self::Released { index, shard } => write!(f, "{index}, shard {shard}: read again"),
+            Self::Away { index } => write!(
+                f,
+                "{index}: closed, or meant no longer; its position is kept"
+            ),
+            Self::Deleted { index } => write!(f, "{index}: deleted"),
+            Self::Interrupted { why } => write!(f, "interrupted, trying again: {why}"),
+            Self::Recovered => f.write_str("the cluster answers again"),
+            Self::NoRefresh { why } => write!(
+                f,
+                "no right to refresh ({why}): documents come when the server shows them, and a restart may repeat more"
+            ),
+            Self::ByTime { why } => write!(
+                f,
+                "no checkpoints ({why}): documents are found by their time, and late ones can be lost"
+            ),
+        }
+    }
+}

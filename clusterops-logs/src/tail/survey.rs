@@ -1,0 +1,233 @@
+//! What shards there are, and how far each has come.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use clusterops_core::http::HttpRequest;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::token::Shard;
+use crate::{Client, Result};
+
+/// The shards that an expression means, as the primaries tell of themselves.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) shards: BTreeMap<Shard, Primary>,
+    /// The names of the indices, by their uuids.
+    pub(super) names: HashMap<String, String>,
+}
+
+/// One shard; without a primary that works, there is no checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Primary {
+    pub(super) node: String,
+    pub(super) history: String,
+    /// All operations up to this number are on every copy that counts.
+    pub(super) checkpoint: i64,
+    /// The highest number given to an operation.
+    pub(super) highest: i64,
+    /// How often the primary has been refreshed for searches.
+    pub(super) refreshes: u64,
+}
+
+/// What an index is, beyond its shards.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    pub(super) created_ms: i64,
+    pub(super) shards: u32,
+    /// The uuid of the index that this one was made of by shrinking, splitting or cloning.
+    pub(super) made_of: Option<String>,
+    /// The name of the index that this one shows from a snapshot, or nothing where that is not told.
+    pub(super) mounted: Option<Option<String>>,
+}
+
+/// How a search over the expression would reach an index.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Reach {
+    /// The filter of the aliases that lead to it.
+    pub(super) filter: Option<Value>,
+    /// The shards that the aliases' routing leads to.
+    pub(super) shards: BTreeSet<u32>,
+}
+
+#[derive(Deserialize)]
+struct StatsAnswer {
+    #[serde(default)]
+    indices: HashMap<String, IndexStats>,
+}
+
+#[derive(Deserialize)]
+struct IndexStats {
+    uuid: Option<String>,
+    #[serde(default)]
+    shards: HashMap<u32, Vec<CopyStats>>,
+}
+
+#[derive(Deserialize)]
+struct CopyStats {
+    routing: Routing,
+    seq_no: Option<SeqNo>,
+    commit: Option<Commit>,
+    refresh: Option<Refresh>,
+}
+
+#[derive(Deserialize)]
+struct Routing {
+    state: String,
+    primary: bool,
+    node: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SeqNo {
+    max_seq_no: i64,
+    global_checkpoint: i64,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    user_data: UserData,
+}
+
+#[derive(Deserialize)]
+struct UserData {
+    history_uuid: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refresh {
+    external_total: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Survey {
+    /// Reads the statistics of the shards (`GET INDICES/_stats?level=shards`).
+    pub(super) async fn read(client: &Client, indices: &str) -> Result<Self> {
+        const WANTED: &str = "indices.*.uuid,indices.*.shards.*.routing,indices.*.shards.*.seq_no,\
+            indices.*.shards.*.commit.user_data.history_uuid,indices.*.shards.*.refresh.external_total,\
+            indices.*.shards.*.refresh.total";
+        let request = HttpRequest::get("/")
+            .segment(indices)
+            .segment("_stats")
+            .segment("refresh")
+            .query("level", "shards")
+            .query("ignore_unavailable", "true")
+            .query("filter_path", WANTED);
+        let answer: StatsAnswer = client.json(request).await?;
+        let mut survey = Self::default();
+        for (name, index) in answer.indices {
+            let Some(uuid) = index.uuid else { continue };
+            for (number, copies) in index.shards {
+                let shard = Shard {
+                    index: uuid.clone(),
+                    number,
+                };
+                if let Some(primary) = copies.into_iter().find_map(Primary::of) {
+                    survey.shards.insert(shard, primary);
+                }
+            }
+            survey.names.insert(uuid, name);
+        }
+        Ok(survey)
+    }
+}
+
+impl Primary {
+    fn of(copy: CopyStats) -> Option<Self> {
+        let works = matches!(copy.routing.state.as_str(), "STARTED" | "RELOCATING");
+        if !copy.routing.primary || !works {
+            return None;
+        }
+        let seq_no = copy.seq_no?;
+        // -2 is a checkpoint that nobody knows yet.
+        if seq_no.global_checkpoint < -1 {
+            return None;
+        }
+        Some(Self {
+            node: copy.routing.node?,
+            history: copy.commit?.user_data.history_uuid?,
+            checkpoint: seq_no.global_checkpoint,
+            highest: seq_no.max_seq_no,
+            refreshes: copy
+                .refresh
+                .and_then(|refresh| refresh.external_total.or(refresh.total))
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// What the indices are, by uuid; closed ones too (`GET INDICES/_settings`).
+pub(super) async fn facts(client: &Client, indices: &str) -> Result<HashMap<String, Facts>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        settings: HashMap<String, Value>,
+    }
+    let request = HttpRequest::get("/")
+        .segment(indices)
+        .segment("_settings")
+        .query("flat_settings", "true")
+        .query("ignore_unavailable", "true")
+        .query("expand_wildcards", "all");
+    let answer: HashMap<String, Answer> = client.json(request).await?;
+    let read = |Answer { settings }| {
+        let text = |name: &str| settings.get(name).and_then(Value::as_str);
+        let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
+        let mounted = matches!(
+            text("index.store.type"),
+            Some("snapshot" | "remote_snapshot")
+        )
+        .then(|| text("index.store.snapshot.index_name").map(str::to_owned));
+        let facts = Facts {
+            created_ms: number("index.creation_date").unwrap_or_default(),
+            shards: number("index.number_of_shards")
+                .and_then(|number| u32::try_from(number).ok())
+                .unwrap_or_default(),
+            made_of: text("index.resize.source.uuid").map(str::to_owned),
+            mounted,
+        };
+        Some((text("index.uuid")?.to_owned(), facts))
+    };
+    Ok(answer.into_values().filter_map(read).collect())
+}
+
+/// How a search over the expression reaches each index, by its name (`GET INDICES/_search_shards`).
+pub(super) async fn reach(client: &Client, indices: &str) -> Result<HashMap<String, Reach>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        indices: HashMap<String, Filter>,
+        #[serde(default)]
+        shards: Vec<Vec<Copy>>,
+    }
+    #[derive(Deserialize)]
+    struct Filter {
+        filter: Option<Value>,
+    }
+    #[derive(Deserialize)]
+    struct Copy {
+        index: String,
+        shard: u32,
+    }
+    let request = HttpRequest::get("/")
+        .segment(indices)
+        .segment("_search_shards")
+        .query("ignore_unavailable", "true")
+        .query("filter_path", "indices,shards.index,shards.shard");
+    let answer: Answer = client.json(request).await?;
+    let mut reached: HashMap<String, Reach> = HashMap::new();
+    for (name, Filter { filter }) in answer.indices {
+        reached.entry(name).or_default().filter = filter;
+    }
+    for copy in answer
+        .shards
+        .into_iter()
+        .filter_map(|copies| copies.into_iter().next())
+    {
+        reached
+            .entry(copy.index)
+            .or_default()
+            .shards
+            .insert(copy.shard);
+    }
+    Ok(reached)
+}

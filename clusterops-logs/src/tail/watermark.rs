@@ -1,0 +1,210 @@
+//! Rounds by time, where there are no checkpoints to see.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use clusterops_core::http::HttpRequest;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Document, Found, Settings, Since};
+use crate::search::Hit;
+use crate::{Error, ErrorKind, Result};
+
+/// How far documents have been read in the order of their times.
+///
+/// Each round asks for everything from the watermark minus the overlap on, and drops what it has seen. The watermark
+/// follows the times that come, up to now: a time in the future does not move it past what will be written until then.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Watermark {
+    /// In milliseconds since 1970.
+    at: Option<i64>,
+    /// What lies above the watermark minus the overlap and has been handed over: times, and fingerprints of documents.
+    seen: BTreeMap<i64, Vec<u64>>,
+    /// Where the round is: the last time, and the last number at that time.
+    #[serde(skip)]
+    cursor: Option<(i64, u64)>,
+    #[serde(skip)]
+    size: u32,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    timed_out: bool,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+    #[serde(rename = "_clusters", default)]
+    clusters: Clusters,
+    hits: Hits,
+}
+
+#[derive(Deserialize)]
+struct Shards {
+    total: u32,
+    successful: u32,
+}
+
+#[derive(Deserialize, Default)]
+struct Clusters {
+    #[serde(default)]
+    skipped: u32,
+    #[serde(default)]
+    partial: u32,
+}
+
+#[derive(Deserialize)]
+struct Hits {
+    hits: Vec<Hit>,
+}
+
+/// How many documents a page has, and the most that a server gives.
+const PAGE: u32 = 1_000;
+const MOST: u32 = 10_000;
+
+impl Watermark {
+    /// One page. Nothing is moved before the last wait.
+    pub(super) async fn round(&mut self, settings: &Settings) -> Result<Found> {
+        let overlap = i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX);
+        let size = self.size.clamp(PAGE, MOST);
+        let hits = match self.search(settings, size, overlap).await {
+            // It may have been too long.
+            Err(error) if error.kind() == ErrorKind::Answer && size > 2 => {
+                self.search(settings, (size / 50).max(2), overlap).await?
+            }
+            outcome => outcome?,
+        };
+        let (size, hits) = hits;
+        let mut found = Found::default();
+        let full = hits.len() >= size as usize;
+        let mut last = None;
+        for hit in hits {
+            let (Some(time), Some(number)) = (hit.sort.first().and_then(Value::as_i64), hit.seq_no)
+            else {
+                let message = format!("{}: a hit without time or `_seq_no`", settings.indices);
+                return Err(Error::new(ErrorKind::Answer, message));
+            };
+            last = Some((time, number));
+            let mark = fingerprint(&hit);
+            let seen = self.seen.entry(time).or_default();
+            if !seen.contains(&mark) {
+                seen.push(mark);
+                found
+                    .documents
+                    .push(Document::of(hit, None, &settings.time_field));
+            }
+        }
+        if let Some((time, _)) = last {
+            let now = Timestamp::now().as_millisecond();
+            self.at = self.at.max(Some(time.min(now)));
+        }
+        if full {
+            if last == self.cursor {
+                if size == MOST {
+                    let message = format!(
+                        "{}: more than 10,000 documents with one time and one number",
+                        settings.indices
+                    );
+                    return Err(Error::new(ErrorKind::Answer, message));
+                }
+                self.size = size.saturating_mul(2);
+            } else {
+                self.size = PAGE;
+            }
+            self.cursor = last;
+        } else {
+            self.cursor = None;
+            self.size = PAGE;
+            found.idle = true;
+        }
+        if let Some(at) = self.at {
+            self.seen = self.seen.split_off(&at.saturating_sub(overlap));
+        }
+        Ok(found)
+    }
+
+    async fn search(
+        &self,
+        settings: &Settings,
+        size: u32,
+        overlap: i64,
+    ) -> Result<(u32, Vec<Hit>)> {
+        let field = &settings.time_field;
+        let millis =
+            |bound: &str, at: i64| json!({"range": {field: {bound: at, "format": "epoch_millis"}}});
+        let mut filters = vec![settings.query.clone()];
+        let lower = match (self.at, settings.since) {
+            (Some(at), _) => Some(at.saturating_sub(overlap)),
+            (None, Since::Now) => Some(settings.began.as_millisecond()),
+            (None, Since::Time(time)) => Some(time.as_millisecond()),
+            (None, Since::Start) => None,
+        };
+        // What lies before the beginning was not asked for, however large the overlap is.
+        let begin = match settings.since {
+            Since::Now => Some(settings.began.as_millisecond()),
+            Since::Time(time) => Some(time.as_millisecond()),
+            Since::Start => None,
+        };
+        match lower.max(begin) {
+            Some(lower) => filters.push(millis("gte", lower)),
+            None => filters.push(json!({"exists": {"field": field}})),
+        }
+        if let Some((time, number)) = self.cursor {
+            // The last document's number can be that of others in other shards: it is read again.
+            filters.push(json!({"bool": {"should": [
+                millis("gte", time.saturating_add(1)),
+                {"bool": {"filter": [
+                    {"range": {field: {"gte": time, "lt": time.saturating_add(1), "format": "epoch_millis"}}},
+                    {"range": {"_seq_no": {"gte": number}}},
+                ]}},
+            ], "minimum_should_match": 1}}));
+        }
+        let mut body = settings.members.clone();
+        body.entry("docvalue_fields")
+            .or_insert(json!([{"field": field, "format": "strict_date_optional_time_nanos"}]));
+        for (name, value) in [
+            ("query", json!({"bool": {"filter": filters}})),
+            (
+                "sort",
+                json!([
+                    {field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
+                    {"_seq_no": "asc"},
+                ]),
+            ),
+            ("size", json!(size)),
+            ("seq_no_primary_term", json!(true)),
+            ("version", json!(true)),
+            ("track_total_hits", json!(false)),
+        ] {
+            body.insert(name.to_owned(), value);
+        }
+        let request = HttpRequest::post("/")
+            .segment(&settings.indices)
+            .segment("_search")
+            .query("allow_partial_search_results", "false")
+            .query("ignore_unavailable", "true")
+            .json(&SecretString::from(Value::Object(body).to_string()))
+            .repeatable(true);
+        let answer: Answer = settings.client.json(request).await?;
+        let Shards { total, successful } = answer.shards;
+        let clusters = answer.clusters.skipped + answer.clusters.partial;
+        if answer.timed_out || successful < total || clusters > 0 {
+            let message = format!(
+                "{}: {successful} of {total} shards were searched, and {clusters} clusters were not",
+                settings.indices
+            );
+            return Err(Error::new(ErrorKind::Partial, message).retryable());
+        }
+        Ok((size, answer.hits.hits))
+    }
+}
+
+/// Tells a version of a document from all others. Where the way to compute it changes, documents within the overlap come
+/// again.
+fn fingerprint(hit: &Hit) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&hit.index, &hit.id, hit.version, hit.seq_no).hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,238 @@
+//! Rights that are missing, servers that fail, and shards that move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use clusterops_logs::Client;
+use clusterops_logs::http::{HttpOptions, HttpRequest, HttpRetries};
+use clusterops_logs::tail::{Notice, Since};
+use serde_json::{Value, json};
+
+use crate::relay::{Fate, Relay};
+use crate::{Cluster, Seen, on_each};
+
+on_each! {
+    no_refresh => without_the_right_to_refresh_nothing_is_lost;
+    no_stats => without_checkpoints_times_are_gone_by;
+    failing => what_fails_for_a_while_is_tried_again;
+    moved => shards_that_move_lose_and_repeat_nothing;
+    emptied => a_shard_that_lost_its_history_is_read_again;
+}
+
+fn client(relay: &Relay) -> Client {
+    let options = HttpOptions::default().retries(HttpRetries::none());
+    Client::new(&[relay.url()], options).unwrap()
+}
+
+async fn no_refresh(cluster: &Cluster) {
+    let index = cluster
+        .create("a", 3, 1, json!({"refresh_interval": "200ms"}))
+        .await;
+    let relay = Relay::before(&cluster.url, |_, path| match path.contains("/_refresh") {
+        true => Fate::Answer(403, "security_exception"),
+        false => Fate::Pass,
+    })
+    .await;
+    let client = client(&relay);
+    let mut tail = cluster
+        .tail_of(&client, &cluster.pattern())
+        .since(Since::Start);
+    let mut seen = Seen::default();
+    for part in 0..30 {
+        cluster.write_some(&index, part * 50, part * 50 + 50).await;
+        if part % 5 == 4 {
+            // Not all of it is shown yet. A restart knows what was handed over before its slice was closed.
+            seen.until_count(&mut tail, part as usize * 50 - 100).await;
+            let token = seen.token.clone().unwrap().to_string();
+            tail = cluster
+                .tail_of(&client, &cluster.pattern())
+                .resume(token.parse().unwrap())
+                .unwrap();
+        }
+    }
+    seen.until_count(&mut tail, 1500).await;
+    seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
+    seen.are_once(0..1500);
+    let told = |notice: &Notice| matches!(notice, Notice::NoRefresh { .. });
+    assert!(seen.notices.iter().any(told), "{:?}", seen.notices);
+}
+
+async fn no_stats(cluster: &Cluster) {
+    let first = cluster
+        .create("a", 3, 1, json!({"refresh_interval": "100ms"}))
+        .await;
+    let second = cluster
+        .create("b", 1, 0, json!({"refresh_interval": "100ms"}))
+        .await;
+    let relay = Relay::before(&cluster.url, |_, path| match path.contains("/_stats") {
+        true => Fate::Answer(403, "security_exception"),
+        false => Fate::Pass,
+    })
+    .await;
+    let client = client(&relay);
+    let mut tail = cluster.tail_of(&client, &cluster.pattern());
+    let mut seen = Seen::default();
+    seen.until(&mut tail, "told", |seen| !seen.notices.is_empty())
+        .await;
+    assert!(
+        matches!(seen.notices[0], Notice::ByTime { .. }),
+        "{:?}",
+        seen.notices
+    );
+    let writer = cluster.clone();
+    let writing = tokio::spawn(async move {
+        for part in 0..20 {
+            let index = if part % 2 == 0 { &first } else { &second };
+            // Many documents with equal times, in both; each a little late.
+            let time = jiff::Timestamp::now().to_string();
+            let document = |n: u32| (n.to_string(), json!({"@timestamp": time, "n": n}));
+            writer
+                .write(index, (part * 300..part * 300 + 300).map(document))
+                .await;
+        }
+        let future = |n: u32| (n.to_string(), json!({"@timestamp": "2090-01-01T00:00:00Z"}));
+        writer.write(&first, (6000..6010).map(future)).await;
+        let document = |n: u32| {
+            (
+                n.to_string(),
+                json!({"@timestamp": jiff::Timestamp::now().to_string()}),
+            )
+        };
+        writer.write(&first, (6010..6020).map(document)).await;
+    });
+    while seen.documents.len() < 6020 {
+        let count = (seen.documents.len() + 900).min(6020);
+        seen.until_count(&mut tail, count).await;
+        let token = seen.token.clone().unwrap().to_string();
+        tail = cluster
+            .tail_of(&client, &cluster.pattern())
+            .resume(token.parse().unwrap())
+            .unwrap();
+    }
+    writing.await.unwrap();
+    seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
+    seen.are_once(0..6020);
+}
+
+async fn failing(cluster: &Cluster) {
+    let index = cluster.create("a", 3, 1, json!({})).await;
+    let count = Arc::new(AtomicU32::new(0));
+    let relay = Relay::before(&cluster.url, move |_, _| {
+        match count.fetch_add(1, Ordering::Relaxed) % 11 {
+            2 => Fate::Answer(503, "unavailable_shards_exception"),
+            4 => Fate::Drop,
+            6 => Fate::Answer(429, "circuit_breaking_exception"),
+            8 => Fate::PassAndDrop,
+            _ => Fate::Pass,
+        }
+    })
+    .await;
+    let client = client(&relay);
+    let mut tail = cluster
+        .tail_of(&client, &cluster.pattern())
+        .since(Since::Start)
+        .batch(50);
+    let mut seen = Seen::default();
+    cluster.write_some(&index, 0, 300).await;
+    seen.until_count(&mut tail, 300).await;
+    relay.now(|_, _| Fate::Pass);
+    cluster.write_some(&index, 300, 320).await;
+    seen.until_count(&mut tail, 320).await;
+    seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
+    seen.are_once(0..320);
+    assert!(
+        seen.notices.contains(&Notice::Recovered),
+        "{:?}",
+        seen.notices
+    );
+}
+
+/// Where the primary of shard 0 stands, and another node.
+async fn places(cluster: &Cluster, index: &str) -> Option<(String, String)> {
+    let request = HttpRequest::get(format!("/_cat/shards/{index}")).query("format", "json");
+    let shards: Vec<Value> = cluster.client.json(request).await.unwrap();
+    let of = |shard: &Value| shard["node"].as_str().map(str::to_owned);
+    let primary = shards
+        .iter()
+        .find(|shard| shard["shard"] == "0" && shard["prirep"] == "p")?;
+    let request = HttpRequest::get("/_cat/nodes")
+        .query("format", "json")
+        .query("h", "name");
+    let nodes: Vec<Value> = cluster.client.json(request).await.unwrap();
+    let holds: Vec<_> = shards
+        .iter()
+        .filter(|shard| shard["shard"] == "0")
+        .filter_map(of)
+        .collect();
+    let other = nodes
+        .iter()
+        .filter_map(|node| node["name"].as_str())
+        .find(|node| !holds.iter().any(|held| held == node))?;
+    Some((of(primary)?, other.to_owned()))
+}
+
+async fn moved(cluster: &Cluster) {
+    let index = cluster.create("a", 1, 0, json!({})).await;
+    if places(cluster, &index).await.is_none() {
+        eprintln!(
+            "skipped on {}: one node has nowhere to move a shard to",
+            cluster.name
+        );
+        return;
+    }
+    let mut tail = cluster.tail().since(Since::Start);
+    let mut seen = Seen::default();
+    let writer = cluster.clone();
+    let to = index.clone();
+    let writing = tokio::spawn(async move {
+        for part in 0..60 {
+            writer.write_some(&to, part * 50, part * 50 + 50).await;
+        }
+    });
+    for count in [500, 1000, 2000] {
+        seen.until_count(&mut tail, count).await;
+        cluster.green(&index).await;
+        let (from, to) = places(cluster, &index).await.unwrap();
+        let command = json!({"commands": [{"move": {"index": index, "shard": 0, "from_node": from, "to_node": to}}]});
+        cluster.post("/_cluster/reroute", command).await;
+    }
+    seen.until_count(&mut tail, 3000).await;
+    writing.await.unwrap();
+    seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
+    seen.are_once(0..3000);
+}
+
+async fn emptied(cluster: &Cluster) {
+    let index = cluster.create("a", 1, 0, json!({})).await;
+    cluster.write_some(&index, 0, 20).await;
+    let mut tail = cluster.tail().since(Since::Start);
+    let mut seen = Seen::default();
+    seen.until_count(&mut tail, 20).await;
+    // Restored from a snapshot that is older, it begins another history; here an empty shard is put in its place.
+    let token = seen.token.clone().unwrap().to_string();
+    let mut value: Value = serde_json::from_str(&token).unwrap();
+    value["shards"][0]["history"] = json!("another");
+    drop(tail);
+    let mut tail = cluster
+        .tail()
+        .resume(value.to_string().parse().unwrap())
+        .unwrap();
+    seen.until(&mut tail, "restarted", |seen| {
+        seen.documents.values().all(|seen| seen.len() == 2)
+    })
+    .await;
+    let told = |notice: &Notice| matches!(notice, Notice::Restarted { shard: 0, .. });
+    assert!(seen.notices.iter().any(told), "{:?}", seen.notices);
+    // A checkpoint below what was read.
+    let mut value: Value = serde_json::from_str(&token).unwrap();
+    value["shards"][0]["done"] = json!(1000);
+    let mut tail = cluster
+        .tail()
+        .resume(value.to_string().parse().unwrap())
+        .unwrap();
+    seen.until(&mut tail, "restarted", |seen| {
+        seen.documents.values().all(|seen| seen.len() == 3)
+    })
+    .await;
+}
