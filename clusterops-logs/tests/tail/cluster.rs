@@ -1,15 +1,16 @@
 //! A real cluster: indices in it, documents in them, and who reads them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use clusterops_logs::http::{HttpOptions, HttpRequest};
+use clusterops_logs::http::HttpRequest;
 use clusterops_logs::secrecy::{SecretSlice, SecretString};
 use clusterops_logs::tail::{Batch, Notice, Tail, Token};
 use clusterops_logs::{Client, Query};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+
+use crate::support;
 
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -32,14 +33,12 @@ pub(crate) struct Seen {
 }
 
 impl Cluster {
-    pub(crate) fn new(name: &str, url: &str, test: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn new(server: &support::Cluster, test: &str) -> Self {
         Self {
-            name: name.to_owned(),
-            url: url.to_owned(),
-            client: Client::new(&[url], HttpOptions::default()).unwrap(),
-            prefix: format!("t{}-{count}-{test}", std::process::id()),
+            name: server.name.clone(),
+            url: server.urls[0].clone(),
+            client: server.client(),
+            prefix: server.unique(test),
         }
     }
 
@@ -159,7 +158,7 @@ impl Cluster {
                 2 => format!("2090-05-{:02}T00:00:{:02}Z", 1 + n % 28, n % 60),
                 _ => jiff::Timestamp::now().to_string(),
             };
-            let team = if n % 2 == 0 { "even" } else { "odd" };
+            let team = if n.is_multiple_of(2) { "even" } else { "odd" };
             (
                 format!("{n}"),
                 json!({"@timestamp": time, "n": n, "team": team}),

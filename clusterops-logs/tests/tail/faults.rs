@@ -119,11 +119,11 @@ async fn failing(cluster: &Cluster) {
     let index = cluster.create("a", 3, 1, json!({})).await;
     let count = Arc::new(AtomicU32::new(0));
     let relay = Relay::before(&cluster.url, move |_, _| {
-        match count.fetch_add(1, Ordering::Relaxed) % 11 {
-            2 => Fate::Answer(503, "unavailable_shards_exception"),
-            4 => Fate::Drop,
-            6 => Fate::Answer(429, "circuit_breaking_exception"),
-            8 => Fate::PassAndDrop,
+        match count.fetch_add(1, Ordering::Relaxed) % 29 {
+            5 => Fate::Answer(503, "unavailable_shards_exception"),
+            12 => Fate::Drop,
+            19 => Fate::Answer(429, "circuit_breaking_exception"),
+            26 => Fate::PassAndDrop,
             _ => Fate::Pass,
         }
     })
