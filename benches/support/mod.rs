@@ -8,6 +8,7 @@ pub(crate) mod figures;
 pub(crate) mod fleet_run;
 pub(crate) mod measure;
 pub(crate) mod russh_loop;
+pub(crate) mod servers;
 pub(crate) mod simulator;
 pub(crate) mod work;
 
