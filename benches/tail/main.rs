@@ -165,7 +165,11 @@ async fn run(servers: &mut Servers, documents: usize, replication: &str) -> Resu
     ];
     let mut killed_node = None;
     let mut kills = 0;
-    let mut next_kill = Instant::now() + Duration::from_millis(random.u64(1000..3000));
+    // After so many documents, which is anywhere in its rounds.
+    let mut moments: Vec<usize> = (0..KILLS)
+        .map(|_| random.usize(documents / 20..documents * 19 / 20))
+        .collect();
+    moments.sort_unstable_by(|a, b| b.cmp(a));
     let (mut last_count, mut last_moved) = (0, Instant::now());
     loop {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -187,11 +191,10 @@ async fn run(servers: &mut Servers, documents: usize, replication: &str) -> Resu
                 }
             }
         }
-        if kills < KILLS && Instant::now() > next_kill {
+        if moments.pop_if(|moment| written >= *moment).is_some() {
             reader.kill()?;
             kills += 1;
             reader = Reader::spawn(&urls, &pattern, folder.path())?;
-            next_kill = Instant::now() + Duration::from_millis(random.u64(1000..4000));
         }
         let count = Reader::count(folder.path())?;
         if count != last_count {

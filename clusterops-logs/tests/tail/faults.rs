@@ -17,6 +17,8 @@ on_each! {
     no_stats => without_checkpoints_times_are_gone_by;
     failing => what_fails_for_a_while_is_tried_again;
     moved => shards_that_move_lose_and_repeat_nothing;
+    red => a_shard_without_a_primary_keeps_its_position;
+    mistaken => a_primary_that_is_not_where_it_was_is_looked_for_again;
     emptied => a_shard_that_lost_its_history_is_read_again;
 }
 
@@ -201,6 +203,71 @@ async fn moved(cluster: &Cluster) {
     writing.await.unwrap();
     seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
     seen.are_once(0..3000);
+}
+
+/// The copies of the shards in an answer of `_stats`.
+fn copies(stats: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let indices = stats["indices"].as_object_mut().into_iter().flatten();
+    indices
+        .flat_map(|(_, index)| index["shards"].as_object_mut().into_iter().flatten())
+        .flat_map(|(_, copies)| copies.as_array_mut().into_iter().flatten())
+}
+
+async fn red(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    cluster.write_some(&index, 0, 20).await;
+    let relay = Relay::before(&cluster.url, |_, _| Fate::Pass).await;
+    let client = client(&relay);
+    let mut tail = cluster
+        .tail_of(&client, &cluster.pattern())
+        .since(Since::Start);
+    let mut seen = Seen::default();
+    seen.until_count(&mut tail, 20).await;
+    relay.now(|_, path| match path.contains("/_stats") {
+        true => Fate::Edit(|stats| {
+            copies(stats).for_each(|copy| copy["routing"]["state"] = json!("INITIALIZING"));
+        }),
+        false => Fate::Pass,
+    });
+    cluster.write_some(&index, 20, 30).await;
+    let held = |seen: &Seen| {
+        let held = |notice: &&Notice| matches!(notice, Notice::Held { .. });
+        seen.notices.iter().filter(held).count() == 2
+    };
+    seen.until(&mut tail, "held", held).await;
+    assert_eq!(seen.documents.len(), 20);
+    relay.now(|_, _| Fate::Pass);
+    seen.until_count(&mut tail, 30).await;
+    seen.are_once(0..30);
+    let released = |notice: &Notice| matches!(notice, Notice::Released { .. });
+    assert!(seen.notices.iter().any(released), "{:?}", seen.notices);
+}
+
+async fn mistaken(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    cluster.write_some(&index, 0, 20).await;
+    // What every other survey says is not true any more.
+    let count = Arc::new(AtomicU32::new(0));
+    let relay = Relay::before(&cluster.url, move |_, path| {
+        if !path.contains("/_stats") || count.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
+            return Fate::Pass;
+        }
+        Fate::Edit(|stats| copies(stats).for_each(|copy| copy["routing"]["node"] = json!("gone")))
+    })
+    .await;
+    let client = client(&relay);
+    let mut tail = cluster
+        .tail_of(&client, &cluster.pattern())
+        .since(Since::Start);
+    let mut seen = Seen::default();
+    for _ in 0..3 {
+        let _ = tokio::time::timeout(Duration::from_millis(300), tail.next()).await;
+    }
+    relay.now(|_, _| Fate::Pass);
+    seen.until_count(&mut tail, 20).await;
+    seen.until_quiet(&mut tail, Duration::from_millis(500))
+        .await;
+    seen.are_once(0..20);
 }
 
 async fn emptied(cluster: &Cluster) {

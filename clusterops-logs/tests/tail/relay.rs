@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use clusterops_logs::http::{HttpClient, HttpOptions, HttpRequest, HttpRetries};
 use clusterops_logs::secrecy::SecretSlice;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -19,6 +20,8 @@ pub(crate) enum Fate {
     Drop,
     /// The server answers, and nobody gets to know.
     PassAndDrop,
+    /// The server answers, and something else arrives.
+    Edit(fn(&mut Value)),
 }
 
 pub(crate) struct Relay {
@@ -104,6 +107,12 @@ async fn serve(stream: TcpStream, client: HttpClient, rule: Arc<Mutex<Arc<Rule>>
             Fate::Pass | Fate::PassAndDrop => {
                 let answer = client.send(request(&method, &target, body)).await.ok()?;
                 (answer.status(), answer.body().to_vec())
+            }
+            Fate::Edit(edit) => {
+                let answer = client.send(request(&method, &target, body)).await.ok()?;
+                let mut value = answer.json().ok()?;
+                edit(&mut value);
+                (answer.status(), value.to_string().into_bytes())
             }
         };
         if matches!(fate, Fate::PassAndDrop) {
