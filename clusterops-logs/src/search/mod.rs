@@ -1,7 +1,43 @@
 //! What to ask of a search, and what it answers.
+//!
+//! ```
+//! use clusterops_logs::{Query, Search};
+//! use clusterops_logs::search::{Aggregation, Highlight, Interval, Sort};
+//!
+//! let search = Search::new(Query::matches("message", "timeout"))
+//!     .sort(Sort::field("@timestamp").desc())
+//!     .size(50)
+//!     .source(["message", "host.*"])
+//!     .highlight(Highlight::field("message"))
+//!     .aggregation("per_minute", Aggregation::date_histogram("@timestamp", Interval::Minute));
+//! assert!(search.check().is_ok());
+//! ```
+//!
+//! # Differences between products
+//! Points in time in the body ([`Search::point_in_time`]) have the same form in Elasticsearch since 7.10 and OpenSearch
+//! since 2.4; how one is opened differs, and is the client's part. [`Sort::shard_doc`] needs Elasticsearch 7.12 or
+//! OpenSearch 3.3, [`FieldSort::format`] Elasticsearch 7.13; no OpenSearch has it. [`Search::field`] needs Elasticsearch
+//! 7.10 or OpenSearch.
 
+mod aggregation;
+mod collapse;
+mod fields;
+mod highlight;
+mod hits;
 mod page;
 mod request;
+mod sort;
 
+pub(crate) use hits::hit_options;
+
+pub use aggregation::{
+    Aggregation, Bucket, Cardinality, Composite, CompositeSource, DateHistogram, Filter, Filters,
+    Histogram, Interval, Metric, Missing, Nested, Order, Percentiles, Ranges, ReverseNested, Terms,
+    TopHits,
+};
+pub use collapse::Collapse;
+pub use fields::{FieldFormat, SourceFilter};
+pub use highlight::{Highlight, HighlightField, Highlighter};
 pub use page::{Hit, Page};
-pub use request::Search;
+pub use request::{Search, TotalHits};
+pub use sort::{Direction, FieldSort, NestedSort, NumericType, Sort, SortMode};
