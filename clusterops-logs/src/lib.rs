@@ -2,6 +2,7 @@
 
 pub mod client;
 mod error;
+pub mod export;
 pub mod query;
 pub mod search;
 pub mod tail;
@@ -9,5 +10,6 @@ pub mod tail;
 pub use client::Client;
 pub use clusterops_core::{http, secrecy};
 pub use error::{Error, ErrorKind, Result};
+pub use export::Export;
 pub use query::Query;
 pub use search::{Hit, Page, Search};

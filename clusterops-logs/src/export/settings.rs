@@ -1,0 +1,293 @@
+//! What to export, and how.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::pages::{MOST_HITS, Pages};
+use super::source::{self, Held, Source, input};
+use super::token::{Binding, SliceState, State, digest};
+use super::{Order, Token, pit};
+use crate::{Client, Error, ErrorKind, Query, Result};
+
+/// The most slices that are of use: a server has no more threads for one caller.
+const MOST_SLICES: usize = 64;
+
+/// Every document that a query finds in some indices. The [module](super) says what holds.
+///
+/// ```no_run
+/// use clusterops_logs::export::{Export, Format};
+/// use clusterops_logs::http::HttpOptions;
+/// use clusterops_logs::{Client, Query};
+///
+/// # async fn example() -> clusterops_logs::Result<()> {
+/// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
+/// let export = Export::new(&client, ["logs-*"], Query::match_all()).slices(2);
+/// let summary = export.to_file("logs.ndjson", &Format::ndjson(), |progress| eprintln!("{progress}")).await?;
+/// println!("{} documents", summary.documents);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Export {
+    client: Client,
+    indices: Vec<String>,
+    query: Query,
+    fields: Vec<String>,
+    order: Order,
+    page_size: u32,
+    slices: usize,
+    keep_alive: Duration,
+    patience: Duration,
+}
+
+impl Export {
+    /// An export of what the query finds in these indices: names, patterns, aliases and data streams.
+    pub fn new<I: AsRef<str>>(
+        client: &Client,
+        indices: impl IntoIterator<Item = I>,
+        query: Query,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            indices: indices
+                .into_iter()
+                .map(|index| index.as_ref().to_owned())
+                .collect(),
+            query,
+            fields: Vec::new(),
+            order: Order::Arrival,
+            page_size: 5000,
+            slices: 1,
+            keep_alive: Duration::from_secs(300),
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    /// Only these fields of the documents, `*` standing for any text; the server then writes the documents anew.
+    #[must_use]
+    pub fn fields<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
+        self.fields = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// In what order: by arrival unless this says something else.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// How many documents to ask for at a time, 1 to 10,000; 5,000 if not said. Of large documents fewer are asked for, so
+    /// that a page has about 8 MiB at most.
+    #[must_use]
+    pub fn page_size(mut self, documents: u32) -> Self {
+        self.page_size = documents.clamp(1, MOST_HITS);
+        self
+    }
+
+    /// How many parts to fetch at the same time, 1 to 64; one if not said. The pages of several come mixed.
+    #[must_use]
+    pub fn slices(mut self, slices: usize) -> Self {
+        self.slices = slices.clamp(1, MOST_SLICES);
+        self
+    }
+
+    /// How long the server keeps the point in time after the last request; five minutes if not said. It is renewed while
+    /// the export runs, however slow its reader is.
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.keep_alive = keep_alive.max(Duration::from_secs(1));
+        self
+    }
+
+    /// How long to go on trying where the servers are busy or away, beyond what the client does for one call; a minute if
+    /// not said.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Counts the documents, takes a point in time where the server has such, and begins.
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for no index, or several slices in another order than that of arrival;
+    /// [`NotFound`](ErrorKind::NotFound) for an index that is not there; what the servers say else.
+    pub async fn start(&self) -> Result<Pages> {
+        self.check()?;
+        let held = pit::open(&self.client, &self.joined(), self.keep_alive).await?;
+        let nanoseconds = match self.order.field() {
+            Some(field) => source::has_both_dates(&self.client, &self.joined(), field).await?,
+            None => false,
+        };
+        let mut source = self.source(held.clone(), 0);
+        let counted = source.survey().await?;
+        source.keys = self.order.keys(nanoseconds, counted.bounds.len() != 1);
+        source.bounds = counted.bounds;
+        let highest = counted
+            .highest
+            .and_then(|highest| i64::try_from(highest).ok());
+        let mut slices = Vec::new();
+        for range in self.ranges(highest) {
+            slices.push(SliceState {
+                range,
+                after: None,
+                total: counted.total,
+                done: 0,
+                finished: counted.total == 0,
+            });
+        }
+        if slices.len() > 1 && counted.total > 0 {
+            for slice in &mut slices {
+                slice.total = source.count(slice).await?;
+                slice.finished = slice.total == 0;
+            }
+        }
+        let state = State {
+            of: self.binding()?,
+            total: counted.total,
+            pit: held,
+            bounds: source.bounds.clone(),
+            nanoseconds,
+            slices,
+            breaks: Vec::new(),
+        };
+        Ok(Pages::start(source, state, self.page_size, 0))
+    }
+
+    /// Goes on from where a token says.
+    ///
+    /// The point in time of the export's start goes on to be used if the server still has it.
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for a token of another export, and what [`start`](Self::start) gives.
+    pub async fn resume(&self, token: &Token) -> Result<Pages> {
+        self.check()?;
+        token.check(&self.binding()?)?;
+        let state = (*token.0).clone();
+        // Another point in time than the first is none of what was counted.
+        let generation = u64::from(!state.breaks.is_empty());
+        let mut source = self.source(state.pit.clone(), generation);
+        source.keys = self.order.keys(state.nanoseconds, state.bounds.len() != 1);
+        source.bounds.clone_from(&state.bounds);
+        Ok(Pages::start(source, state, self.page_size, generation))
+    }
+
+    /// What tells this export from others.
+    pub(super) fn binding(&self) -> Result<Binding> {
+        let query = serde_json::to_string(&self.query).map_err(|error| unwritable(&error))?;
+        Ok(Binding {
+            indices: digest(self.indices.iter().map(String::as_str)),
+            query: digest([query.as_str()]),
+            fields: digest(self.fields.iter().map(String::as_str)),
+            order: self.order.name(),
+            slices: self.slices,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.indices.iter().all(String::is_empty) {
+            return Err(input(
+                "an export needs the name or the pattern of an index; `*` is all of them",
+            ));
+        }
+        if self.slices > 1 && self.order != Order::Arrival {
+            return Err(input(
+                "an export in the order of a field has one slice; several come mixed",
+            ));
+        }
+        serde_json::to_value(&self.query)
+            .map(drop)
+            .map_err(|error| unwritable(&error))
+    }
+
+    fn joined(&self) -> String {
+        self.indices.join(",")
+    }
+
+    fn source(&self, pit: Option<String>, generation: u64) -> Source {
+        let fields = match self.fields.is_empty() {
+            true => None,
+            false => Some(json!({"includes": self.fields})),
+        };
+        Source {
+            client: self.client.clone(),
+            indices: self.joined(),
+            // Checked before.
+            query: serde_json::to_value(&self.query).unwrap_or(Value::Null),
+            fields,
+            keys: Value::Null,
+            keep_alive: self.keep_alive,
+            patience: self.patience,
+            bounds: Vec::new(),
+            preference: format!(
+                "clusterops-{}",
+                digest(self.indices.iter().map(String::as_str))
+            ),
+            frozen: AtomicBool::new(pit.is_some() && generation == 0),
+            held: Mutex::new(Held { pit, generation }),
+        }
+    }
+
+    /// Divides all numbers up to the highest evenly.
+    fn ranges(&self, highest: Option<i64>) -> Vec<Option<(i64, i64)>> {
+        let Some(highest) = highest.filter(|_| self.order == Order::Arrival) else {
+            return vec![None; self.slices];
+        };
+        let slices = i64::try_from(self.slices).unwrap_or(1);
+        let border = |slice: i64| {
+            let at = i128::from(highest + 1) * i128::from(slice) / i128::from(slices);
+            i64::try_from(at).unwrap_or(highest + 1) - 1
+        };
+        (0..slices)
+            .map(|slice| Some((border(slice), border(slice + 1))))
+            .collect()
+    }
+}
+
+fn unwritable(error: &serde_json::Error) -> Error {
+    Error::new(
+        ErrorKind::Input,
+        format!("the query is not to be written as JSON: {error}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+    use clusterops_core::http::HttpOptions;
+
+    use super::*;
+
+    fn export() -> Export {
+        let client = Client::new(&["http://127.0.0.1:1"], HttpOptions::default()).unwrap();
+        Export::new(&client, ["logs"], Query::match_all())
+    }
+
+    #[test]
+    fn slices_have_every_number_once() {
+        for (slices, highest) in [(1, 0), (3, 9), (4, 2), (64, 1_000_003)] {
+            let ranges = export().slices(slices).ranges(Some(highest));
+            let ranges: Vec<(i64, i64)> = ranges.into_iter().map(Option::unwrap).collect();
+            assert_eq!(ranges.len(), slices);
+            assert_eq!(ranges[0].0, -1);
+            assert_eq!(ranges.last().unwrap().1, highest);
+            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0));
+        }
+    }
+
+    #[test]
+    fn exports_differ_by_what_they_give() {
+        let ours = export().binding().unwrap();
+        assert_eq!(ours, export().page_size(7).binding().unwrap());
+        assert_ne!(ours, export().slices(2).binding().unwrap());
+        assert_ne!(ours, export().fields(["a"]).binding().unwrap());
+        assert_ne!(
+            ours,
+            export().order(Order::oldest_first("a")).binding().unwrap()
+        );
+    }
+}

@@ -1,0 +1,350 @@
+//! What an export reads from: the indices as they were when it began.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clusterops_core::http::HttpRequest;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::page::Answer;
+use super::pit;
+use super::token::SliceState;
+use crate::{Client, Error, ErrorKind, Result};
+
+/// With more indices than that, the bound of the whole stands for those of each.
+const MOST_BOUNDS: usize = 500;
+
+/// The longest pause before an attempt after one that failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Where pages come from. Shared by the slices.
+pub(super) struct Source {
+    pub(super) client: Client,
+    /// Joined by commas.
+    pub(super) indices: String,
+    pub(super) query: Value,
+    pub(super) fields: Option<Value>,
+    pub(super) keys: Value,
+    pub(super) keep_alive: Duration,
+    pub(super) patience: Duration,
+    pub(super) bounds: Vec<(String, u64)>,
+    /// Keeps searches without a point in time on the same copies.
+    pub(super) preference: String,
+    pub(super) held: Mutex<Held>,
+    /// Whether the pages are those of the first point in time.
+    pub(super) frozen: AtomicBool,
+}
+
+/// The point in time at present.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) pit: Option<String>,
+    /// Which one it is: 0 is the one that the counts are of.
+    pub(super) generation: u64,
+}
+
+/// What there is, counted at the start.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    pub(super) total: u64,
+    pub(super) highest: Option<u64>,
+    pub(super) bounds: Vec<(String, u64)>,
+}
+
+impl Source {
+    /// A page behind where the slice stands, and the generation of the point in time that it is of.
+    pub(super) async fn page(&self, slice: &SliceState, size: u32) -> Result<(Answer, u64)> {
+        let with = |held: &Held| {
+            let mut body = self.body(held, slice.range, slice.range.is_some());
+            body.insert("size".into(), size.into());
+            body.insert("sort".into(), self.keys.clone());
+            body.insert("track_total_hits".into(), false.into());
+            if let Some(after) = &slice.after {
+                body.insert("search_after".into(), after.clone().into());
+            }
+            if let Some(fields) = &self.fields {
+                body.insert("_source".into(), fields.clone());
+            }
+            body
+        };
+        let (answer, held) = self.search(with).await?;
+        let answer = Answer::read(answer)?;
+        if let Some(id) = &answer.pit_id {
+            let mut now = self.held.lock().await;
+            if now.generation == held.generation && now.pit.as_ref() != Some(id) {
+                now.pit = Some(id.clone());
+            }
+        }
+        Ok((answer, held.generation))
+    }
+
+    /// How many documents of a slice there are: behind where it stands where that can be said of a number, else in all.
+    pub(super) async fn count(&self, slice: &SliceState) -> Result<u64> {
+        let range = match (slice.range, slice.after.as_deref()) {
+            (Some((above, to)), Some([after, ..])) => Some((after.as_i64().unwrap_or(above), to)),
+            (range, _) => range,
+        };
+        let with = |held: &Held| {
+            let mut body = self.body(held, range, range.is_some());
+            body.insert("size".into(), 0.into());
+            body.insert("track_total_hits".into(), true.into());
+            body
+        };
+        let (answer, _) = self.search(with).await?;
+        let answer: Totals = answer.json()?;
+        Ok(answer.hits.total.count())
+    }
+
+    /// Counts what there is, and takes the bounds.
+    pub(super) async fn survey(&self) -> Result<Counted> {
+        let with = |held: &Held| {
+            let mut body = self.body(held, None, false);
+            body.insert("size".into(), 0.into());
+            body.insert("track_total_hits".into(), true.into());
+            let highest = json!({"max": {"field": "_seq_no"}});
+            let indices = json!({
+                "terms": {"field": "_index", "size": MOST_BOUNDS},
+                "aggs": {"highest": highest},
+            });
+            body.insert(
+                "aggs".into(),
+                json!({"highest": highest, "indices": indices}),
+            );
+            body
+        };
+        let (answer, _) = self.search(with).await?;
+        let answer: Totals = answer.json()?;
+        let total = answer.hits.total.count();
+        let Some(found) = answer.aggregations else {
+            // A pattern that no index fits has no aggregations either.
+            return Ok(Counted {
+                total,
+                ..Counted::default()
+            });
+        };
+        let complete = found.indices.sum_other_doc_count == 0;
+        let bounds = found.indices.buckets.into_iter();
+        let bounds = bounds.filter_map(|bucket| Some((bucket.key, bucket.highest.number()?)));
+        let mut bounds: Vec<(String, u64)> = bounds.filter(|_| complete).collect();
+        bounds.sort();
+        Ok(Counted {
+            total,
+            highest: found.highest.number(),
+            bounds,
+        })
+    }
+
+    /// Has the server keep the point in time for another while.
+    pub(super) async fn renew(&self) {
+        let held = self.held.lock().await.clone();
+        if held.pit.is_none() {
+            return;
+        }
+        let mut body = Map::new();
+        if let Some(id) = &held.pit {
+            body.insert("pit".into(), pit::member(id, self.keep_alive));
+        }
+        body.insert("size".into(), 0.into());
+        body.insert("query".into(), json!({"match_none": {}}));
+        // A page that follows says what is wrong.
+        let _ = self.client.send(self.request(&held, body)).await;
+    }
+
+    /// Gives the point in time back.
+    pub(super) async fn close(&self) {
+        let id = self.held.lock().await.pit.take();
+        if let Some(id) = id {
+            pit::close(&self.client, &id).await;
+        }
+    }
+
+    /// Searches until there is an answer: a lost point in time is replaced, a server that is busy or away is waited for.
+    async fn search(
+        &self,
+        body: impl Fn(&Held) -> Map<String, Value>,
+    ) -> Result<(clusterops_core::http::HttpResponse, Held)> {
+        let mut failing: Option<(Instant, Duration)> = None;
+        let mut replaced = 0;
+        loop {
+            let held = self.held.lock().await.clone();
+            let outcome = self.client.send(self.request(&held, body(&held))).await;
+            let error = match outcome {
+                Ok(answer) => return Ok((answer, held)),
+                Err(error) => error,
+            };
+            let lost = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Expired);
+            if lost && held.pit.is_some() && replaced < 3 {
+                replaced += 1;
+                self.replace(held.generation).await?;
+                continue;
+            }
+            if !error.is_retryable() {
+                return Err(error);
+            }
+            let (since, pause) = failing.unwrap_or((Instant::now(), Duration::from_millis(250)));
+            if since.elapsed() + pause > self.patience {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+            failing = Some((since, (pause * 2).min(LONGEST_PAUSE)));
+        }
+    }
+
+    /// Opens another point in time, unless another slice has done so.
+    async fn replace(&self, lost: u64) -> Result<()> {
+        let mut held = self.held.lock().await;
+        if held.generation == lost {
+            held.pit = pit::open(&self.client, &self.indices, self.keep_alive).await?;
+            held.generation += 1;
+            self.frozen.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn request(&self, held: &Held, body: Map<String, Value>) -> HttpRequest {
+        let body = Value::Object(body).to_string();
+        let request = match held.pit {
+            Some(_) => HttpRequest::post("/_search"),
+            None => HttpRequest::post("/")
+                .segment(&self.indices)
+                .segment("_search")
+                .query("preference", &self.preference),
+        };
+        request
+            .query("allow_partial_search_results", "false")
+            .json(&body.into())
+            .repeatable(true)
+    }
+
+    /// What all searches have: the query within what the export began with.
+    fn body(&self, held: &Held, range: Option<(i64, i64)>, exact: bool) -> Map<String, Value> {
+        let mut filters = vec![self.query.clone()];
+        if let (Some((above, to)), true) = (range, exact) {
+            filters.push(json!({"range": {"_seq_no": {"gt": above, "lte": to}}}));
+        }
+        if held.pit.is_none() || held.generation > 0 {
+            filters.extend(self.bound());
+        }
+        let mut body = Map::new();
+        if let Some(id) = &held.pit {
+            body.insert("pit".into(), pit::member(id, self.keep_alive));
+        }
+        body.insert("query".into(), json!({"bool": {"filter": filters}}));
+        body
+    }
+
+    /// What keeps out what came after the start.
+    fn bound(&self) -> Option<Value> {
+        let of = |(index, highest): &(String, u64)| {
+            json!({"bool": {"filter": [
+                {"term": {"_index": index}},
+                {"range": {"_seq_no": {"lte": highest}}},
+            ]}})
+        };
+        match self.bounds.len() {
+            0 => None,
+            _ => Some(
+                json!({"bool": {"should": self.bounds.iter().map(of).collect::<Vec<_>>(), "minimum_should_match": 1}}),
+            ),
+        }
+    }
+}
+
+/// Asks for the point in time to be kept, for as long as the source is there.
+pub(super) async fn keep_alive(source: Arc<Source>) {
+    let every = (source.keep_alive / 3).max(Duration::from_millis(100));
+    loop {
+        tokio::time::sleep(every).await;
+        source.renew().await;
+    }
+}
+
+/// Whether the field is of both types of dates, which one sort can only compare in nanoseconds.
+pub(crate) async fn has_both_dates(client: &Client, indices: &str, field: &str) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Caps {
+        fields: Map<String, Value>,
+    }
+    let request = HttpRequest::get("/")
+        .segment(indices)
+        .segment("_field_caps")
+        .query("fields", field);
+    match client.json::<Caps>(request).await {
+        Ok(caps) => {
+            let types = caps.fields.get(field);
+            let has = |name| types.is_some_and(|types| types.get(name).is_some());
+            Ok(has("date") && has("date_nanos"))
+        }
+        Err(error) if error.kind() == ErrorKind::Denied => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    hits: TotalHits,
+    aggregations: Option<Found>,
+}
+
+#[derive(Deserialize)]
+struct TotalHits {
+    total: Total,
+}
+
+/// A number before Elasticsearch 7.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Total {
+    Number(u64),
+    Object { value: u64 },
+}
+
+impl Total {
+    fn count(&self) -> u64 {
+        match self {
+            Self::Number(value) | Self::Object { value } => *value,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Found {
+    highest: Metric,
+    indices: Buckets,
+}
+
+#[derive(Deserialize)]
+struct Buckets {
+    sum_other_doc_count: u64,
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    key: String,
+    highest: Metric,
+}
+
+#[derive(Deserialize)]
+struct Metric {
+    value: Option<f64>,
+}
+
+impl Metric {
+    /// A `_seq_no`; they are far below what a float holds exactly.
+    fn number(&self) -> Option<u64> {
+        match self.value {
+            Some(value) if (0.0..9e15).contains(&value) => Some(value as u64),
+            _ => None,
+        }
+    }
+}
+
+/// An error for what this version of the export cannot do.
+pub(super) fn input(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Input, message)
+}
