@@ -3,6 +3,7 @@
 pub mod client;
 mod error;
 pub mod export;
+pub mod look;
 pub mod query;
 pub mod search;
 pub mod tail;
@@ -11,5 +12,6 @@ pub use client::Client;
 pub use clusterops_core::{http, secrecy};
 pub use error::{Error, ErrorKind, Result};
 pub use export::Export;
+pub use look::Look;
 pub use query::Query;
 pub use search::{Hit, Page, Search};

@@ -34,3 +34,6 @@ pub use pages::Pages;
 pub use progress::Progress;
 pub use settings::Export;
 pub use token::{Break, Token};
+
+pub(crate) use order::time_key;
+pub(crate) use source::has_both_dates;

@@ -1,0 +1,175 @@
+//! A look at logs: how many, when, the values that are frequent, and what stood around a line.
+//!
+//! A [`Look`] says where and for what; its calls each ask one question.
+
+mod context;
+mod draw;
+mod fields;
+mod histogram;
+mod lines;
+mod merge;
+mod top;
+
+use std::fmt;
+
+use clusterops_core::http::HttpRequest;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub use context::{Context, Origin};
+pub use draw::Drawing;
+pub use histogram::{Bucket, Histogram};
+pub use merge::{Excerpt, Line};
+pub use top::{Top, TopValue};
+
+use crate::{Client, Error, ErrorKind, Query, Result};
+
+/// Where to look, and for what.
+///
+/// ```no_run
+/// use clusterops_logs::http::HttpOptions;
+/// use clusterops_logs::look::Look;
+/// use clusterops_logs::{Client, Query};
+/// use serde_json::json;
+///
+/// # async fn example() -> clusterops_logs::Result<()> {
+/// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
+/// let look = Look::new(&client, ["logs-*"], Query::raw(json!({"match": {"message": "refused"}})))
+///     .exclude(Query::raw(json!({"term": {"host.name": "test-1"}})));
+/// println!("{} lines", look.count().await?);
+/// println!("{}", look.histogram(60).await?.draw(80, 6));
+/// for value in look.top("host.name", 5).await?.values {
+///     println!("{:>9} {}", value.count, value.value);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Look {
+    client: Client,
+    indices: String,
+    query: Query,
+    excluded: Vec<Query>,
+    time_field: String,
+}
+
+impl Look {
+    /// A look at what the query finds in these indices: names, patterns, aliases and data streams.
+    pub fn new<I: AsRef<str>>(
+        client: &Client,
+        indices: impl IntoIterator<Item = I>,
+        query: Query,
+    ) -> Self {
+        let indices: Vec<String> = indices
+            .into_iter()
+            .map(|index| index.as_ref().to_owned())
+            .collect();
+        Self {
+            client: client.clone(),
+            indices: indices.join(","),
+            query,
+            excluded: Vec::new(),
+            time_field: "@timestamp".to_owned(),
+        }
+    }
+
+    /// Leaves out what this finds, from the context of lines too. May be called several times.
+    #[must_use]
+    pub fn exclude(mut self, query: Query) -> Self {
+        self.excluded.push(query);
+        self
+    }
+
+    /// The field of the time; `@timestamp` if not said.
+    #[must_use]
+    pub fn time_field(mut self, field: impl Into<String>) -> Self {
+        self.time_field = field.into();
+        self
+    }
+
+    /// How many documents there are.
+    ///
+    /// # Errors
+    /// What the server says; [`Partial`](ErrorKind::Partial) where shards failed.
+    pub async fn count(&self) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Count {
+            count: u64,
+        }
+        let request = self
+            .request("_count")?
+            .json(&json!({"query": self.filter(&[])}).to_string().into());
+        let answer = self.whole(request).await?;
+        read::<Count>(answer).map(|answer| answer.count)
+    }
+
+    /// The query without what is excluded, and with more that must hold.
+    fn filter(&self, more: &[Value]) -> Value {
+        let query = serde_json::to_value(&self.query).unwrap_or(Value::Null);
+        self.filter_all([query].into_iter().chain(more.iter().cloned()).collect())
+    }
+
+    /// All of these, without what is excluded.
+    fn filter_all(&self, filters: Vec<Value>) -> Value {
+        json!({"bool": {"filter": filters, "must_not": self.excluded}})
+    }
+
+    async fn search(&self, body: Map<String, Value>) -> Result<Value> {
+        self.whole(self.search_request(body)?).await
+    }
+
+    fn search_request(&self, body: Map<String, Value>) -> Result<HttpRequest> {
+        let request = self
+            .request("_search")?
+            .query("allow_partial_search_results", "false");
+        Ok(request.json(&Value::Object(body).to_string().into()))
+    }
+
+    fn request(&self, what: &str) -> Result<HttpRequest> {
+        if self.indices.is_empty() {
+            let message = "a look needs the name or the pattern of an index; `*` is all of them";
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        Ok(HttpRequest::post("/")
+            .segment(&self.indices)
+            .segment(what)
+            .repeatable(true))
+    }
+
+    /// An answer that covers everything.
+    async fn whole(&self, request: HttpRequest) -> Result<Value> {
+        let name = format!("{request:?}");
+        let answer: Value = self.client.json(request).await?;
+        let failed = answer["_shards"]["failed"].as_u64().unwrap_or(0);
+        whole(&name, failed, answer["timed_out"] == true)?;
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Look({})", self.indices)
+    }
+}
+
+/// Refuses an answer that does not cover everything.
+fn whole(name: &str, failed: u64, timed_out: bool) -> Result<()> {
+    let message = match (failed, timed_out) {
+        (0, false) => return Ok(()),
+        (0, true) => {
+            format!("{name}: the search timed out on the server, so its answer is not whole")
+        }
+        _ => format!("{name}: {failed} shards failed, so the answer is not whole"),
+    };
+    Err(Error::new(ErrorKind::Partial, message).retryable())
+}
+
+/// Reads a part of an answer.
+fn read<'de, T: Deserialize<'de>>(
+    answer: impl serde::de::IntoDeserializer<'de, serde_json::Error>,
+) -> Result<T> {
+    T::deserialize(answer.into_deserializer()).map_err(|error| {
+        let message = "the answer of a search is of another shape than expected";
+        Error::new(ErrorKind::Answer, message).caused_by(error)
+    })
+}

@@ -1,0 +1,112 @@
+//! The values that are frequent.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Look, read};
+use crate::Result;
+
+/// The most frequent values of a field.
+///
+/// ```
+/// use clusterops_logs::look::{Top, TopValue};
+///
+/// let top = Top {
+///     field: "host.name.keyword".into(),
+///     values: vec![TopValue { value: "web-1".into(), count: 90 }],
+///     other: 10,
+///     error_bound: 0,
+/// };
+/// assert!(top.is_exact());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Top {
+    /// The field that was counted: the one asked for, or its subfield for whole values.
+    pub field: String,
+    /// The values, the most frequent first.
+    pub values: Vec<TopValue>,
+    /// How many documents have values that are not shown.
+    pub other: u64,
+    /// By how much a count may be too low, since each shard tells of its own most frequent values only; a value that is not
+    /// shown may be that frequent.
+    pub error_bound: u64,
+}
+
+/// A value, and how many documents have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopValue {
+    /// The value; a date, a number or an address as the server writes it.
+    pub value: String,
+    /// How many documents have it.
+    pub count: u64,
+}
+
+impl Top {
+    /// Whether the counts are exact.
+    pub fn is_exact(&self) -> bool {
+        self.error_bound == 0
+    }
+}
+
+#[derive(Deserialize)]
+struct Terms {
+    #[serde(default)]
+    doc_count_error_upper_bound: i64,
+    #[serde(default)]
+    sum_other_doc_count: u64,
+    buckets: Vec<Term>,
+}
+
+#[derive(Deserialize)]
+struct Term {
+    key: Value,
+    key_as_string: Option<String>,
+    doc_count: u64,
+}
+
+impl Look {
+    /// The most frequent values of a field, so many at most.
+    ///
+    /// Of a text field the subfield for whole values is counted, as `host.keyword` of `host`.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) where no index has the field, [`Input`](crate::ErrorKind::Input) where its
+    /// values cannot be counted, and what the server says.
+    pub async fn top(&self, field: &str, most: u32) -> Result<Top> {
+        let exact = self.exact(field).await?;
+        let field = exact.aggregatable()?;
+        let mut body = Map::new();
+        body.insert("size".into(), 0.into());
+        body.insert("query".into(), self.filter(&[]));
+        body.insert(
+            "aggs".into(),
+            json!({"top": {"terms": {"field": field, "size": most.max(1)}}}),
+        );
+        let answer = self.search(body).await?;
+        let terms: Terms = match answer["aggregations"]["top"].clone() {
+            Value::Null => Terms {
+                doc_count_error_upper_bound: 0,
+                sum_other_doc_count: 0,
+                buckets: Vec::new(),
+            },
+            found => read(found)?,
+        };
+        let value = |term: Term| TopValue {
+            value: match (term.key_as_string, term.key) {
+                (Some(text), _) | (None, Value::String(text)) => text,
+                (None, other) => other.to_string(),
+            },
+            count: term.doc_count,
+        };
+        Ok(Top {
+            field: field.to_owned(),
+            values: terms.buckets.into_iter().map(value).collect(),
+            other: terms.sum_other_doc_count,
+            // -1 where it is not known, which is with orders that we do not ask for.
+            error_bound: terms
+                .doc_count_error_upper_bound
+                .try_into()
+                .unwrap_or(u64::MAX),
+        })
+    }
+}
