@@ -57,7 +57,9 @@ impl LogServer {
         while client.send(health()).await.is_err() {
             if Instant::now() > until {
                 let log = data.with_extension("log");
-                return Err(format!("OpenSearch does not start; {} says why", log.display()).into());
+                return Err(
+                    format!("OpenSearch does not start; {} says why", log.display()).into(),
+                );
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -88,7 +90,13 @@ fn jars() -> Result<PathBuf> {
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("pom.xml"), POM)?;
         run(Command::new("mvn")
-            .args(["--quiet", "--batch-mode", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"])
+            .args([
+                "--quiet",
+                "--batch-mode",
+                "dependency:copy-dependencies",
+                "-DincludeScope=runtime",
+                "-f",
+            ])
             .arg(folder.join("pom.xml"))
             .arg(format!("-DoutputDirectory={}", jars.display())))?;
         std::fs::write(jars.join("done"), "")?;
@@ -100,7 +108,9 @@ fn jars() -> Result<PathBuf> {
 fn java() -> Result<PathBuf> {
     for version in [17, 21, 11] {
         for machine in ["amd64", "arm64"] {
-            let java = PathBuf::from(format!("/usr/lib/jvm/java-{version}-openjdk-{machine}/bin/java"));
+            let java = PathBuf::from(format!(
+                "/usr/lib/jvm/java-{version}-openjdk-{machine}/bin/java"
+            ));
             if java.exists() {
                 return Ok(java);
             }

@@ -5,6 +5,7 @@ mod error;
 pub mod export;
 pub mod look;
 pub mod query;
+pub mod render;
 pub mod search;
 pub mod tail;
 
@@ -12,6 +13,7 @@ pub use client::Client;
 pub use clusterops_core::{http, secrecy};
 pub use error::{Error, ErrorKind, Result};
 pub use export::Export;
+pub use jiff;
 pub use look::Look;
 pub use query::Query;
 pub use search::{Hit, Page, Search};
