@@ -16,9 +16,10 @@
 //! | change an app of Marathon | the module `marathon`, with the feature of that name |
 //! | keep secrets in app definitions | the module `secrets`, with the feature of that name |
 //! | deploy such a definition | the module `deploy`, with the features `secrets` and `marathon` |
+//! | query, follow and export logs | the module `logs`, with the feature of that name |
 //! | test your automation without hosts | the module `sim`, with the feature of that name |
 //!
-//! The parts are there whole as [`core`], [`ssh`] and `secrets`, each with its own error type;
+//! The parts are there whole as [`core`], [`ssh`], `secrets` and `logs`, each with its own error type;
 //! [`Error`] is for what needs more than one of them.
 
 #[cfg(all(feature = "secrets", feature = "marathon"))]
