@@ -288,7 +288,7 @@ impl Tail {
             }
             let outcome = match &mut self.mode {
                 Mode::Exact(exact) => exact.round(&self.settings, &mut self.notices).await,
-                Mode::ByTime(watermark) => watermark.round(&self.settings).await,
+                Mode::ByTime(watermark) => watermark.round(&self.settings, &mut self.notices).await,
             };
             match outcome {
                 Ok(found) => {

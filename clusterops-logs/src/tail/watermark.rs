@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Document, Found, Settings, Since};
+use super::{Document, Found, Notice, Settings, Since};
 use crate::search::Hit;
 use crate::{Error, ErrorKind, Result};
 
@@ -29,6 +29,16 @@ pub(super) struct Watermark {
     cursor: Option<(i64, u64)>,
     #[serde(skip)]
     size: u32,
+    /// Whether it was told that there is nothing to search.
+    #[serde(skip)]
+    nothing_told: bool,
+}
+
+/// What a search gave, how many hits it could have given, and how many shards were searched.
+struct Searched {
+    size: u32,
+    shards: u32,
+    hits: Vec<Hit>,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +76,11 @@ const MOST: u32 = 10_000;
 
 impl Watermark {
     /// One page. Nothing is moved before the last wait.
-    pub(super) async fn round(&mut self, settings: &Settings) -> Result<Found> {
+    pub(super) async fn round(
+        &mut self,
+        settings: &Settings,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Found> {
         let overlap = i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX);
         let size = self.size.clamp(PAGE, MOST);
         let hits = match self.search(settings, size, overlap).await {
@@ -76,7 +90,11 @@ impl Watermark {
             }
             outcome => outcome?,
         };
-        let (size, hits) = hits;
+        let Searched { size, shards, hits } = hits;
+        if shards == 0 && !std::mem::replace(&mut self.nothing_told, true) {
+            let indices = settings.indices.clone();
+            notices.push(Notice::NothingMatches { indices });
+        }
         let mut found = Found::default();
         let full = hits.len() >= size as usize;
         let mut last = None;
@@ -125,12 +143,7 @@ impl Watermark {
         Ok(found)
     }
 
-    async fn search(
-        &self,
-        settings: &Settings,
-        size: u32,
-        overlap: i64,
-    ) -> Result<(u32, Vec<Hit>)> {
+    async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Searched> {
         let field = &settings.time_field;
         let millis =
             |bound: &str, at: i64| json!({"range": {field: {bound: at, "format": "epoch_millis"}}});
@@ -197,7 +210,11 @@ impl Watermark {
             );
             return Err(Error::new(ErrorKind::Partial, message).retryable());
         }
-        Ok((size, answer.hits.hits))
+        Ok(Searched {
+            size,
+            shards: total,
+            hits: answer.hits.hits,
+        })
     }
 }
 

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use clusterops_logs::Client;
+use clusterops_logs::http::HttpOptions;
 use clusterops_logs::tail::{Notice, Since};
 use serde_json::json;
 
+use crate::relay::{Fate, Relay};
 use crate::{Cluster, Seen, on_each};
 
 on_each! {
     shrunk => a_shrunk_index_is_not_read_again;
     split => a_split_index_is_not_read_again;
     shrunk_from_start => a_shrunk_index_is_read_whole_where_it_is_the_first;
+    mounted => what_is_mounted_from_a_snapshot_is_not_new;
     behind => a_copy_is_continued_where_its_source_stood;
 }
 
@@ -115,4 +119,34 @@ async fn behind(cluster: &Cluster) {
     seen.until_quiet(&mut tail, Duration::from_millis(500))
         .await;
     seen.are_once(0..120);
+}
+
+async fn mounted(cluster: &Cluster) {
+    let index = cluster.create("a", 1, 0, json!({})).await;
+    cluster.write_some(&index, 0, 20).await;
+    // Mounting needs a licence or a node made for it: here the settings say of an ordinary index that it is mounted.
+    let relay = Relay::before(&cluster.url, |_, path| match path.contains("/_settings") {
+        true => Fate::Edit(|settings| {
+            for (name, index) in settings.as_object_mut().unwrap() {
+                if name.ends_with("mounted") {
+                    index["settings"]["index.store.type"] = json!("snapshot");
+                }
+            }
+        }),
+        false => Fate::Pass,
+    })
+    .await;
+    let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
+    let mut tail = cluster
+        .tail_of(&client, &cluster.pattern())
+        .since(Since::Start);
+    let mut seen = Seen::default();
+    seen.until_count(&mut tail, 20).await;
+    let mounted = cluster.create("mounted", 1, 0, json!({})).await;
+    cluster.write_some(&mounted, 0, 20).await;
+    cluster.write_some(&index, 20, 25).await;
+    seen.until_count(&mut tail, 25).await;
+    seen.until_quiet(&mut tail, Duration::from_millis(500))
+        .await;
+    seen.are_once(0..25);
 }

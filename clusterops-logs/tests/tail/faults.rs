@@ -15,6 +15,7 @@ use crate::{Cluster, Seen, on_each};
 on_each! {
     no_refresh => without_the_right_to_refresh_nothing_is_lost;
     no_stats => without_checkpoints_times_are_gone_by;
+    across => another_cluster_is_followed_by_time;
     failing => what_fails_for_a_while_is_tried_again;
     moved => shards_that_move_lose_and_repeat_nothing;
     red => a_shard_without_a_primary_keeps_its_position;
@@ -115,6 +116,51 @@ async fn no_stats(cluster: &Cluster) {
     writing.await.unwrap();
     seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
     seen.are_once(0..6020);
+}
+
+async fn across(cluster: &Cluster) {
+    let index = cluster
+        .create("a", 3, 0, json!({"refresh_interval": "100ms"}))
+        .await;
+    // Servers of these packages cannot be made to speak to other clusters. So the cluster that is asked is none: it passes
+    // on what is meant for another one. What no cluster is named like has no shards, which is told.
+    let relay = Relay::before(&cluster.url, |_, path| match path.contains("mirror%3A") {
+        true => Fate::PassTo(path.replace("mirror%3A", "")),
+        false => Fate::Pass,
+    })
+    .await;
+    let client = client(&relay);
+    let mut tail = cluster.tail_of(&client, "no-such-cluster:logs");
+    let mut seen = Seen::default();
+    let nothing = |seen: &Seen| {
+        let nothing = |notice: &Notice| matches!(notice, Notice::NothingMatches { .. });
+        seen.notices.iter().any(nothing)
+    };
+    seen.until(&mut tail, "told", nothing).await;
+    let mut tail = cluster.tail_of(&client, &format!("mirror:{}", cluster.pattern()));
+    let mut seen = Seen::default();
+    seen.until(&mut tail, "told", |seen| !seen.notices.is_empty())
+        .await;
+    assert!(
+        matches!(seen.notices[0], Notice::ByTime { .. }),
+        "{:?}",
+        seen.notices
+    );
+    let document = |n: u32| {
+        (
+            n.to_string(),
+            json!({"@timestamp": jiff::Timestamp::now().to_string()}),
+        )
+    };
+    for part in 0..5 {
+        cluster
+            .write(&index, (part * 100..part * 100 + 100).map(document))
+            .await;
+    }
+    seen.until_count(&mut tail, 500).await;
+    seen.until_quiet(&mut tail, Duration::from_millis(500))
+        .await;
+    seen.are_once(0..500);
 }
 
 async fn failing(cluster: &Cluster) {

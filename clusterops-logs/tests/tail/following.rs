@@ -11,6 +11,7 @@ use crate::{Cluster, Seen, on_each};
 on_each! {
     shuffled => each_document_comes_once_whatever_its_time;
     resumed => a_restart_continues_behind_its_token;
+    ordered => documents_come_in_the_order_of_their_times;
     updated => an_update_comes_again_with_its_version;
     found => a_new_index_is_read_from_its_start;
     begun => a_tail_begins_where_it_is_told;
@@ -65,6 +66,33 @@ async fn resumed(cluster: &Cluster) {
     let mut tail = cluster.tail().resume(seen.token.clone().unwrap()).unwrap();
     seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
     seen.are_once(0..1000);
+}
+
+async fn ordered(cluster: &Cluster) {
+    let index = cluster.create("a", 3, 0, json!({})).await;
+    let mut tail = cluster.tail().reorder(Duration::from_secs(1));
+    let _ = tokio::time::timeout(Duration::from_millis(500), tail.next()).await;
+    let at = |second: u32| json!({"@timestamp": format!("2026-01-01T00:00:{second:02}Z")});
+    // One after the other, latest first; all within a second.
+    for n in (10..30).rev() {
+        cluster.write(&index, [(n.to_string(), at(n))]).await;
+    }
+    let mut documents = Vec::new();
+    while documents.len() < 20 {
+        documents.extend(tail.next().await.unwrap().documents);
+    }
+    let late = documents.iter().filter(|document| document.late).count();
+    let mut sorted: Vec<_> = documents.iter().map(|document| document.time).collect();
+    sorted.sort();
+    // Where the machine took longer than the second, what came after it is marked.
+    let times: Vec<_> = documents.iter().map(|document| document.time).collect();
+    assert!(times == sorted || late > 0, "{times:?}");
+    cluster.write(&index, [("late".to_owned(), at(5))]).await;
+    let batch = tail.next().await.unwrap();
+    assert!(batch.documents[0].late, "{batch:?}");
+    cluster.write(&index, [("next".to_owned(), at(59))]).await;
+    let batch = tail.next().await.unwrap();
+    assert!(!batch.documents[0].late, "{batch:?}");
 }
 
 async fn updated(cluster: &Cluster) {

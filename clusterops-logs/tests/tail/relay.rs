@@ -20,6 +20,8 @@ pub(crate) enum Fate {
     Drop,
     /// The server answers, and nobody gets to know.
     PassAndDrop,
+    /// The server is asked for this path instead.
+    PassTo(String),
     /// The server answers, and something else arrives.
     Edit(fn(&mut Value)),
 }
@@ -106,6 +108,10 @@ async fn serve(stream: TcpStream, client: HttpClient, rule: Arc<Mutex<Arc<Rule>>
             Fate::Drop => return None,
             Fate::Pass | Fate::PassAndDrop => {
                 let answer = client.send(request(&method, &target, body)).await.ok()?;
+                (answer.status(), answer.body().to_vec())
+            }
+            Fate::PassTo(ref target) => {
+                let answer = client.send(request(&method, target, body)).await.ok()?;
                 (answer.status(), answer.body().to_vec())
             }
             Fate::Edit(edit) => {
