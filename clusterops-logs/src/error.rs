@@ -60,7 +60,9 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
+    line: Option<usize>,
     column: Option<usize>,
+    server_type: Option<String>,
     retryable: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -71,7 +73,9 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             message: Printable(&message.into()).to_string(),
+            line: None,
             column: None,
+            server_type: None,
             retryable: false,
             source: None,
         }))
@@ -81,6 +85,20 @@ impl Error {
     #[must_use]
     pub fn at(mut self, column: usize) -> Self {
         self.0.column.get_or_insert(column);
+        self
+    }
+
+    /// Names the line of what was sent, counted from 1, unless one is named already.
+    #[must_use]
+    pub(crate) fn on_line(mut self, line: usize) -> Self {
+        self.0.line.get_or_insert(line);
+        self
+    }
+
+    /// Adds the server's own name for what went wrong.
+    #[must_use]
+    pub(crate) fn of_server_type(mut self, name: impl Into<String>) -> Self {
+        self.0.server_type = Some(name.into());
         self
     }
 
@@ -111,7 +129,17 @@ impl Error {
         &self.0.message
     }
 
-    /// The column of the query it is about, counted in characters from 1.
+    /// The line of the body that was sent, counted from 1, where a server names one.
+    pub fn line(&self) -> Option<usize> {
+        self.0.line
+    }
+
+    /// The server's own name for what went wrong, such as `index_not_found_exception`; of several the one that decides.
+    pub fn server_type(&self) -> Option<&str> {
+        self.0.server_type.as_deref()
+    }
+
+    /// The column of the query, or of that line, it is about, counted in characters from 1.
     pub fn column(&self) -> Option<usize> {
         self.0.column
     }
@@ -124,6 +152,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.0.line {
+            write!(f, "line {line}, ")?;
+        }
         if let Some(column) = self.0.column {
             write!(f, "column {column}: ")?;
         }

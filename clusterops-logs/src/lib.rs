@@ -9,7 +9,7 @@ pub mod render;
 pub mod search;
 pub mod tail;
 
-pub use client::Client;
+pub use client::{Client, Indices};
 pub use clusterops_core::{http, secrecy};
 pub use error::{Error, ErrorKind, Result};
 pub use export::Export;

@@ -20,6 +20,14 @@ impl Failure {
             again: Again::Never,
         }
     }
+
+    /// One that is not the server's.
+    pub(super) fn of_ours(error: Error) -> Self {
+        Self {
+            error,
+            again: Again::Never,
+        }
+    }
 }
 
 /// What a failed attempt at `request` means. The error of the library comes without its URL, which may have a query.
@@ -60,6 +68,9 @@ pub(super) fn of_attempt(
     } else if error.is_connect() {
         let what = "no connection; does the service run, and is the port right?";
         (ErrorKind::Connection, Again::Always, what.to_owned())
+    } else if speaks_of(&error, &["gzip", "deflate"]) {
+        let what = "the answer does not decompress as gzip (RFC 1952)";
+        (ErrorKind::Answer, Again::Never, what.to_owned())
     } else if speaks_of(&error, &["invalid ", "message head is too large"]) {
         let what = "what answers does not speak HTTP/1.1 as it should; is the port right?";
         (ErrorKind::Answer, Again::Never, what.to_owned())

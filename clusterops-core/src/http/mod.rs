@@ -1,7 +1,7 @@
 //! The one HTTP client that all parts of clusterops use.
 //!
 //! An [`HttpClient`] speaks to one server: its URL is fixed when it is made, and what it sends to prove who it is goes to
-//! that server only. What it does by default is the careful thing:
+//! that server only. [`HttpNodes`] does the same for several that can stand in for each other. What it does by default is the careful thing:
 //!
 //! - every call has a deadline, for connecting and for the whole of it; an answer has a limit of length;
 //! - calls are repeated only where nothing can happen twice ([`HttpRequest::repeatable`]);
@@ -26,16 +26,23 @@
 //! # }
 //! ```
 
+mod call;
 mod client;
 mod failure;
+mod nodes;
 mod options;
 mod request;
 mod response;
 mod retry;
+mod setup;
+mod stream;
 mod withhold;
 
+pub use bytes::Bytes;
 pub use client::HttpClient;
+pub use nodes::HttpNodes;
 pub use options::{HttpOptions, HttpRetries};
 pub use request::HttpRequest;
 pub use response::HttpResponse;
+pub use stream::HttpStream;
 pub use withhold::Withhold;

@@ -1,5 +1,6 @@
 //! How to speak to a server.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -23,7 +24,9 @@ pub struct HttpOptions {
     pub(super) authorities: Vec<String>,
     pub(super) certificate: Option<(String, SecretString)>,
     pub(super) connect_deadline: Duration,
+    pub(super) attempt_deadline: Option<Duration>,
     pub(super) deadline: Duration,
+    pub(super) gzip: Option<bool>,
     pub(super) retries: HttpRetries,
     pub(super) body_limit: usize,
     pub(super) plain_http: bool,
@@ -50,7 +53,7 @@ pub struct HttpRetries {
 pub(super) enum Credentials {
     Basic(String, SecretString),
     /// The scheme of `Authorization` with what joins it to the secret.
-    Authorization(&'static str, SecretString),
+    Authorization(Cow<'static, str>, SecretString),
     Header(String, SecretString),
 }
 
@@ -65,14 +68,29 @@ impl HttpOptions {
     /// Sends a bearer token (RFC 6750), in place of other credentials.
     #[must_use]
     pub fn bearer(mut self, token: impl Into<SecretString>) -> Self {
-        self.credentials = Some(Credentials::Authorization("Bearer ", token.into()));
+        self.credentials = Some(Credentials::Authorization("Bearer ".into(), token.into()));
         self
     }
 
     /// Sends a token as DC/OS wants it, `Authorization: token=...`, in place of other credentials.
     #[must_use]
     pub fn dcos_token(mut self, token: impl Into<SecretString>) -> Self {
-        self.credentials = Some(Credentials::Authorization("token=", token.into()));
+        self.credentials = Some(Credentials::Authorization("token=".into(), token.into()));
+        self
+    }
+
+    /// Sends `Authorization: SCHEME SECRET` (RFC 9110 section 11.6.2), in place of other credentials.
+    ///
+    /// ```
+    /// use clusterops_core::http::HttpOptions;
+    ///
+    /// // As Elasticsearch wants its API keys.
+    /// let options = HttpOptions::default().authorization("ApiKey", "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrd");
+    /// ```
+    #[must_use]
+    pub fn authorization(mut self, scheme: &str, secret: impl Into<SecretString>) -> Self {
+        let scheme = format!("{scheme} ").into();
+        self.credentials = Some(Credentials::Authorization(scheme, secret.into()));
         self
     }
 
@@ -117,6 +135,33 @@ impl HttpOptions {
         self
     }
 
+    /// How long one attempt may take that can be repeated; by default as long as the whole call.
+    ///
+    /// With several nodes ([`HttpNodes`](super::HttpNodes)) a shorter one lets another node take over from one that
+    /// hangs, and sends again what is only slow.
+    #[must_use]
+    pub fn attempt_deadline(mut self, deadline: Duration) -> Self {
+        self.attempt_deadline = Some(deadline);
+        self
+    }
+
+    /// Asks for answers compressed with gzip (RFC 1952), or not, which is the default.
+    ///
+    /// Limits hold for what they decompress to. The decompressor's copies are not overwritten, so secrets are better
+    /// asked for without it.
+    #[must_use]
+    pub fn gzip(mut self, asked: bool) -> Self {
+        self.gzip = Some(asked);
+        self
+    }
+
+    /// The same as [`gzip`](Self::gzip), unless that was called: for libraries with a default of their own.
+    #[must_use]
+    pub fn gzip_by_default(mut self, asked: bool) -> Self {
+        self.gzip.get_or_insert(asked);
+        self
+    }
+
     /// How often a call is tried; three times by default.
     #[must_use]
     pub fn retries(mut self, retries: HttpRetries) -> Self {
@@ -153,7 +198,9 @@ impl Default for HttpOptions {
             authorities: Vec::new(),
             certificate: None,
             connect_deadline: Duration::from_secs(10),
+            attempt_deadline: None,
             deadline: Duration::from_secs(30),
+            gzip: None,
             retries: HttpRetries::default(),
             body_limit: 16 << 20,
             plain_http: false,

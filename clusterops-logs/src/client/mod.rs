@@ -1,24 +1,75 @@
-//! The client: the nodes of one cluster.
+//! The client: the nodes of one cluster of OpenSearch or Elasticsearch.
+//!
+//! A [`Client`] knows some nodes of a cluster, and stays with one for as long as that works
+//! ([`HttpNodes`](clusterops_core::http::HttpNodes) says how another takes over). What it runs is asked once
+//! ([`Client::server`]), and only where something depends on it.
+//!
+//! An answer that does not cover everything is an error, although servers call it a success: a search that ran into its
+//! timeout, failed shards, a cluster left out, a bulk in which something failed
+//! ([`Partial`](crate::ErrorKind::Partial)). The calls named `..._partial` give what there is.
+//!
+//! ```no_run
+//! use clusterops_logs::{Client, Indices, Query, Search};
+//! use clusterops_logs::http::HttpOptions;
+//!
+//! # async fn example() -> clusterops_logs::Result<()> {
+//! let options = HttpOptions::default().authorization("ApiKey", "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrd");
+//! let client = Client::new(&["https://es1.example.org:9200", "https://es2.example.org:9200"], options)?;
+//! let search = Search::new(Query::match_all()).size(100);
+//! let page = client.search(&Indices::new("logs-*")?, &search).await?;
+//! println!("{}: {} of {:?}", client.server().await?, page.hits.len(), page.total);
+//! # Ok(())
+//! # }
+//! ```
+
+mod bulk;
+mod failure;
+mod fields;
+mod indices;
+mod names;
+mod pit;
+mod reader;
+mod scan;
+mod search;
+mod server;
 
 use std::fmt;
 use std::sync::Arc;
 
-use clusterops_core::http::{HttpClient, HttpOptions, HttpRequest, HttpResponse};
+use clusterops_core::http::{HttpNodes, HttpOptions, HttpRequest, HttpResponse, HttpStream};
+use secrecy::SecretString;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
 
 use crate::{Error, ErrorKind, Result};
 
+pub use bulk::{Bulk, BulkAnswer, BulkItem};
+pub(crate) use failure::{kind_of, shortened};
+pub use fields::{Field, FieldCaps};
+pub use indices::Indices;
+pub use names::{Alias, DataStream, Index, Resolved};
+pub use pit::Pit;
+pub use reader::HitReader;
+pub use search::{Explanation, Validation};
+pub use server::{Product, Server};
+
 /// Speaks to one cluster of OpenSearch or Elasticsearch over some of its nodes. Cheap to clone; clones share their
 /// connections.
+///
+/// The [module](self) has an example.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    nodes: Vec<HttpClient>,
+    nodes: HttpNodes,
+    server: OnceCell<Server>,
 }
 
 impl Client {
     /// A client for the cluster that these nodes belong to.
+    ///
+    /// Answers are asked for with gzip unless the options say otherwise.
     ///
     /// # Errors
     /// [`Input`](ErrorKind::Input) for no node, a URL that is none, or options that do not fit.
@@ -27,27 +78,59 @@ impl Client {
             let message = "a cluster needs the URL of one of its nodes at least";
             return Err(Error::new(ErrorKind::Input, message));
         }
-        let nodes = nodes
-            .iter()
-            .map(|node| HttpClient::new(node.as_ref(), options.clone()).map_err(Error::from))
-            .collect::<Result<_>>()?;
-        Ok(Self(Arc::new(Inner { nodes })))
+        Ok(Self(Arc::new(Inner {
+            nodes: HttpNodes::new(nodes, options.gzip_by_default(true))?,
+            server: OnceCell::new(),
+        })))
+    }
+
+    /// Takes it as known what the cluster runs, and never asks: for those who may not.
+    ///
+    /// ```
+    /// use clusterops_logs::Client;
+    /// use clusterops_logs::client::{Product, Server};
+    /// use clusterops_logs::http::HttpOptions;
+    ///
+    /// let client = Client::new(&["https://logs.example.org"], HttpOptions::default()).unwrap();
+    /// let client = client.assume(Server::new(Product::OpenSearch, (2, 19, 0)).unwrap());
+    /// ```
+    #[must_use]
+    pub fn assume(self, server: Server) -> Self {
+        Self(Arc::new(Inner {
+            nodes: self.0.nodes.clone(),
+            server: OnceCell::new_with(Some(server)),
+        }))
+    }
+
+    /// What the cluster runs; asked once.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send), and [`Answer`](ErrorKind::Answer) where something else answers, or a version that is
+    /// not spoken here.
+    pub async fn server(&self) -> Result<&Server> {
+        let nodes = &self.0.nodes;
+        self.0
+            .server
+            .get_or_try_init(|| server::detect(nodes))
+            .await
+    }
+
+    /// The nodes' URLs.
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.0.nodes.urls()
     }
 
     /// Sends a request to a node that answers, and gives an answer that is a success.
     ///
     /// # Errors
-    /// What the connection, the deadline or the server's answer say.
+    /// What the connection, the deadline or the server's answer say; what the server says stands in the sentence and in
+    /// [`Error::server_type`].
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let mut last = None;
-        for node in &self.0.nodes {
-            match node.send(request.clone()).await {
-                Ok(answer) => return Ok(answer.into_success()?),
-                Err(error) => last = Some(error),
-            }
+        let answer = self.0.nodes.send(request).await?;
+        match answer.is_success() {
+            true => Ok(answer),
+            false => Err(failure::of_answer(&self.0.nodes, answer)),
         }
-        let last = last.map(Error::from);
-        Err(last.unwrap_or_else(|| Error::new(ErrorKind::Input, "a cluster without nodes")))
     }
 
     /// Sends a request, and reads its answer as JSON.
@@ -57,11 +140,43 @@ impl Client {
     pub async fn json<T: DeserializeOwned>(&self, request: HttpRequest) -> Result<T> {
         Ok(self.send(request).await?.json()?)
     }
+
+    /// Sends a request, and gives an answer that is a success as soon as its head is there, to be read piece by piece.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub async fn stream(&self, request: HttpRequest) -> Result<HttpStream> {
+        let answer = self.0.nodes.stream(request).await?;
+        match answer.is_success() {
+            true => Ok(answer),
+            false => {
+                let answer = answer.collect().await?;
+                Err(failure::of_answer(&self.0.nodes, answer))
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls = self.0.nodes.iter().map(HttpClient::url);
-        f.debug_list().entries(urls).finish()
+        f.debug_list().entries(self.urls()).finish()
+    }
+}
+
+/// A body as JSON.
+fn json_of(body: &impl Serialize) -> Result<String> {
+    serde_json::to_string(body).map_err(|error| {
+        Error::new(ErrorKind::Input, "what is to be sent has no form as JSON").caused_by(error)
+    })
+}
+
+trait WithJson: Sized {
+    /// Sends this JSON, which is no secret once the caller made it of what is none.
+    fn with_json(self, text: String) -> Self;
+}
+
+impl WithJson for HttpRequest {
+    fn with_json(self, text: String) -> Self {
+        self.json(&SecretString::from(text))
     }
 }

@@ -26,9 +26,12 @@ mod highlight;
 mod hits;
 mod page;
 mod request;
+mod shortfall;
 mod sort;
 
 pub(crate) use hits::hit_options;
+pub(crate) use page::Answer;
+pub(crate) use shortfall::partial;
 
 pub use aggregation::{
     Aggregation, Bucket, Cardinality, Composite, CompositeSource, DateHistogram, Filter, Filters,
@@ -40,4 +43,5 @@ pub use fields::{FieldFormat, SourceFilter};
 pub use highlight::{Highlight, HighlightField, Highlighter};
 pub use page::{Hit, Page};
 pub use request::{Search, TotalHits};
+pub use shortfall::{ClusterDetails, Clusters, ShardFailure, ShardFailureReason, Shards};
 pub use sort::{Direction, FieldSort, NestedSort, NumericType, Sort, SortMode};

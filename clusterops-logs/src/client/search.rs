@@ -1,0 +1,135 @@
+//! Searches, counts, and whether a query would be accepted.
+
+use clusterops_core::http::HttpRequest;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{Client, HitReader, Indices, WithJson, json_of};
+use crate::search::Shards;
+use crate::{Page, Query, Result, Search};
+
+/// Whether a query would be accepted, and how it is understood.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Validation {
+    /// Whether it would be accepted.
+    pub valid: bool,
+    /// For each index: the query in Lucene's words, or what is wrong with it.
+    pub explanations: Vec<Explanation>,
+    /// What is wrong with all of it, where it does not even parse.
+    pub error: Option<String>,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+}
+
+/// What one index makes of a query.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The index.
+    pub index: String,
+    /// Whether it accepts the query.
+    pub valid: bool,
+    /// The query in Lucene's words.
+    pub explanation: Option<String>,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+impl Client {
+    /// Searches, and gives a page that covers everything asked for.
+    ///
+    /// A search of a point in time says itself what it is about, so `indices` is not sent with it.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send), [`Expired`](crate::ErrorKind::Expired) for a point in time that is not held any more,
+    /// and [`Partial`](crate::ErrorKind::Partial) as [`Page::whole`] says.
+    pub async fn search(&self, indices: &Indices, search: &Search) -> Result<Page> {
+        self.search_partial(indices, search).await?.whole()
+    }
+
+    /// The same, but gives what there is: [`Page::shortfall`] says what it lacks.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub async fn search_partial(&self, indices: &Indices, search: &Search) -> Result<Page> {
+        let (request, may_stop_early) = asking(indices, search)?;
+        let answer = self.send(request).await?;
+        let mut page = Page::from_json(answer.body())?;
+        page.may_stop_early = may_stop_early;
+        Ok(page)
+    }
+
+    /// Searches, and gives the hits one by one while they arrive, however large the page is.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send); what the page lacks is told by the [`HitReader`].
+    pub async fn read(&self, indices: &Indices, search: &Search) -> Result<HitReader> {
+        let (request, may_stop_early) = asking(indices, search)?;
+        let answer = self.stream(request).await?;
+        Ok(HitReader::new(answer, may_stop_early))
+    }
+
+    /// How many documents match.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send), and [`Partial`](crate::ErrorKind::Partial) where shards failed.
+    pub async fn count(&self, indices: &Indices, query: &Query) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Answer {
+            count: u64,
+            #[serde(rename = "_shards", default)]
+            shards: Shards,
+        }
+        let request = HttpRequest::post("/")
+            .segment(indices.as_str())
+            .segment("_count")
+            .with_json(json_of(&serde_json::json!({ "query": query }))?)
+            .repeatable(true);
+        let answer: Answer = self.json(request).await?;
+        match answer.shards.shortfall("the count") {
+            Some(error) => Err(error),
+            None => Ok(answer.count),
+        }
+    }
+
+    /// Whether a query would be accepted by these indices.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send); a query that would not be accepted is none.
+    pub async fn validate(&self, indices: &Indices, query: &Query) -> Result<Validation> {
+        let request = HttpRequest::post("/")
+            .segment(indices.as_str())
+            .segment("_validate")
+            .segment("query")
+            .query("explain", "true")
+            .with_json(json_of(&serde_json::json!({ "query": query }))?)
+            .repeatable(true);
+        let answer: Validation = self.json(request).await?;
+        match answer.shards.shortfall("the validation") {
+            Some(error) => Err(error),
+            None => Ok(answer),
+        }
+    }
+}
+
+/// The request of a search, and whether it asks shards to stop early.
+fn asking(indices: &Indices, search: &Search) -> Result<(HttpRequest, bool)> {
+    #[derive(Default, Deserialize)]
+    struct Asked {
+        pit: Option<IgnoredAny>,
+        terminate_after: Option<IgnoredAny>,
+    }
+    let body = json_of(search)?;
+    let asked: Asked = serde_json::from_str(&body).unwrap_or_default();
+    let request = match asked.pit {
+        Some(_) => HttpRequest::post("/_search"),
+        None => HttpRequest::post("/")
+            .segment(indices.as_str())
+            .segment("_search"),
+    };
+    let request = request.with_json(body).repeatable(true);
+    Ok((request, asked.terminate_after.is_some()))
+}
