@@ -55,7 +55,7 @@ impl Pit {
     /// This search, of this point in time.
     #[must_use]
     pub fn search(&self, search: Search) -> Search {
-        search.raw("pit", self.member())
+        search.point_in_time(self.id.clone(), self.keep_alive)
     }
 
     /// The member `pit` of a search's body.

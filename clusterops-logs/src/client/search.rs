@@ -1,8 +1,8 @@
 //! Searches, counts, and whether a query would be accepted.
 
 use clusterops_core::http::HttpRequest;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use super::{Client, HitReader, Indices, WithJson, json_of};
 use crate::search::Shards;
@@ -86,7 +86,7 @@ impl Client {
         let request = HttpRequest::post("/")
             .segment(indices.as_str())
             .segment("_count")
-            .with_json(json_of(&serde_json::json!({ "query": query }))?)
+            .with_json(of_query(query)?)
             .repeatable(true);
         let answer: Answer = self.json(request).await?;
         match answer.shards.shortfall("the count") {
@@ -105,7 +105,7 @@ impl Client {
             .segment("_validate")
             .segment("query")
             .query("explain", "true")
-            .with_json(json_of(&serde_json::json!({ "query": query }))?)
+            .with_json(of_query(query)?)
             .repeatable(true);
         let answer: Validation = self.json(request).await?;
         match answer.shards.shortfall("the validation") {
@@ -115,6 +115,15 @@ impl Client {
     }
 }
 
+fn of_query(query: &Query) -> Result<String> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        query: &'a Query,
+    }
+    query.check()?;
+    json_of(&Body { query })
+}
+
 /// The request of a search, and whether it asks shards to stop early.
 fn asking(indices: &Indices, search: &Search) -> Result<(HttpRequest, bool)> {
     #[derive(Default, Deserialize)]
@@ -122,6 +131,7 @@ fn asking(indices: &Indices, search: &Search) -> Result<(HttpRequest, bool)> {
         pit: Option<IgnoredAny>,
         terminate_after: Option<IgnoredAny>,
     }
+    search.check()?;
     let body = json_of(search)?;
     let asked: Asked = serde_json::from_str(&body).unwrap_or_default();
     let request = match asked.pit {

@@ -1,0 +1,150 @@
+//! What answers: transcribed from documentation pages, and from servers that ran.
+
+use clusterops_logs::client::Product;
+use clusterops_logs::{ErrorKind, Page};
+
+use crate::stand::{Reply, Stand};
+
+/// <https://www.elastic.co/guide/en/elasticsearch/reference/8.15/rest-api-root.html>
+const ELASTICSEARCH_8: &str = r#"{"name":"instance-0000000000","cluster_name":"my_test_cluster","cluster_uuid":"5QaxoN0pRZuOmWSxstBBwQ",
+    "version":{"build_date":"2024-02-01T13:07:13.727175297Z","minimum_wire_compatibility_version":"7.17.0",
+    "build_hash":"6185ba65d27469afabc9bc951cded6c17c21e3f3","number":"8.12.1","lucene_version":"9.9.2",
+    "minimum_index_compatibility_version":"7.0.0","build_flavor":"default","build_snapshot":false,"build_type":"docker"},
+    "tagline":"You Know, for Search"}"#;
+/// Elasticsearch's own `CONTRIBUTING` of its serverless tests.
+const SERVERLESS: &str = r#"{"name":"serverless","cluster_name":"b510f56edb87490aa00597c01e5f5a6a","version":{"number":"8.11.0",
+    "build_flavor":"serverless","build_type":"docker","lucene_version":"9.7.0"},"tagline":"You Know, for Search"}"#;
+/// As OpenSearch 2.19.1 answered with `compatibility.override_main_response_version`.
+const DISGUISED: &str = r#"{"name":"Node 1","cluster_name":"c","version":{"number":"7.10.2","build_type":"unknown",
+    "lucene_version":"9.12.1"},"tagline":"The OpenSearch Project: https://opensearch.org/"}"#;
+
+#[tokio::test]
+async fn products_and_versions_are_told_apart_and_asked_once() {
+    let nine = ELASTICSEARCH_8.replace("8.12.1", "9.0.0");
+    let one = r#"{"version":{"distribution":"opensearch","number":"1.3.20"},"tagline":"The OpenSearch Project: https://opensearch.org/"}"#;
+    for (answer, product, version) in [
+        (ELASTICSEARCH_8, Product::Elasticsearch, (8, 12, 1)),
+        (&nine, Product::Elasticsearch, (9, 0, 0)),
+        (SERVERLESS, Product::Elasticsearch, (8, 11, 0)),
+        (one, Product::OpenSearch, (1, 3, 20)),
+        (DISGUISED, Product::OpenSearch, (2, 19, 1)),
+    ] {
+        let answer_text = answer.to_owned();
+        let stand = Stand::start(move |head, _| match head.starts_with("GET /_nodes?") {
+            true => Reply::json(
+                200,
+                r#"{"nodes":{"a":{"version":"2.19.1"},"b":{"version":"3.0.0"}}}"#,
+            ),
+            false => Reply::json(200, &answer_text),
+        })
+        .await;
+        let client = stand.client();
+        let server = client.server().await.unwrap().clone();
+        assert_eq!((server.product(), server.version()), (product, version));
+        assert_eq!(server.is_serverless(), answer == SERVERLESS);
+        assert_eq!(server.is_disguised(), answer == DISGUISED);
+        let requests = stand.seen().len();
+        client.server().await.unwrap();
+        assert_eq!(stand.seen().len(), requests);
+    }
+}
+
+#[tokio::test]
+async fn a_disguised_opensearch_that_tells_nothing_more_is_known_by_its_lucene() {
+    let stand = Stand::start(|head, _| match head.starts_with("GET / ") {
+        true => Reply::json(200, DISGUISED),
+        false => Reply::json(403, "{}"),
+    })
+    .await;
+    assert_eq!(stand.client().server().await.unwrap().version(), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn something_else_is_named() {
+    let six = ELASTICSEARCH_8.replace("8.12.1", "6.8.23");
+    for (answer, named) in [
+        (
+            "<html><title>Welcome to nginx!</title>",
+            "Welcome to nginx!",
+        ),
+        (
+            r#"{"version":{"number":"4.2.0"},"tagline":"Another search"}"#,
+            "Another search",
+        ),
+        (&six, "Elasticsearch 6.8.23"),
+        ("", "nothing"),
+        ("OK", "`OK`"),
+    ] {
+        let answer = answer.to_owned();
+        let stand = Stand::start(move |_, _| Reply::json(200, &answer)).await;
+        let error = stand.client().server().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Answer);
+        assert!(error.message().contains(named), "{error}");
+    }
+}
+
+/// <https://www.elastic.co/guide/en/elasticsearch/reference/8.15/modules-cross-cluster-search.html>, "Cross-cluster search
+/// failures": a shard of one cluster failed.
+const PARTIAL: &str = r#"{"took":2069,"timed_out":false,"num_reduce_phases":4,"_shards":{"total":28,"successful":27,"skipped":0,"failed":1,
+    "failures":[{"shard":1,"index":"cluster_two:my-index-000001","node":"LMpUnAu0QEeCUMfg_56sAg","reason":{"type":"query_shard_exception",
+    "reason":"failed to create query: [my-index-000001][1] exception message here","caused_by":{"type":"runtime_exception","reason":"x"}}}]},
+    "_clusters":{"total":3,"successful":2,"skipped":0,"running":0,"partial":1,"failed":0,"details":{
+    "(local)":{"status":"successful","indices":"my-index-000001","took":1753,"timed_out":false,"_shards":{"total":10,"successful":10,"skipped":0,"failed":0}},
+    "cluster_two":{"status":"partial","indices":"my-index-000001","took":2039,"timed_out":false,"_shards":{"total":6,"successful":5,"skipped":0,"failed":1},
+    "failures":[{"shard":1,"index":"cluster_two:my-index-000001","node":"LMpUnAu0QEeCUMfg_56sAg","reason":{"type":"query_shard_exception","reason":"failed"}}]}}},
+    "hits":{"hits":[]}}"#;
+/// The same page: a cluster that may be left out lost its connection.
+const SKIPPED: &str = r#"{"took":3527,"timed_out":false,"terminated_early":false,"_shards":{"total":10,"successful":10,"skipped":0,"failed":0},
+    "_clusters":{"total":2,"successful":1,"skipped":1,"running":0,"partial":0,"failed":0,"details":{
+    "(local)":{"status":"successful","indices":"my-index-000001","took":1473,"timed_out":false},
+    "cluster_one":{"status":"skipped","indices":"my-index-000001","timed_out":false,"failures":[{"shard":-1,"index":null,
+    "reason":{"type":"node_disconnected_exception","reason":"[myhostname1][35.238.149.1:9300][indices:data/read/search] disconnected"}}]}}},
+    "hits":{"hits":[]}}"#;
+
+#[test]
+fn what_a_page_lacks_is_named() {
+    let seven = r#"{"timed_out":false,"_shards":{"total":2,"successful":2,"failed":0},"_clusters":{"total":3,"successful":2,"skipped":1},"hits":{"hits":[]}}"#;
+    let late =
+        r#"{"timed_out":true,"_shards":{"total":2,"successful":2,"failed":0},"hits":{"hits":[]}}"#;
+    let early = r#"{"timed_out":false,"terminated_early":true,"_shards":{"total":2,"successful":2,"failed":0},"hits":{"hits":[]}}"#;
+    for (answer, words, retryable) in [
+        (
+            PARTIAL,
+            &[
+                "1 of 28 shards",
+                "cluster_two:my-index-000001[1]",
+                "failed to create query",
+            ][..],
+            false,
+        ),
+        (
+            SKIPPED,
+            &["`cluster_one` was left out", "node_disconnected_exception"],
+            true,
+        ),
+        (seven, &["1 of 3 clusters"], true),
+        (late, &["timeout"], true),
+        (early, &["stopped early"], true),
+    ] {
+        let page = Page::from_json(answer.as_bytes()).unwrap();
+        let error = page.whole().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Partial);
+        assert_eq!(error.is_retryable(), retryable, "{error}");
+        for word in words {
+            assert!(error.message().contains(word), "{word}: {error}");
+        }
+    }
+    // `hits.total` is an object since version 7, a number where that is asked for, and left out where nothing is counted.
+    for (total, expected) in [
+        (
+            r#""total":{"value":10000,"relation":"gte"},"#,
+            (Some(10_000), true),
+        ),
+        (r#""total":7,"#, (Some(7), false)),
+        ("", (None, false)),
+    ] {
+        let answer = format!(r#"{{"_shards":{{"total":1}},"hits":{{{total}"hits":[]}}}}"#);
+        let page = Page::from_json(answer.as_bytes()).unwrap().whole().unwrap();
+        assert_eq!((page.total, page.total_is_lower_bound), expected);
+    }
+}
