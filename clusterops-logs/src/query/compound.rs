@@ -155,7 +155,12 @@ impl Bool {
         Self(self.0.with("minimum_should_match", minimum.into()))
     }
 
-    pub(crate) fn clause(mut self, occurs: &str, query: impl Into<Query>) -> Self {
+    /// The one query that must not match, in the short form without a list, as Kibana writes it.
+    pub(crate) fn must_not_one(self, query: Query) -> Self {
+        Self(self.0.with("must_not", query))
+    }
+
+    fn clause(mut self, occurs: &str, query: impl Into<Query>) -> Self {
         match self.0.parts.get(occurs) {
             None | Some(Value::Array(_)) => self.0.parts.push(occurs, query.into()),
             Some(_) => self.0.fail(&format!("`{occurs}` is raw JSON already")),

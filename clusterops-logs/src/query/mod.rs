@@ -129,10 +129,6 @@ impl Query {
     pub fn to_json(&self) -> Result<Value> {
         self.0.check().cloned()
     }
-
-    pub(crate) fn from_json(json: Json) -> Self {
-        Self(json)
-    }
 }
 
 impl Serialize for Query {

@@ -1,0 +1,279 @@
+//! From KQL to queries, as `toElasticsearchQuery` of Kibana's `@kbn/es-query` makes them.
+
+use serde_json::{Value as Json, json};
+
+use super::Kql;
+use super::fields::Field;
+use super::node::{Kind, Node, Text, Value, ValueKind};
+use crate::query::{MultiMatchType, NestedScore};
+use crate::{Error, ErrorKind, Query, Result};
+
+/// How many `bool` queries can be in each other: the limit of Elasticsearch 8.
+const DEEPEST: usize = 30;
+
+/// What is known on the way down.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    /// The path of the nested documents around.
+    path: Option<&'a str>,
+    depth: usize,
+}
+
+pub(super) fn query(kql: &Kql, node: &Node) -> Result<Query> {
+    let top = Within {
+        path: None,
+        depth: 0,
+    };
+    convert(kql, node, top)
+}
+
+fn convert(kql: &Kql, node: &Node, within: Within<'_>) -> Result<Query> {
+    if within.depth == DEEPEST {
+        let message =
+            format!("more than {DEEPEST} queries are in each other: servers take no more");
+        return Err(Error::new(ErrorKind::Syntax, message).at(node.column));
+    }
+    let below = Within {
+        depth: within.depth + 1,
+        ..within
+    };
+    match &node.kind {
+        Kind::Everything => Ok(Query::match_all()),
+        Kind::Or(nodes) => {
+            let queries: Vec<Query> = each(kql, nodes, below)?;
+            Ok(Query::bool()
+                .should_each(queries)
+                .minimum_should_match(1)
+                .into())
+        }
+        Kind::And(nodes) => {
+            let queries: Vec<Query> = each(kql, nodes, below)?;
+            Ok(if kql.scored {
+                Query::bool().must_each(queries).into()
+            } else {
+                Query::bool().filter_each(queries).into()
+            })
+        }
+        Kind::Not(node) => {
+            let query = convert(kql, node, below)?;
+            Ok(Query::bool().must_not_one(query).into())
+        }
+        Kind::Nested(path, node) => nested(kql, path, node, below),
+        Kind::Is(None, value) => anywhere(value),
+        Kind::Is(Some(field), value) => is(kql, field, node.column, value, within.path),
+        Kind::Range(field, operator, value) => {
+            let json = json_of(value)?;
+            let bound = json!({*operator: json});
+            let column = node.column;
+            fields(kql, field, column, within.path, |field| {
+                if field.is_pattern {
+                    let message = format!(
+                        "a range over `{}` needs to know the fields of the index: name one field",
+                        field.name
+                    );
+                    return Err(Error::new(ErrorKind::Input, message).at(column));
+                }
+                let mut bound = bound.clone();
+                if field.is_date {
+                    time_zone(kql, &mut bound, &json);
+                }
+                Ok(Query::raw(json!({"range": {field.name: bound}})))
+            })
+        }
+    }
+}
+
+fn each(kql: &Kql, nodes: &[Node], within: Within<'_>) -> Result<Vec<Query>> {
+    nodes
+        .iter()
+        .map(|node| convert(kql, node, within))
+        .collect()
+}
+
+fn nested(kql: &Kql, path: &Text, node: &Node, within: Within<'_>) -> Result<Query> {
+    let path = path.below(within.path).name();
+    let within = Within {
+        path: Some(&path),
+        ..within
+    };
+    let inner = convert(kql, node, within)?;
+    Ok(in_nested(kql, &path, inner))
+}
+
+fn in_nested(kql: &Kql, path: &str, inner: Query) -> Query {
+    let query = Query::nested(path, inner).score_mode(NestedScore::None);
+    match kql.ignore_unmapped {
+        Some(ignore) => query.ignore_unmapped(ignore).into(),
+        None => query.into(),
+    }
+}
+
+/// A value without a field.
+fn anywhere(value: &Value) -> Result<Query> {
+    if let ValueKind::Plain(text) = &value.kind
+        && text.has_wildcard()
+    {
+        return Ok(Query::query_string(text.pattern()).into());
+    }
+    let query = Query::multi_match_default_fields(json_of(value)?);
+    Ok(query.kind(multi_match_type(value)).lenient(true).into())
+}
+
+/// A field with a value.
+fn is(kql: &Kql, field: &Text, column: usize, value: &Value, path: Option<&str>) -> Result<Query> {
+    let wildcard = match &value.kind {
+        ValueKind::Plain(text) if text.has_wildcard() => Some(text),
+        _ => None,
+    };
+    let exists = wildcard.is_some_and(Text::is_lone_wildcard);
+    if exists && field.is_lone_wildcard() {
+        return Ok(Query::match_all());
+    }
+    let json = json_of(value)?;
+    fields(kql, field, column, path, |field| {
+        if exists {
+            return Ok(Query::exists(field.name).into());
+        }
+        if let Some(wildcard) = wildcard {
+            let pattern = wildcard.pattern();
+            if !field.is_keyword {
+                return Ok(Query::query_string(pattern).field(field.name).into());
+            }
+            let query = Query::wildcard(field.name, pattern);
+            return Ok(match kql.case_insensitive {
+                Some(ignore) => query.case_insensitive(ignore).into(),
+                None => query.into(),
+            });
+        }
+        if field.is_date {
+            let mut bounds = json!({"gte": json, "lte": json});
+            time_zone(kql, &mut bounds, &json);
+            return Ok(Query::raw(json!({"range": {field.name: bounds}})));
+        }
+        if field.is_keyword {
+            let query = Query::term(field.name, json.clone());
+            return Ok(match kql.case_insensitive {
+                Some(ignore) => query.case_insensitive(ignore).into(),
+                None => query.into(),
+            });
+        }
+        if field.is_pattern {
+            let query = Query::multi_match(json.clone(), [field.name]);
+            return Ok(query.kind(multi_match_type(value)).lenient(true).into());
+        }
+        Ok(match value.kind {
+            ValueKind::Quoted(_) => Query::match_phrase(field.name, json.clone()).into(),
+            _ => Query::matches(field.name, json.clone()).into(),
+        })
+    })
+}
+
+/// What a query is made for.
+struct Target<'a> {
+    name: &'a str,
+    is_keyword: bool,
+    is_date: bool,
+    /// The name has wildcards, and nobody knows for which fields.
+    is_pattern: bool,
+}
+
+/// A query for each field of a name, of which one has to match.
+fn fields(
+    kql: &Kql,
+    name: &Text,
+    column: usize,
+    path: Option<&str>,
+    query: impl Fn(Target<'_>) -> Result<Query>,
+) -> Result<Query> {
+    let full = name.below(path);
+    let known = match &kql.fields {
+        Some(fields) => fields.like(&full),
+        None => Vec::new(),
+    };
+    if !name.has_wildcard() || path.is_some() {
+        for field in &known {
+            check_nesting(field, path).map_err(|error| error.at(column))?;
+        }
+    }
+    let mut queries = Vec::new();
+    for field in &known {
+        let target = Target {
+            name: field.name(),
+            is_keyword: field.is_keyword(),
+            is_date: field.is_date(),
+            is_pattern: false,
+        };
+        let query = query(target)?;
+        queries.push(match field.nested_path() {
+            Some(at) if name.has_wildcard() && path.is_none() => in_nested(kql, at, query),
+            _ => query,
+        });
+    }
+    if known.is_empty() {
+        // As it is: other indices can have such a field.
+        queries.push(query(Target {
+            name: &full.name(),
+            is_keyword: false,
+            is_date: false,
+            is_pattern: full.has_wildcard(),
+        })?);
+    }
+    Ok(Query::bool()
+        .should_each(queries)
+        .minimum_should_match(1)
+        .into())
+}
+
+/// A field of nested documents is named within their path, and no other is.
+fn check_nesting(field: &Field, path: Option<&str>) -> Result<()> {
+    let name = field.name();
+    let message = match (path, field.nested_path()) {
+        (asked, known) if asked == known => return Ok(()),
+        (Some(path), None) => {
+            format!("`{name}` is no nested field: name it outside of `{path}:{{ }}`")
+        }
+        (None, Some(path)) => {
+            let inner = name
+                .strip_prefix(path)
+                .unwrap_or(name)
+                .trim_start_matches('.');
+            format!("`{name}` is a nested field: write `{path}:{{ {inner}: ... }}`")
+        }
+        (Some(path), Some(known)) => {
+            format!("`{name}` is nested at `{known}`, and not at `{path}`")
+        }
+        (None, None) => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::Input, message))
+}
+
+/// Adds the zone, unless the value is a count of milliseconds, which has none.
+fn time_zone(kql: &Kql, range: &mut Json, value: &Json) {
+    let is_count = value
+        .as_str()
+        .is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    if let Some(zone) = &kql.time_zone
+        && !is_count
+    {
+        range["time_zone"] = Json::from(zone.as_str());
+    }
+}
+
+fn multi_match_type(value: &Value) -> MultiMatchType {
+    match value.kind {
+        ValueKind::Quoted(_) => MultiMatchType::Phrase,
+        _ => MultiMatchType::BestFields,
+    }
+}
+
+fn json_of(value: &Value) -> Result<Json> {
+    match &value.kind {
+        ValueKind::Quoted(text) => Ok(text.as_str().into()),
+        ValueKind::Plain(text) => Ok(text.name().into()),
+        ValueKind::Truth(truth) => Ok((*truth).into()),
+        ValueKind::Null => {
+            let message = "null is no value that a server looks for: `not field: *` finds what has none, and \"null\" the word";
+            Err(Error::new(ErrorKind::Input, message).at(value.column))
+        }
+    }
+}
