@@ -3,8 +3,8 @@
 pub mod client;
 mod error;
 pub mod export;
-pub mod look;
 pub mod kql;
+pub mod look;
 pub mod query;
 pub mod render;
 pub mod search;
@@ -15,7 +15,7 @@ pub use clusterops_core::{http, secrecy};
 pub use error::{Error, ErrorKind, Result};
 pub use export::Export;
 pub use jiff;
-pub use look::Look;
 pub use kql::Kql;
+pub use look::Look;
 pub use query::Query;
 pub use search::{Hit, Page, Search};
