@@ -137,13 +137,23 @@ fn is(kql: &Kql, field: &Text, column: usize, value: &Value, path: Option<&str>)
         if let Some(wildcard) = wildcard {
             let pattern = wildcard.pattern();
             if !field.is_keyword {
-                return Ok(Query::query_string(pattern).field(field.name).into());
+                let query = Query::query_string(pattern).field(field.name);
+                return Ok(if field.is_guess {
+                    query.lenient(true).into()
+                } else {
+                    query.into()
+                });
             }
             let query = Query::wildcard(field.name, pattern);
             return Ok(match kql.case_insensitive {
                 Some(ignore) => query.case_insensitive(ignore).into(),
                 None => query.into(),
             });
+        }
+        if field.is_guess {
+            return Ok(Query::matches(field.name, json.clone())
+                .lenient(true)
+                .into());
         }
         if field.is_date {
             let mut bounds = json!({"gte": json, "lte": json});
@@ -175,6 +185,8 @@ struct Target<'a> {
     is_date: bool,
     /// The name has wildcards, and nobody knows for which fields.
     is_pattern: bool,
+    /// One of several fields that a wildcard stands for, of a type that not every value fits.
+    is_guess: bool,
 }
 
 /// A query for each field of a name, of which one has to match.
@@ -202,6 +214,7 @@ fn fields(
             is_keyword: field.is_keyword(),
             is_date: field.is_date(),
             is_pattern: false,
+            is_guess: known.len() > 1 && !field.is_text(),
         };
         let query = query(target)?;
         queries.push(match field.nested_path() {
@@ -216,6 +229,7 @@ fn fields(
             is_keyword: false,
             is_date: false,
             is_pattern: full.has_wildcard(),
+            is_guess: false,
         })?);
     }
     Ok(Query::bool()

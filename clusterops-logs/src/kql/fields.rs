@@ -103,6 +103,12 @@ impl Field {
         self.types.as_slice() == ["keyword"]
     }
 
+    pub(super) fn is_text(&self) -> bool {
+        self.types
+            .iter()
+            .all(|kind| kind == "text" || kind == "keyword")
+    }
+
     pub(super) fn is_date(&self) -> bool {
         let is_date = |kind: &String| kind == "date" || kind == "date_nanos";
         !self.types.is_empty() && self.types.iter().all(is_date)

@@ -42,6 +42,8 @@
 //! servers refuse or what finds nothing:
 //! - `null` as a value is an error, and as a field it is one of that name.
 //! - `not ` within a word, as in `cannot connect`, is part of the word; Kibana refuses it. `\not` is the word `not`.
+//! - A value that does not fit one of the fields that a wildcard stands for, as in `*: web` with numbers among them, is
+//!   not found there; Kibana's whole search fails.
 //! - A field name with a wildcard works without [`Fields`] too, as far as servers can do that themselves.
 
 mod convert;

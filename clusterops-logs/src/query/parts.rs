@@ -78,6 +78,7 @@ impl Json {
         self
     }
 
+    #[cfg(test)]
     pub(crate) fn value(&self) -> &Value {
         &self.value
     }
