@@ -5,7 +5,7 @@ use crate::query::parts::{Json, Parts};
 
 /// Gives only the first hit of all that have the same value in a field ("Collapse search results").
 ///
-/// Together with `search_after` the search is sorted by this field alone; before Elasticsearch 7.15 and in OpenSearch before
+/// Together with `search_after` the search is sorted by this field alone; before Elasticsearch 7.14 and in OpenSearch before
 /// 3.3 servers refuse the two together.
 ///
 /// ```

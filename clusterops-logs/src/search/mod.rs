@@ -17,7 +17,7 @@
 //! Points in time in the body ([`Search::point_in_time`]) have the same form in Elasticsearch since 7.10 and OpenSearch
 //! since 2.4; how one is opened differs, and is the client's part. [`Sort::shard_doc`] needs Elasticsearch 7.12 or
 //! OpenSearch 3.3, [`FieldSort::format`] Elasticsearch 7.13; no OpenSearch has it. [`Search::field`] needs Elasticsearch
-//! 7.10 or OpenSearch.
+//! 7.10 or OpenSearch. A composite aggregation stands below a filter from Elasticsearch 7.11 on and in OpenSearch.
 
 mod aggregation;
 mod collapse;

@@ -183,9 +183,9 @@ impl Search {
             Some(sort) => std::slice::from_ref(sort),
             None => &[],
         };
-        // A server adds `_shard_doc` to the sort of a point in time.
+        // Elasticsearch adds `_shard_doc` to the sort of a point in time.
         let implied = usize::from(self.0.get("pit").is_some());
-        if sorts.is_empty() || !(sorts.len()..=sorts.len() + implied).contains(&after.len()) {
+        if after.is_empty() || !(sorts.len()..=sorts.len() + implied).contains(&after.len()) {
             return Some(format!(
                 "search: `search_after` has {} values for a sort by {}",
                 after.len(),
@@ -223,14 +223,14 @@ pub(crate) fn time_value(name: &str, span: Duration) -> Json {
         return Json::invalid(format!("{name} is no time at all"));
     }
     let nanos = span.as_nanos();
-    let units = [
+    let units: [(&str, u128); 5] = [
         ("d", 86_400_000_000_000),
         ("h", 3_600_000_000_000),
         ("m", 60_000_000_000),
         ("s", 1_000_000_000),
         ("ms", 1_000_000),
     ];
-    match units.iter().find(|(_, unit)| nanos % unit == 0) {
+    match units.iter().find(|(_, unit)| nanos.is_multiple_of(*unit)) {
         Some((letters, unit)) => format!("{}{letters}", nanos / unit).into(),
         None => Json::invalid(format!(
             "{name} is {span:?}, and a millisecond is the smallest unit"

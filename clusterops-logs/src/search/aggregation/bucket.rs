@@ -374,7 +374,6 @@ pub struct Bucket {
 
 impl Bucket {
     /// From this on.
-    #[expect(clippy::should_implement_trait, reason = "the servers' word for it")]
     pub fn from(start: impl Into<Scalar>) -> Self {
         Self::new(Some(start.into()), None)
     }

@@ -215,7 +215,7 @@ mod tests {
                 "range: it needs a range",
             ),
             (
-                below(Aggregation::filters([("", Query::match_all()); 0]).into()),
+                below(Aggregation::filters(Vec::<(&str, Query)>::new()).into()),
                 "filters: it needs a filter",
             ),
             (
