@@ -56,6 +56,8 @@ struct Message {
 struct Fetched {
     answer: Answer,
     finished: bool,
+    /// Which point in time it is of.
+    generation: u64,
     /// What the slice found to be left, at the first page from another point in time.
     lost: Option<u64>,
 }
@@ -155,8 +157,11 @@ impl Pages {
                 slice.after = Some(after);
             }
         }
-        // The newest id; where it is locked, a page that follows brings it.
-        if let Ok(held) = self.source.held.try_lock() {
+        // The newest id; where it is locked, a page that follows brings it. One that replaced what this page is of belongs
+        // to the pages that follow.
+        if let Ok(held) = self.source.held.try_lock()
+            && held.generation == fetched.generation
+        {
             self.state.pit.clone_from(&held.pit);
         }
         self.meter.record(Instant::now(), self.state.done());
@@ -275,6 +280,7 @@ impl Worker {
             return Ok(Fetched {
                 answer,
                 finished,
+                generation,
                 lost,
             });
         }

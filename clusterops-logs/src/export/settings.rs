@@ -125,8 +125,8 @@ impl Export {
         };
         let mut source = self.source(held.clone(), 0);
         let counted = source.survey().await?;
-        source.keys = self.order.keys(nanoseconds, counted.bounds.len() != 1);
         source.bounds = counted.bounds;
+        source.keys = self.order.keys(nanoseconds, !source.is_of_one_index());
         let highest = counted
             .highest
             .and_then(|highest| i64::try_from(highest).ok());
@@ -171,8 +171,10 @@ impl Export {
         // Another point in time than the first is none of what was counted.
         let generation = u64::from(!state.breaks.is_empty());
         let mut source = self.source(state.pit.clone(), generation);
-        source.keys = self.order.keys(state.nanoseconds, state.bounds.len() != 1);
         source.bounds.clone_from(&state.bounds);
+        source.keys = self
+            .order
+            .keys(state.nanoseconds, !source.is_of_one_index());
         Ok(Pages::start(source, state, self.page_size, generation))
     }
 

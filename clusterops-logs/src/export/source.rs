@@ -18,6 +18,9 @@ use crate::{Client, Error, ErrorKind, Result};
 /// With more indices than that, the bound of the whole stands for those of each.
 const MOST_BOUNDS: usize = 500;
 
+/// What stands in place of an index where one bound is for all; no index has that name.
+const EVERY: &str = "*";
+
 /// The longest pause before an attempt after one that failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -126,14 +129,21 @@ impl Source {
                 ..Counted::default()
             });
         };
+        let highest = found.highest.number();
         let complete = found.indices.sum_other_doc_count == 0;
         let bounds = found.indices.buckets.into_iter();
         let bounds = bounds.filter_map(|bucket| Some((bucket.key, bucket.highest.number()?)));
-        let mut bounds: Vec<(String, u64)> = bounds.filter(|_| complete).collect();
+        let mut bounds: Vec<(String, u64)> = match complete {
+            true => bounds.collect(),
+            false => highest
+                .map(|highest| (EVERY.to_owned(), highest))
+                .into_iter()
+                .collect(),
+        };
         bounds.sort();
         Ok(Counted {
             total,
-            highest: found.highest.number(),
+            highest,
             bounds,
         })
     }
@@ -240,17 +250,19 @@ impl Source {
     /// What keeps out what came after the start.
     fn bound(&self) -> Option<Value> {
         let of = |(index, highest): &(String, u64)| {
-            json!({"bool": {"filter": [
-                {"term": {"_index": index}},
-                {"range": {"_seq_no": {"lte": highest}}},
-            ]}})
+            let range = json!({"range": {"_seq_no": {"lte": highest}}});
+            match index.as_str() {
+                EVERY => range,
+                index => json!({"bool": {"filter": [{"term": {"_index": index}}, range]}}),
+            }
         };
-        match self.bounds.len() {
-            0 => None,
-            _ => Some(
-                json!({"bool": {"should": self.bounds.iter().map(of).collect::<Vec<_>>(), "minimum_should_match": 1}}),
-            ),
-        }
+        let any: Vec<Value> = self.bounds.iter().map(of).collect();
+        (!any.is_empty()).then(|| json!({"bool": {"should": any, "minimum_should_match": 1}}))
+    }
+
+    /// Whether there is one index only.
+    pub(super) fn is_of_one_index(&self) -> bool {
+        matches!(self.bounds.as_slice(), [(name, _)] if name != EVERY)
     }
 }
 

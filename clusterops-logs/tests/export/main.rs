@@ -3,6 +3,8 @@
 
 mod resume;
 mod servers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeSet;
 
@@ -51,13 +53,13 @@ pub(crate) fn assert_each_once(mut numbers: Vec<u64>, count: usize, name: &str) 
 async fn every_document_comes_once_in_every_order_and_page_size() {
     let _alone = servers::alone().await;
     for server in servers::all("every_document_comes_once_in_every_order_and_page_size") {
-        for (index, shards) in [("he-once-a", 3), ("he-once-b", 2)] {
+        for (index, shards) in [("export-once-a", 3), ("export-once-b", 2)] {
             server.index(index, shards, json!({})).await;
         }
         let all = documents(1000);
-        server.fill("he-once-a", 0, &all[..700]).await;
-        server.fill("he-once-b", 700, &all[700..]).await;
-        let export = Export::new(&server.client(), ["he-once-*"], Query::match_all());
+        server.fill("export-once-a", 0, &all[..700]).await;
+        server.fill("export-once-b", 700, &all[700..]).await;
+        let export = Export::new(&server.client(), ["export-once-*"], Query::match_all());
         for (size, slices) in [(1, 1), (7, 1), (100, 3), (5000, 1), (5000, 8)] {
             let mut pages = export
                 .clone()
@@ -92,7 +94,7 @@ async fn every_document_comes_once_in_every_order_and_page_size() {
             assert!(sorted, "{} {order:?}: {seconds:?}", server.name);
             assert_each_once(numbers, 1000, &server.name);
         }
-        for index in ["he-once-a", "he-once-b"] {
+        for index in ["export-once-a", "export-once-b"] {
             server.remove(index).await;
         }
     }
@@ -102,13 +104,13 @@ async fn every_document_comes_once_in_every_order_and_page_size() {
 async fn what_is_written_meanwhile_does_not_show() {
     let _alone = servers::alone().await;
     for server in servers::all("what_is_written_meanwhile_does_not_show") {
-        server.index("he-meanwhile", 2, json!({})).await;
+        server.index("export-meanwhile", 2, json!({})).await;
         let all = documents(600);
-        server.fill("he-meanwhile", 0, &all[..400]).await;
-        let export = Export::new(&server.client(), ["he-meanwhile"], Query::match_all());
+        server.fill("export-meanwhile", 0, &all[..400]).await;
+        let export = Export::new(&server.client(), ["export-meanwhile"], Query::match_all());
         let mut pages = export.page_size(50).start().await.unwrap();
         let first = pages.next().await.unwrap().unwrap().len();
-        server.fill("he-meanwhile", 400, &all[400..]).await;
+        server.fill("export-meanwhile", 400, &all[400..]).await;
         let mut rest = numbers(&mut pages).await;
         // Without a point in time, shards behind the furthest may show some.
         if pages.is_frozen() {
@@ -116,7 +118,7 @@ async fn what_is_written_meanwhile_does_not_show() {
         }
         rest.retain(|number| *number < 400);
         assert_eq!(rest.len() + first, 400, "{}", server.name);
-        server.remove("he-meanwhile").await;
+        server.remove("export-meanwhile").await;
     }
 }
 
@@ -124,10 +126,10 @@ async fn what_is_written_meanwhile_does_not_show() {
 async fn fields_formats_and_queries() {
     let _alone = servers::alone().await;
     for server in servers::all("fields_formats_and_queries") {
-        server.index("he-formats", 1, json!({})).await;
-        server.fill("he-formats", 0, &documents(30)).await;
+        server.index("export-formats", 1, json!({})).await;
+        server.fill("export-formats", 0, &documents(30)).await;
         let query = Query::raw(json!({"range": {"number": {"lt": 2}}}));
-        let export = Export::new(&server.client(), ["he-formats"], query);
+        let export = Export::new(&server.client(), ["export-formats"], query);
         let format = Format::csv(["_id", "host.name", "message"]);
         let narrow = export.clone().fields(format.fields().unwrap());
         let mut out = Vec::new();
@@ -150,7 +152,7 @@ async fn fields_formats_and_queries() {
             .map(|line| serde_json::from_slice(line).unwrap())
             .collect();
         assert_eq!(lines, documents(2), "{}", server.name);
-        server.remove("he-formats").await;
+        server.remove("export-formats").await;
     }
 }
 
@@ -159,24 +161,24 @@ async fn what_is_not_there_is_told() {
     let _alone = servers::alone().await;
     for server in servers::all("what_is_not_there_is_told") {
         let client = server.client();
-        let error = Export::new(&client, ["he-absent"], Query::match_all())
+        let error = Export::new(&client, ["export-absent"], Query::match_all())
             .start()
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-        let mut pages = Export::new(&client, ["he-absent-*"], Query::match_all())
+        let mut pages = Export::new(&client, ["export-absent-*"], Query::match_all())
             .start()
             .await
             .unwrap();
         assert!(pages.next().await.unwrap().is_none());
         assert_eq!(pages.total(), 0);
-        server.index("he-empty", 1, json!({})).await;
-        let mut pages = Export::new(&client, ["he-empty"], Query::match_all())
+        server.index("export-empty", 1, json!({})).await;
+        let mut pages = Export::new(&client, ["export-empty"], Query::match_all())
             .slices(3)
             .start()
             .await
             .unwrap();
         assert!(pages.next().await.unwrap().is_none(), "{}", server.name);
-        server.remove("he-empty").await;
+        server.remove("export-empty").await;
     }
 }

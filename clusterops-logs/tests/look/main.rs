@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "the tests of exports use all of it")]
 #[path = "../export/servers.rs"]
 mod servers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -46,13 +48,13 @@ fn host(hit: &clusterops_logs::Hit) -> String {
 async fn context_is_what_sorting_everything_gives() {
     for server in servers::all("context_is_what_sorting_everything_gives") {
         let all = documents(500);
-        for (index, shards) in [("he-look-a", 3), ("he-look-b", 2)] {
+        for (index, shards) in [("look-lines-a", 3), ("look-lines-b", 2)] {
             server.index(index, shards, json!({})).await;
         }
-        server.fill("he-look-a", 0, &all[..300]).await;
-        server.fill("he-look-b", 300, &all[300..]).await;
+        server.fill("look-lines-a", 0, &all[..300]).await;
+        server.fill("look-lines-b", 300, &all[300..]).await;
         let client = server.client();
-        let everything = Look::new(&client, ["he-look-*"], Query::match_all());
+        let everything = Look::new(&client, ["look-lines-*"], Query::match_all());
         let excerpts = everything
             .excerpts(&Context::default(), 1000)
             .await
@@ -67,14 +69,14 @@ async fn context_is_what_sorting_everything_gives() {
 
         let errors = Query::raw(json!({"match": {"log.level": "error"}}));
         let heartbeats = Query::raw(json!({"match": {"message": "heartbeat"}}));
-        let look = Look::new(&client, ["he-look-*"], errors).exclude(heartbeats);
+        let look = Look::new(&client, ["look-lines-*"], errors).exclude(heartbeats);
         for (before, after) in [(0, 0), (2, 3), (0, 7), (5, 0), (40, 40)] {
             let context = Context::default().before(before).after(after);
             let excerpts = look.excerpts(&context, 100).await.unwrap();
             let name = format!("{} {before} {after}", server.name);
             assert_eq!(shown(&excerpts), expected(&sorted, before, after), "{name}");
         }
-        for index in ["he-look-a", "he-look-b"] {
+        for index in ["look-lines-a", "look-lines-b"] {
             server.remove(index).await;
         }
     }
@@ -124,13 +126,13 @@ fn expected(sorted: &[clusterops_logs::Hit], before: usize, after: usize) -> BTr
 #[tokio::test]
 async fn a_line_has_its_surroundings_by_its_own_id() {
     for server in servers::all("a_line_has_its_surroundings_by_its_own_id") {
-        server.index("he-around", 2, json!({})).await;
+        server.index("look-around", 2, json!({})).await;
         let lines = |number: usize| json!({"@timestamp": 1_700_000_000_000u64 + number as u64, "host": "old", "service": {"name": "s"}});
         let mut documents: Vec<Value> = (0..20).map(lines).collect();
         documents.push(json!({"host": "old"}));
         documents.push(json!({"@timestamp": 1_700_000_000_000u64}));
-        server.fill("he-around", 0, &documents).await;
-        let look = Look::new(&server.client(), ["he-around"], Query::match_all());
+        server.fill("look-around", 0, &documents).await;
+        let look = Look::new(&server.client(), ["look-around"], Query::match_all());
         let context = Context::default().before(1).after(2);
         for origin in [
             Origin::Host,
@@ -138,7 +140,7 @@ async fn a_line_has_its_surroundings_by_its_own_id() {
             Origin::Fields(vec!["host".into()]),
         ] {
             let excerpt = look
-                .around("he-around", "10", &context.clone().origin(origin))
+                .around("look-around", "10", &context.clone().origin(origin))
                 .await
                 .unwrap();
             let ids: Vec<&str> = excerpt
@@ -150,23 +152,26 @@ async fn a_line_has_its_surroundings_by_its_own_id() {
             assert_eq!(excerpt.origin.len(), 1);
         }
         for (id, part) in [("20", "no `@timestamp`"), ("21", "none of the fields")] {
-            let error = look.around("he-around", id, &context).await.unwrap_err();
+            let error = look.around("look-around", id, &context).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Input);
             assert!(error.to_string().contains(part), "{error}");
         }
-        let error = look.around("he-around", "99", &context).await.unwrap_err();
+        let error = look
+            .around("look-around", "99", &context)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        server.remove("he-around").await;
+        server.remove("look-around").await;
     }
 }
 
 #[tokio::test]
 async fn counts_histograms_and_frequent_values() {
     for server in servers::all("counts_histograms_and_frequent_values") {
-        server.index("he-count", 3, json!({})).await;
-        server.fill("he-count", 0, &documents(300)).await;
+        server.index("look-count", 3, json!({})).await;
+        server.fill("look-count", 0, &documents(300)).await;
         let client = server.client();
-        let look = Look::new(&client, ["he-count"], Query::match_all());
+        let look = Look::new(&client, ["look-count"], Query::match_all());
         assert_eq!(look.count().await.unwrap(), 300);
         let excluded = look
             .clone()
@@ -191,7 +196,7 @@ async fn counts_histograms_and_frequent_values() {
         assert_eq!(histogram.total(), 300);
         let odd = Look::new(
             &client,
-            ["he-count"],
+            ["look-count"],
             Query::raw(json!({"terms": {"number": [0, 9]}})),
         );
         let counts: Vec<u64> = odd
@@ -216,7 +221,11 @@ async fn counts_histograms_and_frequent_values() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
-        let none = Look::new(&client, ["he-count"], Query::raw(json!({"match_none": {}})));
+        let none = Look::new(
+            &client,
+            ["look-count"],
+            Query::raw(json!({"match_none": {}})),
+        );
         assert!(none.histogram(20).await.unwrap().buckets.is_empty());
 
         let top = look.top("host.name", 2).await.unwrap();
@@ -232,7 +241,7 @@ async fn counts_histograms_and_frequent_values() {
         assert_eq!((top.values[0].count, top.other), (1, 299));
         let error = look.top("absent", 2).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        server.remove("he-count").await;
+        server.remove("look-count").await;
     }
 }
 
@@ -241,14 +250,14 @@ async fn times_in_milliseconds_and_nanoseconds_stand_in_one_order() {
     for server in servers::all("times_in_milliseconds_and_nanoseconds_stand_in_one_order") {
         server
             .index(
-                "he-nanos-a",
+                "look-nanos-a",
                 1,
                 json!({"properties": {"@timestamp": {"type": "date_nanos"}}}),
             )
             .await;
         server
             .index(
-                "he-nanos-b",
+                "look-nanos-b",
                 1,
                 json!({"properties": {"@timestamp": {"type": "date"}}}),
             )
@@ -259,13 +268,13 @@ async fn times_in_milliseconds_and_nanoseconds_stand_in_one_order() {
             "2026-03-01T10:00:00.000000002Z",
             "2026-03-01T10:00:00.002Z",
         ];
-        server.fill("he-nanos-a", 0, &fine.map(line)).await;
+        server.fill("look-nanos-a", 0, &fine.map(line)).await;
         server
-            .fill("he-nanos-b", 3, &[line("2026-03-01T10:00:00.001Z")])
+            .fill("look-nanos-b", 3, &[line("2026-03-01T10:00:00.001Z")])
             .await;
-        let look = Look::new(&server.client(), ["he-nanos-*"], Query::match_all());
+        let look = Look::new(&server.client(), ["look-nanos-*"], Query::match_all());
         let excerpt = look
-            .around("he-nanos-b", "3", &Context::default().before(5).after(5))
+            .around("look-nanos-b", "3", &Context::default().before(5).after(5))
             .await
             .unwrap();
         let ids: Vec<&str> = excerpt
@@ -274,7 +283,7 @@ async fn times_in_milliseconds_and_nanoseconds_stand_in_one_order() {
             .map(|line| line.hit.id.as_str())
             .collect();
         assert_eq!(ids, ["0", "1", "3", "2"], "{}", server.name);
-        for index in ["he-nanos-a", "he-nanos-b"] {
+        for index in ["look-nanos-a", "look-nanos-b"] {
             server.remove(index).await;
         }
     }
