@@ -5,6 +5,7 @@ mod error;
 pub mod export;
 pub mod kql;
 pub mod look;
+pub mod merge;
 pub mod query;
 pub mod render;
 pub mod search;
