@@ -230,7 +230,7 @@ async fn patterns_aliases_and_date_math_stand_for_indices() {
         let request = clusterops_logs::http::HttpRequest::post("/_aliases");
         cluster.call(request, actions).await;
         let resolved = client.resolve(&indices).await.unwrap();
-        assert_eq!(resolved.indices[0].aliases, [alias.clone()]);
+        assert_eq!(resolved.indices[0].aliases, std::slice::from_ref(&alias));
         let pattern = format!("{}*", index.name);
         let excluded = format!("{pattern},-{}", index.name);
         let dated = format!("{pattern},<{}-{{now/d{{yyyy|+01:00}}}}>*", index.name);
