@@ -8,7 +8,9 @@ mod support;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use clusterops_core::http::{HttpClient, HttpOptions, HttpRequest, HttpRetries, Withhold};
+use clusterops_core::http::{
+    HttpClient, HttpNodes, HttpOptions, HttpRequest, HttpRetries, Withhold,
+};
 use clusterops_core::{Error, ErrorKind};
 use serde_json::Value;
 use support::{AUTHORITY, CLIENT, CLIENT_KEY, Reply, Server};
@@ -65,6 +67,11 @@ async fn credentials_go_as_their_kind_wants_it() {
             "token=hunter2-correct-horse",
         ),
         (quick().api_key("X-API-Key", SECRET), "x-api-key", SECRET),
+        (
+            quick().authorization("ApiKey", SECRET),
+            "authorization",
+            "ApiKey hunter2-correct-horse",
+        ),
     ] {
         let client = client(&server, options);
         assert!(!format!("{client:?}").contains("hunter2"));
@@ -469,4 +476,88 @@ async fn proxies_of_the_environment_are_used_only_when_asked_for() {
         );
     }
     assert_eq!((proxy.seen().len(), server.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn another_node_takes_over_only_where_nothing_can_happen_twice() {
+    for (request, reply, elsewhere) in [
+        (HttpRequest::get("/x"), Reply::Drop, true),
+        (HttpRequest::get("/x"), Reply::json(503, "{}"), true),
+        (HttpRequest::get("/x"), Reply::json(500, "{}"), false),
+        (HttpRequest::post("/x"), Reply::Drop, false),
+        (HttpRequest::post("/x"), Reply::json(502, "{}"), false),
+    ] {
+        let name = format!("{request:?} {reply:?}");
+        let first = Server::start(move |_, _| reply.clone()).await;
+        let second = Server::start(|_, _| Reply::json(200, "second")).await;
+        let nodes = HttpNodes::new(&[first.url(), second.url()], quick()).unwrap();
+        let outcome = nodes.send(request).await;
+        assert_eq!(first.seen().len(), 1, "{name}");
+        assert_eq!(second.seen().len(), usize::from(elsewhere), "{name}");
+        assert_eq!(outcome.is_ok_and(|answer| answer.is_success()), elsewhere);
+    }
+}
+
+#[tokio::test]
+async fn a_round_over_the_nodes_is_one_attempt() {
+    let first = Server::start(|_, _| Reply::json(503, "{}")).await;
+    let second = Server::start(|_, _| Reply::Drop).await;
+    let urls = [first.url(), second.url()];
+    let nodes = HttpNodes::new(&urls, quick()).unwrap();
+    nodes.send(HttpRequest::get("/x")).await.unwrap_err();
+    assert_eq!((first.seen().len(), second.seen().len()), (3, 3));
+    let nodes = HttpNodes::new(&urls, quick().retries(HttpRetries::none())).unwrap();
+    nodes.send(HttpRequest::get("/x")).await.unwrap_err();
+    assert_eq!((first.seen().len(), second.seen().len()), (4, 4));
+    assert!(HttpNodes::new::<&str>(&[], quick()).is_err());
+}
+
+#[tokio::test]
+async fn a_streamed_answer_has_no_limit_of_length_and_a_collected_one_has() {
+    let body = "x".repeat(100_000);
+    let server = Server::start(move |_, _| Reply::with(200, "", &body)).await;
+    let client = client(&server, quick().body_limit(1000));
+    let mut answer = client.stream(HttpRequest::get("/x")).await.unwrap();
+    let mut length = 0;
+    while let Some(piece) = answer.chunk().await.unwrap() {
+        length += piece.len();
+    }
+    assert_eq!((answer.status(), length), (200, 100_000));
+    let answer = client.stream(HttpRequest::get("/x")).await.unwrap();
+    assert_eq!(
+        answer.collect().await.unwrap_err().kind(),
+        ErrorKind::Answer
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_drips_may_take_longer_than_its_deadline() {
+    let drip = "HTTP/1.1 200 OK\r\nContent-Length: 150\r\n\r\n".to_owned() + &"x".repeat(150);
+    let server =
+        Server::start(move |_, _| Reply::Drip(drip.clone(), Duration::from_millis(20))).await;
+    let deadline = Duration::from_secs(2);
+    let client = client(&server, quick().deadline(deadline));
+    let began = Instant::now();
+    let mut answer = client.stream(HttpRequest::get("/x")).await.unwrap();
+    while answer.chunk().await.unwrap().is_some() {}
+    assert!(began.elapsed() > deadline);
+    let answer = client.stream(HttpRequest::get("/x")).await.unwrap();
+    let error = answer.collect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn compressed_answers_are_asked_for_only_where_wanted() {
+    let server = Server::start(|_, _| Reply::json(200, "{}")).await;
+    for (options, asked) in [
+        (quick(), false),
+        (quick().gzip(true), true),
+        (quick().gzip_by_default(true), true),
+        (quick().gzip(false).gzip_by_default(true), false),
+    ] {
+        get(&server, options).await.unwrap();
+        let seen = server.seen();
+        let accepts = seen.last().unwrap().header("accept-encoding");
+        assert_eq!(accepts.contains(&"gzip"), asked, "{accepts:?}");
+    }
 }

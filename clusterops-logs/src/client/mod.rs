@@ -1,7 +1,7 @@
 //! The client: the nodes of one cluster of OpenSearch or Elasticsearch.
 //!
 //! A [`Client`] knows some nodes of a cluster, and stays with one for as long as that works
-//! ([`HttpNodes`](clusterops_core::http::HttpNodes) says how another takes over). What it runs is asked once
+//! ([`HttpNodes`] says how another takes over). What it runs is asked once
 //! ([`Client::server`]), and only where something depends on it.
 //!
 //! An answer that does not cover everything is an error, although servers call it a success: a search that ran into its

@@ -38,6 +38,23 @@ async fn the_server_says_what_it_is_also_in_disguise() {
         let server = client.server().await.unwrap();
         assert_eq!((server.product(), server.version().0), (product, major));
         assert!(!server.is_disguised());
+        if cluster.name != "opensearch-2" {
+            continue;
+        }
+        let real = server.version();
+        let disguise = async |worn: Value| {
+            let setting = "compatibility.override_main_response_version";
+            let request = clusterops_logs::http::HttpRequest::put("/_cluster/settings");
+            cluster
+                .call(request, json!({"persistent": {setting: worn}}))
+                .await;
+        };
+        disguise(json!(true)).await;
+        let disguised = cluster.client().server().await.cloned();
+        disguise(Value::Null).await;
+        let disguised = disguised.unwrap();
+        assert!(disguised.is_disguised());
+        assert_eq!((disguised.product(), disguised.version()), (product, real));
     }
 }
 
@@ -233,11 +250,23 @@ async fn patterns_aliases_and_date_math_stand_for_indices() {
         assert_eq!(resolved.indices[0].aliases, std::slice::from_ref(&alias));
         let pattern = format!("{}*", index.name);
         let excluded = format!("{pattern},-{}", index.name);
-        let dated = format!("{pattern},<{}-{{now/d{{yyyy|+01:00}}}}>*", index.name);
-        for (expression, count) in [(&alias, 3), (&pattern, 3), (&excluded, 0), (&dated, 3)] {
-            let Ok(indices) = Indices::new(expression) else {
-                continue;
-            };
+        let dated = format!("<{}-{{now/y{{yyyy|+01:00}}}}>", cluster.unique("dated"));
+        let request = clusterops_logs::http::HttpRequest::put("/").segment(&dated);
+        let made = cluster.call(request, json!({})).await;
+        let this_year = Index {
+            name: made["index"].as_str().unwrap().to_owned(),
+            cluster: cluster.clone(),
+        };
+        this_year.fill([("1", json!({"a": 1}))]).await;
+        let list = format!("{pattern},{dated}");
+        for (expression, count) in [
+            (&alias, 3),
+            (&pattern, 3),
+            (&excluded, 0),
+            (&dated, 1),
+            (&list, 4),
+        ] {
+            let indices = Indices::new(expression).unwrap();
             let counted = client.count(&indices, &Query::match_all()).await.unwrap();
             assert_eq!(counted, count, "{expression}");
         }
