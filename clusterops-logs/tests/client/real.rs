@@ -127,7 +127,9 @@ async fn a_point_in_time_sees_what_was_there() {
             .search(&indices, &wrong.search(all()))
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+        // OpenSearch 3 takes such an id for one of an older version, and calls it a failure of its own.
+        let kinds = [ErrorKind::Rejected, ErrorKind::Server];
+        assert!(kinds.contains(&error.kind()), "{error}");
     }
 }
 
