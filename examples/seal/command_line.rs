@@ -34,6 +34,10 @@ pub(crate) struct Switch {
     /// What is behind it, if anything is.
     pub(crate) value: Option<&'static str>,
     pub(crate) is_repeatable: bool,
+    /// Other ways to write it.
+    pub(crate) also: &'static [&'static str],
+    /// Whether `=true` or `=false` may follow, as flags of Go have it.
+    pub(crate) is_switchable: bool,
     pub(crate) about: &'static str,
 }
 
@@ -44,6 +48,8 @@ impl Switch {
             name,
             value: Some(value),
             is_repeatable: false,
+            also: &[],
+            is_switchable: false,
             about,
         }
     }
@@ -62,6 +68,11 @@ impl Switch {
             value: None,
             ..Self::of(name, "", about)
         }
+    }
+
+    fn is(&self, name: &[u8]) -> bool {
+        let mut names = std::iter::once(&self.name).chain(self.also);
+        names.any(|known| known.as_bytes() == name)
     }
 }
 
@@ -166,7 +177,11 @@ impl Subcommand {
     }
 
     /// `None` when help is asked for.
-    fn read(&'static self, mut words: impl Iterator<Item = OsString>) -> Result<Option<Arguments>> {
+    pub(crate) fn read(
+        &'static self,
+        mut words: impl Iterator<Item = OsString>,
+    ) -> Result<Option<Arguments>> {
+        let has_h = self.options.iter().any(|option| option.is(b"-h"));
         let mut arguments = Arguments {
             command: self.name,
             words: Vec::new(),
@@ -176,7 +191,7 @@ impl Subcommand {
             if word == "--" {
                 // The rest is a command.
                 arguments.words.extend(words.by_ref());
-            } else if word == "--help" || word == "-h" {
+            } else if word == "--help" || (word == "-h" && !has_h) {
                 return Ok(None);
             } else if word.as_bytes().starts_with(b"-") && word != "-" {
                 let (option, value) = self.option(&word, words.by_ref())?;
@@ -207,7 +222,7 @@ impl Subcommand {
         };
         let find = |name: &[u8]| {
             let mut known = self.options.iter();
-            known.find(|option| option.name.as_bytes() == name).copied()
+            known.find(|option| option.is(name)).copied()
         };
         let Some(option) = find(name) else {
             // A secret can begin with a dash too, and is not said again.
@@ -235,6 +250,11 @@ impl Subcommand {
                 _ => return misused(format!("{} needs a value", option.name)),
             },
             (None, None) => OsString::new(),
+            (None, Some(value))
+                if option.is_switchable && (value == "true" || value == "false") =>
+            {
+                value.to_owned()
+            }
             (None, Some(_)) => return misused(format!("{} takes no value", option.name)),
         };
         Ok((option, value))
@@ -291,11 +311,12 @@ fn shown(word: &OsStr) -> String {
 }
 
 /// Options with what they are.
-fn described(options: &[&Switch]) -> String {
+pub(crate) fn described(options: &[&Switch]) -> String {
     let line = |option: &&Switch| {
         let value = option.value.map(|value| format!(" {value}"));
+        let names: Vec<&str> = option.also.iter().copied().chain([option.name]).collect();
         (
-            format!("{}{}", option.name, value.unwrap_or_default()),
+            format!("{}{}", names.join(", "), value.unwrap_or_default()),
             option.about,
         )
     };

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::pages::{MOST_HITS, Pages};
@@ -36,6 +36,7 @@ pub struct Export {
     indices: Vec<String>,
     query: Query,
     fields: Vec<String>,
+    members: Map<String, Value>,
     order: Order,
     page_size: u32,
     slices: usize,
@@ -58,6 +59,7 @@ impl Export {
                 .collect(),
             query,
             fields: Vec::new(),
+            members: Map::new(),
             order: Order::Arrival,
             page_size: 5000,
             slices: 1,
@@ -70,6 +72,14 @@ impl Export {
     #[must_use]
     pub fn fields<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
         self.fields = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a member to the bodies of the searches, such as `highlight`, which nothing here checks; what it adds to a hit
+    /// stands in [`Hit::whole`](super::Hit::whole).
+    #[must_use]
+    pub fn raw(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.members.insert(name.into(), value);
         self
     }
 
@@ -211,16 +221,16 @@ impl Export {
     }
 
     fn source(&self, pit: Option<String>, generation: u64) -> Source {
-        let fields = match self.fields.is_empty() {
-            true => None,
-            false => Some(json!({"includes": self.fields})),
-        };
+        let mut members = self.members.clone();
+        if !self.fields.is_empty() {
+            members.insert("_source".into(), json!({"includes": self.fields}));
+        }
         Source {
             client: self.client.clone(),
             indices: self.joined(),
             // Checked before.
             query: serde_json::to_value(&self.query).unwrap_or(Value::Null),
-            fields,
+            members,
             keys: Value::Null,
             keep_alive: self.keep_alive,
             patience: self.patience,

@@ -30,7 +30,8 @@ pub(super) struct Source {
     /// Joined by commas.
     pub(super) indices: String,
     pub(super) query: Value,
-    pub(super) fields: Option<Value>,
+    /// What the searches for pages have besides.
+    pub(super) members: Map<String, Value>,
     pub(super) keys: Value,
     pub(super) keep_alive: Duration,
     pub(super) patience: Duration,
@@ -69,9 +70,7 @@ impl Source {
             if let Some(after) = &slice.after {
                 body.insert("search_after".into(), after.clone().into());
             }
-            if let Some(fields) = &self.fields {
-                body.insert("_source".into(), fields.clone());
-            }
+            body.extend(self.members.clone());
             body
         };
         let (answer, held) = self.search(with).await?;

@@ -1,0 +1,678 @@
+//! What is asked for: by flags of our own, by Logasaurus's, by its configuration.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clusterops::core::did_you_mean;
+use clusterops::logs::jiff::tz::TimeZone;
+use clusterops::logs::jiff::{SignedDuration, Timestamp};
+use clusterops::logs::look::Context;
+use clusterops::logs::render::Template;
+
+use crate::command_line::{Arguments, Misused, Result, Subcommand, Switch, described, text};
+use crate::config::{Config, Form};
+use crate::times;
+
+const DEFINE: Switch = also(
+    "--define",
+    &["-d"],
+    "QUERY",
+    "a query in Lucene's syntax; it is followed, as Logasaurus did",
+);
+const SERVICE: Switch = also(
+    "--service",
+    &["-s"],
+    "NAME",
+    "the query of this name in the configuration; it is followed",
+);
+const LUCENE: Switch = Switch::of("--lucene", "QUERY", "a query in Lucene's syntax");
+const KQL: Switch = Switch::of("--kql", "QUERY", "a query in Kibana's language");
+const EXCLUDE: Switch = Switch::many(
+    "--exclude",
+    "QUERY",
+    "leaves out what this finds, in the same language",
+);
+const CONFIG: Switch = also(
+    "--config",
+    &["-c"],
+    "FILE",
+    "the configuration (./loga.yaml, else ~/.loga/config.yaml)",
+);
+const HOST: Switch = also(
+    "--elasticsearch",
+    &["-e"],
+    "URL",
+    "the server, with or without https:// (127.0.0.1)",
+);
+const PORT: Switch = also(
+    "--port",
+    &["-p"],
+    "PORT",
+    "its port, where the URL has none (9200)",
+);
+const CLUSTER: Switch = Switch::many(
+    "--cluster",
+    "NAME=URL",
+    "a cluster, its nodes separated by commas; may be repeated, for several at once",
+);
+const INDEX: Switch = also(
+    "--index",
+    &["-in"],
+    "INDEX",
+    "indices, patterns, data streams, aliases, separated by commas (logstash-*)",
+);
+const START: Switch = also(
+    "--start-time",
+    &["-st"],
+    "MINUTES",
+    "begins so many minutes earlier",
+);
+const DEPTH: Switch = also(
+    "--sync-depth",
+    &["-sd"],
+    "MINUTES",
+    "how far back to go at first (10)",
+);
+const INTERVAL: Switch = also(
+    "--sync-interval",
+    &["-si"],
+    "SECONDS",
+    "how often to ask for more (1)",
+);
+const COUNT: Switch = also(
+    "--count",
+    &["-co"],
+    "LINES",
+    "this many lines at most, the oldest; where they are followed, at once (500)",
+);
+const SINCE: Switch = Switch::of(
+    "--since",
+    "TIME",
+    "from when on: 15m, 2h, 3d, 2026-01-02, 2026-01-02T03:04:05Z",
+);
+const UNTIL: Switch = Switch::of("--until", "TIME", "until when, not included");
+const FOLLOW: Switch = Switch::flag("--follow", "goes on with what is written from now on");
+const ONCE: Switch = Switch::flag("--no-follow", "ends with what is there");
+const STATE: Switch = Switch::of("--state", "FILE", "keeps there how far it was followed");
+const RESUME: Switch = Switch::of(
+    "--resume",
+    "FILE",
+    "follows from where this file says, and keeps it up to date",
+);
+const CONTEXT: Switch = also(
+    "--context",
+    &["-C"],
+    "LINES",
+    "so many lines before and after each, of the same host",
+);
+const BEFORE: Switch = also("--before", &["-B"], "LINES", "so many lines before each");
+const AFTER: Switch = also("--after", &["-A"], "LINES", "so many lines after each");
+const COUNT_ONLY: Switch = Switch::flag("--count-only", "how many there are");
+const HISTOGRAM: Switch = Switch::flag("--histogram", "how many there are, over time");
+const TOP: Switch = Switch::of("--top", "FIELD", "the values of a field that are frequent");
+const OUTPUT: Switch = Switch::of(
+    "--output",
+    "FORM",
+    "text, message (what -d and -s give), json, or template={{host.name}} {{message}}",
+);
+const COLOUR: Switch = Switch::of("--color", "WHEN", "auto, always or never");
+const TIME_ZONE: Switch = Switch::of(
+    "--time-zone",
+    "ZONE",
+    "UTC, or a name such as Europe/Berlin (the system's)",
+);
+const HIGHLIGHT: Switch = flag(
+    "--highlight",
+    &["-hl"],
+    "marks what matched, where there are colours",
+);
+const H: Switch = flag(
+    "-h",
+    &[],
+    "as --highlight; with a configuration that has `define:`, shows hosts",
+);
+const VERBOSE: Switch = flag("--verbose", &["-v"], "says what is asked of whom");
+const PRINT: Switch = Switch::flag(
+    "--print-query",
+    "shows what would be sent, and sends nothing",
+);
+const USER: Switch = Switch::of(
+    "--user",
+    "NAME",
+    "who we are; the password is in LOGA_PASSWORD, or asked for",
+);
+const API_KEY: Switch = Switch::of(
+    "--api-key-env",
+    "VARIABLE",
+    "the variable of the environment that has an API key",
+);
+const CA: Switch = Switch::many(
+    "--ca",
+    "FILE",
+    "who signed the server's certificate, in PEM (whom the system trusts)",
+);
+const CERT: Switch = Switch::of("--cert", "FILE", "our certificate, in PEM; needs --key");
+const KEY: Switch = Switch::of("--key", "FILE", "its key");
+const PLAIN: Switch = Switch::flag("--danger-plain-http", "sends credentials over http:// too");
+const VERSION: Switch = flag("--version", &["-version", "-V"], "says the version");
+
+const LOGA: Subcommand = Subcommand {
+    name: "loga",
+    words: "",
+    about: "shows and follows logs",
+    options: &[
+        &DEFINE,
+        &SERVICE,
+        &LUCENE,
+        &KQL,
+        &EXCLUDE,
+        &CONFIG,
+        &HOST,
+        &PORT,
+        &CLUSTER,
+        &INDEX,
+        &SINCE,
+        &UNTIL,
+        &FOLLOW,
+        &ONCE,
+        &START,
+        &DEPTH,
+        &INTERVAL,
+        &COUNT,
+        &STATE,
+        &RESUME,
+        &CONTEXT,
+        &BEFORE,
+        &AFTER,
+        &COUNT_ONLY,
+        &HISTOGRAM,
+        &TOP,
+        &OUTPUT,
+        &COLOUR,
+        &TIME_ZONE,
+        &HIGHLIGHT,
+        &H,
+        &USER,
+        &API_KEY,
+        &CA,
+        &CERT,
+        &KEY,
+        &PLAIN,
+        &PRINT,
+        &VERBOSE,
+        &VERSION,
+    ],
+};
+
+const fn also(
+    name: &'static str,
+    also: &'static [&'static str],
+    value: &'static str,
+    about: &'static str,
+) -> Switch {
+    Switch {
+        also,
+        ..Switch::of(name, value, about)
+    }
+}
+
+const fn flag(name: &'static str, also: &'static [&'static str], about: &'static str) -> Switch {
+    Switch {
+        also,
+        is_switchable: true,
+        ..Switch::flag(name, about)
+    }
+}
+
+pub(crate) enum Asked {
+    Text(String),
+    Something(Box<Settings>),
+}
+
+/// Everything that is asked for.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) what: What,
+    pub(crate) language: Language,
+    pub(crate) query: String,
+    pub(crate) excluded: Vec<String>,
+    /// Names and the URLs of nodes; one without a name is the only one.
+    pub(crate) clusters: Vec<(String, Vec<String>)>,
+    pub(crate) index: String,
+    pub(crate) since: Timestamp,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) interval: Duration,
+    pub(crate) count: Option<u32>,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) resume: Option<PathBuf>,
+    pub(crate) output: Output,
+    pub(crate) shows_host: bool,
+    pub(crate) colours: Option<bool>,
+    pub(crate) highlights: bool,
+    pub(crate) zone: TimeZone,
+    pub(crate) access: Access,
+    pub(crate) is_verbose: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Lines,
+    Follow,
+    Query,
+    Context(Context),
+    Count,
+    Histogram,
+    Top(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    Lucene,
+    Kql,
+}
+
+#[derive(Debug)]
+pub(crate) enum Output {
+    Text,
+    Message,
+    Json,
+    Template(Template),
+}
+
+/// Who we are, and whom we trust.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) user: Option<String>,
+    pub(crate) api_key_variable: Option<String>,
+    pub(crate) authorities: Vec<PathBuf>,
+    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    pub(crate) plain_http: bool,
+}
+
+fn misused<T>(why: impl Into<String>) -> Result<T> {
+    Err(Misused(why.into()).into())
+}
+
+pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Asked> {
+    let mut words = words.peekable();
+    let is_help = words.peek().is_some_and(|word| word == "help");
+    let given = if is_help { None } else { LOGA.read(words)? };
+    let Some(given) = given else {
+        return Ok(Asked::Text(help()));
+    };
+    if given.has(&VERSION) {
+        let version = env!("CARGO_PKG_VERSION");
+        return Ok(Asked::Text(format!("loga {version}\n")));
+    }
+    let given = Given(given);
+    let config = Config::find(given.path(&CONFIG))?;
+    given
+        .settings(&config)
+        .map(|settings| Asked::Something(Box::new(settings)))
+}
+
+fn help() -> String {
+    format!(
+        "Usage: loga [OPTION...]\n\nShows and follows logs in OpenSearch and Elasticsearch. One of -d, -s, --lucene and --kql says \
+         which.\n\n{}",
+        described(LOGA.options)
+    )
+}
+
+struct Given(Arguments);
+
+impl Given {
+    fn text(&self, switch: &Switch) -> Result<Option<&str>> {
+        self.0
+            .given(switch)
+            .next()
+            .map(|value| text(value))
+            .transpose()
+    }
+
+    fn texts(&self, switch: &Switch) -> Result<Vec<String>> {
+        self.0
+            .given(switch)
+            .map(|value| Ok(text(value)?.to_owned()))
+            .collect()
+    }
+
+    fn path(&self, switch: &Switch) -> Option<PathBuf> {
+        self.0.path(switch).map(PathBuf::from)
+    }
+
+    fn number(&self, switch: &Switch) -> Result<Option<u32>> {
+        let Some(text) = self.text(switch)? else {
+            return Ok(None);
+        };
+        match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => misused(format!(
+                "{} takes a whole number, not `{text}`",
+                switch.name
+            )),
+        }
+    }
+
+    /// Whether a flag is given, or `=false` was.
+    fn switch(&self, switch: &Switch) -> Option<bool> {
+        self.0.given(switch).last().map(|value| value != "false")
+    }
+
+    fn settings(&self, config: &Config) -> Result<Settings> {
+        let (language, query) = self.query(config)?;
+        let as_logasaurus = self.0.has(&DEFINE) || self.0.has(&SERVICE);
+        let zone = times::zone(self.text(&TIME_ZONE)?)?;
+        let now = Timestamp::now();
+        let (since, until) = self.window(config, now, &zone)?;
+        let what = self.what(as_logasaurus)?;
+        let follows = matches!(what, What::Follow)
+            || matches!(what, What::Query) && self.follows(as_logasaurus);
+        let h = self.switch(&H);
+        let (h_highlights, h_hosts) = match config.form {
+            Form::Define => (None, h),
+            Form::Defined => (h, None),
+        };
+        let highlights = self
+            .switch(&HIGHLIGHT)
+            .or(h_highlights)
+            .or(config.highlights);
+        let resume = self.path(&RESUME);
+        Ok(Settings {
+            what,
+            language,
+            query,
+            excluded: self.texts(&EXCLUDE)?,
+            clusters: self.clusters(config)?,
+            index: match self.text(&INDEX)?.or(config.index.as_deref()) {
+                None => "logstash-*".to_owned(),
+                Some("") => "*".to_owned(),
+                Some(index) => index.to_owned(),
+            },
+            since,
+            until,
+            interval: match self.number(&INTERVAL)?.or(config.interval).unwrap_or(1) {
+                0 => Duration::from_millis(100),
+                seconds => Duration::from_secs(seconds.into()),
+            },
+            count: match self.number(&COUNT)? {
+                Some(0) => return misused("--count takes 1 or more"),
+                count => count.or(config.count.filter(|_| follows)),
+            },
+            state: self.path(&STATE).or_else(|| resume.clone()),
+            resume,
+            output: self.output(as_logasaurus)?,
+            shows_host: h_hosts.or(config.shows_host).unwrap_or(false),
+            colours: match self.text(&COLOUR)? {
+                None | Some("auto") => None,
+                Some("always") => Some(true),
+                Some("never") => Some(false),
+                Some(other) => {
+                    return misused(format!(
+                        "--color takes auto, always or never, not `{other}`"
+                    ));
+                }
+            },
+            highlights: highlights.unwrap_or(true),
+            zone,
+            access: self.access()?,
+            is_verbose: self.switch(&VERBOSE).or(config.is_verbose).unwrap_or(false),
+        })
+    }
+
+    fn query(&self, config: &Config) -> Result<(Language, String)> {
+        let switches = [&DEFINE, &SERVICE, &LUCENE, &KQL];
+        let mut given = switches.into_iter().filter(|switch| self.0.has(switch));
+        let Some(first) = given.next() else {
+            return misused(
+                "-d QUERY, -s NAME, --lucene QUERY or --kql QUERY says what to look for",
+            );
+        };
+        if let Some(second) = given.next() {
+            return misused(format!(
+                "{} and {} are two queries; give one",
+                first.name, second.name
+            ));
+        }
+        let value = self.text(first)?.unwrap_or_default();
+        if first.name == KQL.name {
+            return Ok((Language::Kql, value.to_owned()));
+        }
+        if first.name != SERVICE.name {
+            return Ok((Language::Lucene, value.to_owned()));
+        }
+        let known = config.queries.iter().find(|(name, _)| name == value);
+        if let Some((_, query)) = known {
+            return Ok((Language::Lucene, query.clone()));
+        }
+        let names: Vec<&str> = config
+            .queries
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        misused(format!(
+            "{} defines no query `{value}`{}; {}",
+            config.place(),
+            did_you_mean(value, names.iter().copied()),
+            match names.is_empty() {
+                true => "it defines none".to_owned(),
+                false => format!("there are {}", names.join(", ")),
+            }
+        ))
+    }
+
+    fn follows(&self, as_logasaurus: bool) -> bool {
+        let asked = self.0.has(&FOLLOW) || self.0.has(&RESUME) || self.0.has(&STATE);
+        asked || as_logasaurus && !self.0.has(&ONCE) && !self.0.has(&UNTIL)
+    }
+
+    fn what(&self, as_logasaurus: bool) -> Result<What> {
+        let asks_for_context = [&CONTEXT, &BEFORE, &AFTER]
+            .iter()
+            .any(|switch| self.0.has(switch));
+        let questions = [
+            (self.0.has(&COUNT_ONLY), COUNT_ONLY.name),
+            (self.0.has(&HISTOGRAM), HISTOGRAM.name),
+            (self.0.has(&TOP), TOP.name),
+            (asks_for_context, CONTEXT.name),
+            (self.0.has(&UNTIL), UNTIL.name),
+            (self.0.has(&ONCE), ONCE.name),
+        ];
+        let asked: Vec<&str> = questions
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| *name)
+            .collect();
+        let follows = [&FOLLOW, &RESUME, &STATE]
+            .into_iter()
+            .find(|switch| self.0.has(switch));
+        if let (Some(follows), Some(other)) = (follows, asked.first()) {
+            return misused(format!(
+                "{} goes on without an end, and {other} does not",
+                follows.name
+            ));
+        }
+        if let [first, second, ..] = asked
+            .iter()
+            .filter(|name| **name != ONCE.name && **name != UNTIL.name)
+            .collect::<Vec<_>>()[..]
+        {
+            return misused(format!("{first} and {second} are two questions; ask one"));
+        }
+        if self.0.has(&PRINT) {
+            return Ok(What::Query);
+        }
+        if asks_for_context {
+            let both = self.number(&CONTEXT)?.unwrap_or(0);
+            let before = self.number(&BEFORE)?.unwrap_or(both);
+            let after = self.number(&AFTER)?.unwrap_or(both);
+            let context = Context::default()
+                .before(before as usize)
+                .after(after as usize);
+            return Ok(What::Context(context));
+        }
+        if self.0.has(&COUNT_ONLY) {
+            return Ok(What::Count);
+        }
+        if self.0.has(&HISTOGRAM) {
+            return Ok(What::Histogram);
+        }
+        if let Some(field) = self.text(&TOP)? {
+            return Ok(What::Top(field.to_owned()));
+        }
+        match self.follows(as_logasaurus) {
+            true => Ok(What::Follow),
+            false => Ok(What::Lines),
+        }
+    }
+
+    /// As Logasaurus: from `depth` minutes before the start time on; but the end moves with the clock.
+    fn window(
+        &self,
+        config: &Config,
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> Result<(Timestamp, Option<Timestamp>)> {
+        let minutes = |number: u32| SignedDuration::from_mins(number.into());
+        let start = self.number(&START)?.or(config.start).unwrap_or(0);
+        let depth = self.number(&DEPTH)?.or(config.depth).unwrap_or(10);
+        let since = match self.text(&SINCE)? {
+            Some(since) => times::point(since, now, zone)?,
+            None => now.saturating_sub(minutes(start) + minutes(depth))?,
+        };
+        let until = self
+            .text(&UNTIL)?
+            .map(|until| times::point(until, now, zone))
+            .transpose()?;
+        if until.is_some_and(|until| until <= since) {
+            return misused("--until is not later than the time from when on");
+        }
+        Ok((since, until))
+    }
+
+    fn clusters(&self, config: &Config) -> Result<Vec<(String, Vec<String>)>> {
+        let port = self
+            .text(&PORT)?
+            .map(str::to_owned)
+            .or_else(|| config.port.clone());
+        let port = port.unwrap_or_else(|| "9200".to_owned());
+        if port.parse::<u16>().is_err() {
+            return misused(format!("the port is a number up to 65535, not `{port}`"));
+        }
+        let named = self.texts(&CLUSTER)?;
+        if named.is_empty() {
+            let host = self
+                .text(&HOST)?
+                .or(config.url.as_deref())
+                .unwrap_or("127.0.0.1");
+            return Ok(vec![(String::new(), vec![url(host, &port)])]);
+        }
+        if self.0.has(&HOST) {
+            return misused("--cluster and -e both say where the logs are; give one");
+        }
+        let mut clusters: Vec<(String, Vec<String>)> = Vec::new();
+        for cluster in named {
+            let Some((name, urls)) = cluster
+                .split_once('=')
+                .filter(|(name, urls)| !name.is_empty() && !urls.is_empty())
+            else {
+                return misused(format!("--cluster takes NAME=URL, not `{cluster}`"));
+            };
+            if clusters.iter().any(|(known, _)| known == name) {
+                return misused(format!("two clusters are called {name}"));
+            }
+            let urls = urls.split(',').map(|host| url(host, &port)).collect();
+            clusters.push((name.to_owned(), urls));
+        }
+        Ok(clusters)
+    }
+
+    fn output(&self, as_logasaurus: bool) -> Result<Output> {
+        match self.text(&OUTPUT)? {
+            None if as_logasaurus => Ok(Output::Message),
+            None | Some("text") => Ok(Output::Text),
+            Some("message") => Ok(Output::Message),
+            Some("json") => Ok(Output::Json),
+            Some(other) => match other.strip_prefix("template=") {
+                Some(template) => match template.parse() {
+                    Ok(template) => Ok(Output::Template(template)),
+                    Err(error) => misused(format!("the template: {error}")),
+                },
+                None => misused(format!(
+                    "--output takes text, message, json or template=..., not `{other}`"
+                )),
+            },
+        }
+    }
+
+    fn access(&self) -> Result<Access> {
+        if self.0.has(&USER) && self.0.has(&API_KEY) {
+            return misused("--user and --api-key-env both say who we are; give one");
+        }
+        let certificate = match (self.path(&CERT), self.path(&KEY)) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return misused("--cert and --key go together"),
+        };
+        Ok(Access {
+            user: self.text(&USER)?.map(str::to_owned),
+            api_key_variable: self.text(&API_KEY)?.map(str::to_owned),
+            authorities: self.0.paths(&CA),
+            certificate,
+            plain_http: self.0.has(&PLAIN),
+        })
+    }
+}
+
+/// The URL of a server that is named with or without a scheme and a port.
+fn url(host: &str, port: &str) -> String {
+    let host = host.trim_end_matches('/');
+    let (scheme, rest) = host.split_once("://").unwrap_or(("http", host));
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    // Behind the brackets of an IPv6 address.
+    let name = authority
+        .rfind(']')
+        .map_or(authority, |at| &authority[at..]);
+    match name.contains(':') {
+        true => format!("{scheme}://{authority}{path}"),
+        false => format!("{scheme}://{authority}:{port}{path}"),
+    }
+}
+
+impl Settings {
+    /// What is asked of whom.
+    pub(crate) fn described(&self) -> String {
+        let urls: Vec<&str> = self
+            .clusters
+            .iter()
+            .flat_map(|(_, urls)| urls)
+            .map(String::as_str)
+            .collect();
+        let (query, index, since) = (&self.query, &self.index, self.since);
+        format!("`{query}` in {index} at {}, since {since}", urls.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_in_each_way() {
+        for (host, expected) in [
+            ("127.0.0.1", "http://127.0.0.1:9200"),
+            ("es:9201", "http://es:9201"),
+            ("https://es/", "https://es:9200"),
+            ("https://es:443/logs", "https://es:443/logs"),
+            ("https://es/logs", "https://es:9200/logs"),
+            ("[::1]", "http://[::1]:9200"),
+            ("http://[::1]:1", "http://[::1]:1"),
+        ] {
+            assert_eq!(url(host, "9200"), expected);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Logasaurus's configuration: `loga.yaml`, and the `config.yaml` of versions up to 0.0.12.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use clusterops::core::did_you_mean;
+use granit_parser::{Event, Parser};
+
+use crate::command_line::Result;
+use crate::output::warn;
+
+/// What a configuration says.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    path: Option<PathBuf>,
+    pub(crate) form: Form,
+    pub(crate) queries: Vec<(String, String)>,
+    pub(crate) interval: Option<u32>,
+    pub(crate) depth: Option<u32>,
+    pub(crate) url: Option<String>,
+    pub(crate) port: Option<String>,
+    pub(crate) index: Option<String>,
+    pub(crate) highlights: Option<bool>,
+    pub(crate) shows_host: Option<bool>,
+    pub(crate) start: Option<u32>,
+    pub(crate) count: Option<u32>,
+    pub(crate) is_verbose: Option<bool>,
+}
+
+/// Which version of Logasaurus it is for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// With `defined_queries`, where `-h` highlights.
+    #[default]
+    Defined,
+    /// With `define`, where `-h` shows hosts.
+    Define,
+}
+
+const KEYS: [&str; 12] = [
+    "defined_queries",
+    "define",
+    "sync_interval",
+    "sync_depth",
+    "elasticsearch_url",
+    "elasticsearch_port",
+    "elasticsearch_index",
+    "highlight_query",
+    "search_host",
+    "start_time",
+    "count",
+    "log_verbose",
+];
+
+/// A value and where it stands, from 1 on.
+struct Node {
+    value: Value,
+    line: usize,
+    column: usize,
+}
+
+enum Value {
+    Text(String),
+    Pairs(Vec<(Node, Node)>),
+    List,
+}
+
+impl Config {
+    /// The file that is named; else what is in the working directory, else in the home; else nothing.
+    pub(crate) fn find(named: Option<PathBuf>) -> Result<Self> {
+        if let Some(path) = named {
+            return Self::read(path);
+        }
+        let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".loga/config.yaml"));
+        let known = [Some(PathBuf::from("loga.yaml")), home];
+        match known.into_iter().flatten().find(|path| path.exists()) {
+            Some(path) => Self::read(path),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn read(path: PathBuf) -> Result<Self> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{shown}: {error}"))?;
+        let mut config = Self::parse(&text, &shown)?;
+        config.path = Some(path);
+        Ok(config)
+    }
+
+    /// What to call it in messages.
+    pub(crate) fn place(&self) -> String {
+        match &self.path {
+            Some(path) => path.display().to_string(),
+            None => "no configuration was found, which".to_owned(),
+        }
+    }
+
+    fn parse(text: &str, file: &str) -> Result<Self> {
+        let mut config = Self::default();
+        let Some(root) = parse(text, file)? else {
+            return Ok(config);
+        };
+        let Value::Pairs(pairs) = &root.value else {
+            return root.wrong(file, "a configuration is a mapping, such as `count: 500`");
+        };
+        let mut seen: Vec<&str> = Vec::new();
+        for (key, value) in pairs {
+            let name = key.text(file, "a key")?;
+            if seen.contains(&name) {
+                return key.wrong(file, format!("`{name}` is given twice; keep one"));
+            }
+            seen.push(name);
+            match name {
+                "defined_queries" | "define" => {
+                    if name == "define" {
+                        config.form = Form::Define;
+                    }
+                    config.queries.extend(value.queries(file, name)?);
+                }
+                "sync_interval" => config.interval = value.number(file, name)?,
+                "sync_depth" => config.depth = value.number(file, name)?,
+                "elasticsearch_url" => config.url = value.some(file, name)?,
+                "elasticsearch_port" => config.port = value.some(file, name)?,
+                // An empty one means all, as it did.
+                "elasticsearch_index" => config.index = Some(value.text(file, name)?.to_owned()),
+                "highlight_query" => config.highlights = Some(value.truth(file, name)?),
+                "search_host" => config.shows_host = Some(value.truth(file, name)?),
+                "start_time" => config.start = value.number(file, name)?,
+                "count" => config.count = value.number(file, name)?.filter(|count| *count > 0),
+                "log_verbose" => config.is_verbose = Some(value.truth(file, name)?),
+                unknown => warn(format_args!(
+                    "{file}:{}:{}: there is no setting `{unknown}`{}",
+                    key.line,
+                    key.column,
+                    did_you_mean(unknown, KEYS)
+                )),
+            }
+        }
+        Ok(config)
+    }
+}
+
+impl Node {
+    fn wrong<T>(&self, file: &str, why: impl Display) -> Result<T> {
+        Err(format!("{file}:{}:{}: {why}", self.line, self.column).into())
+    }
+
+    fn text(&self, file: &str, name: &str) -> Result<&str> {
+        match &self.value {
+            Value::Text(text) => Ok(text),
+            _ => self.wrong(file, format!("{name} is a single value")),
+        }
+    }
+
+    /// A text that is not empty.
+    fn some(&self, file: &str, name: &str) -> Result<Option<String>> {
+        let text = self.text(file, name)?;
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    fn number(&self, file: &str, name: &str) -> Result<Option<u32>> {
+        let text = self.text(file, name)?;
+        match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) if text.is_empty() => Ok(None),
+            Err(_) => self.wrong(file, format!("{name} is a whole number, not `{text}`")),
+        }
+    }
+
+    fn truth(&self, file: &str, name: &str) -> Result<bool> {
+        match self.text(file, name)? {
+            "true" | "yes" | "on" => Ok(true),
+            "false" | "no" | "off" => Ok(false),
+            other => self.wrong(file, format!("{name} is true or false, not `{other}`")),
+        }
+    }
+
+    fn queries(&self, file: &str, name: &str) -> Result<Vec<(String, String)>> {
+        let pairs = match &self.value {
+            Value::Pairs(pairs) => pairs,
+            Value::Text(text) if text.is_empty() => return Ok(Vec::new()),
+            _ => {
+                return self.wrong(
+                    file,
+                    format!("{name} has names and queries, such as `nginx: error AND nginx`"),
+                );
+            }
+        };
+        let query = |(key, query): &(Node, Node)| {
+            let name = key.text(file, "the name of a query")?;
+            Ok((name.to_owned(), query.text(file, "a query")?.to_owned()))
+        };
+        pairs.iter().map(query).collect()
+    }
+}
+
+/// Reads YAML of one document. What is nested deeper than a configuration is refused where it stands.
+fn parse(text: &str, file: &str) -> Result<Option<Node>> {
+    let mut open: Vec<(Node, Option<Node>)> = Vec::new();
+    let mut root = None;
+    for next in Parser::new_from_str(text) {
+        let at = |line: usize, column: usize| format!("{file}:{line}:{}", column + 1);
+        let (event, span) = next.map_err(|error| {
+            let mark = error.marker();
+            format!(
+                "{}: this is not YAML: {}",
+                at(mark.line(), mark.col()),
+                error.kind()
+            )
+        })?;
+        let node = |value| Node {
+            value,
+            line: span.start.line(),
+            column: span.start.col() + 1,
+        };
+        let done = match event {
+            Event::Scalar(text, style, ..) => {
+                let is_null =
+                    style == granit_parser::ScalarStyle::Plain && matches!(&*text, "~" | "null");
+                node(Value::Text(if is_null {
+                    String::new()
+                } else {
+                    text.into_owned()
+                }))
+            }
+            Event::MappingStart(..) => {
+                open.push((node(Value::Pairs(Vec::new())), None));
+                continue;
+            }
+            Event::SequenceStart(..) => {
+                open.push((node(Value::List), None));
+                continue;
+            }
+            Event::MappingEnd | Event::SequenceEnd => match open.pop() {
+                Some((node, _)) => node,
+                None => continue,
+            },
+            Event::Alias(..) => {
+                let place = at(span.start.line(), span.start.col());
+                return Err(format!("{place}: a configuration has no aliases").into());
+            }
+            Event::DocumentStart(..) if root.is_some() => {
+                let place = at(span.start.line(), span.start.col());
+                return Err(
+                    format!("{place}: a second document begins here; a file is one").into(),
+                );
+            }
+            _ => continue,
+        };
+        match open.last_mut() {
+            None => root = Some(done),
+            Some((parent, key)) => match (&mut parent.value, key.take()) {
+                (Value::Pairs(pairs), Some(key)) => pairs.push((key, done)),
+                (Value::Pairs(_), None) => *key = Some(done),
+                _ => {}
+            },
+        }
+    }
+    Ok(root)
+}

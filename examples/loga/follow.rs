@@ -1,0 +1,183 @@
+//! What is there, and what is written from now on.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clusterops::logs::jiff::Timestamp;
+use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
+use clusterops::logs::tail::{Document, Since, Tail, Token};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::Settings;
+use crate::clusters::Cluster;
+use crate::once::Failed;
+use crate::output::warn;
+use crate::show::Printer;
+use crate::{command_line, complain};
+
+struct Tailing(Tail);
+
+enum Piece {
+    Document(Box<Document>),
+    Notice(String),
+}
+
+impl Source for Tailing {
+    type Item = Piece;
+    type Mark = Token;
+
+    async fn next(&mut self) -> clusterops::logs::Result<Option<Arrival<Piece, Token>>> {
+        let batch = self.0.next().await?;
+        let notices = batch
+            .notices
+            .iter()
+            .map(|notice| (None, Piece::Notice(notice.to_string())));
+        let documents = batch
+            .documents
+            .into_iter()
+            .map(|document| (document.time, Piece::Document(Box::new(document))));
+        Ok(Some(
+            Arrival::new(notices.chain(documents)).mark(batch.token),
+        ))
+    }
+}
+
+/// Where the tail of each cluster stands, by its name.
+type State = BTreeMap<String, String>;
+
+pub(crate) async fn run(
+    settings: &Settings,
+    clusters: &[Cluster],
+) -> command_line::Result<ExitCode> {
+    let mut state = match &settings.resume {
+        Some(path) => read(path)?,
+        None => State::new(),
+    };
+    let mut merge = Merge::new(MergeOptions::following());
+    let query = settings.wanted()?;
+    for cluster in clusters {
+        let mut tail = Tail::new(&cluster.client, &settings.index, &query)?
+            .since(Since::Time(settings.since))
+            .pause(settings.interval);
+        if let Some(count) = settings.count {
+            tail = tail.batch(count as usize);
+        }
+        if let Some(highlight) = settings.highlight() {
+            tail = tail.raw("highlight", highlight);
+        }
+        if let Some(token) = state.get(&cluster.name) {
+            tail = tail.resume(token.parse()?)?;
+        }
+        merge.add(&cluster.name, Tailing(tail));
+    }
+    let mut printer = Printer::new(settings);
+    let mut shown_to = None;
+    let mut left = clusters.len();
+    let mut terminated = signal(SignalKind::terminate())?;
+    loop {
+        let next = tokio::select! {
+            next = merge.next() => next,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminated.recv() => break,
+        };
+        match next {
+            None => break,
+            Some(Merged::Item {
+                source,
+                item: Piece::Document(document),
+                late,
+            }) => {
+                shown_to = shown_to.max(document.time);
+                // One that was written before comes again when it is written anew.
+                let again = document.hit.version.is_some_and(|version| version > 1);
+                let remark = match (late || document.late, again) {
+                    (_, true) => Some("again"),
+                    (true, false) => Some("late"),
+                    (false, false) => None,
+                };
+                printer.hit(&document.hit, &source, remark)?;
+            }
+            Some(Merged::Item {
+                source,
+                item: Piece::Notice(notice),
+                ..
+            }) => {
+                printer.flush()?;
+                told(&source, &notice);
+            }
+            Some(Merged::Mark { source, mark }) => {
+                printer.flush()?;
+                if let Some(path) = &settings.state {
+                    state.insert(source.to_string(), mark.to_string());
+                    write(path, &state)?;
+                }
+            }
+            Some(Merged::Down { source, error }) => {
+                printer.flush()?;
+                told(&source, &format!("{error}; trying again"));
+            }
+            Some(Merged::Back { source }) => told(&source, "answers again"),
+            Some(Merged::Failed { source, error }) => {
+                printer.flush()?;
+                left -= 1;
+                if clusters.len() == 1 {
+                    return Err(error.into());
+                }
+                complain(&Failed(format!("the cluster {source} is left out"), error));
+                if left == 0 {
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    printer.flush()?;
+    say_how_to_go_on(settings, shown_to);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says something about a cluster.
+fn told(cluster: &str, what: &str) {
+    match cluster.is_empty() {
+        true => warn(format_args!("loga: {what}")),
+        false => warn(format_args!("loga: {cluster}: {what}")),
+    }
+}
+
+fn say_how_to_go_on(settings: &Settings, shown_to: Option<Timestamp>) {
+    match (&settings.state, shown_to) {
+        (Some(path), _) if path.exists() => {
+            warn(format_args!(
+                "loga: `--resume {}` goes on from here",
+                path.display()
+            ));
+        }
+        (_, Some(time)) => warn(format_args!(
+            "loga: `--since {time}` goes on from about here; with `--state FILE` nothing is lost or repeated"
+        )),
+        _ => {}
+    }
+}
+
+fn read(path: &Path) -> command_line::Result<State> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    Ok(serde_json::from_str(&text).map_err(|error| failed(&error))?)
+}
+
+/// Writes the file anew, whole or not at all.
+fn write(path: &Path, state: &State) -> command_line::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        file.write_all(serde_json::to_string(state)?.as_bytes())?;
+        file.as_file().sync_data()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| format!("{}: {error}", path.display()).into())
+}

@@ -1,0 +1,101 @@
+//! Questions about logs: how many, when, which values, and what stood around.
+
+use std::io::stdout;
+use std::process::ExitCode;
+
+use clusterops::core::Printable;
+use clusterops::logs::Look;
+use clusterops::logs::look::Drawing;
+use rustix::termios::tcgetwinsize;
+
+use crate::arguments::{Settings, What};
+use crate::clusters::Cluster;
+use crate::once::Failed;
+use crate::show::Printer;
+use crate::{command_line, complain};
+
+/// How many columns a histogram has for its intervals, about.
+const INTERVALS: usize = 60;
+
+pub(crate) async fn run(
+    settings: &Settings,
+    clusters: &[Cluster],
+) -> command_line::Result<ExitCode> {
+    let mut printer = Printer::new(settings);
+    let mut code = ExitCode::SUCCESS;
+    for cluster in clusters {
+        let look = Look::new(
+            &cluster.client,
+            settings.index.split(','),
+            settings.wanted_in_window()?,
+        );
+        let answered = tokio::select! {
+            answered = answer(settings, &look, &cluster.name, &mut printer) => answered,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        printer.flush()?;
+        match answered {
+            Err(error) if clusters.len() > 1 && error.is::<clusterops::logs::Error>() => {
+                if let Ok(error) = error.downcast() {
+                    complain(&Failed(
+                        format!("the cluster {} is left out", cluster.name),
+                        *error,
+                    ));
+                }
+                code = ExitCode::FAILURE;
+            }
+            answered => answered?,
+        }
+    }
+    Ok(code)
+}
+
+async fn answer(
+    settings: &Settings,
+    look: &Look,
+    name: &str,
+    printer: &mut Printer,
+) -> command_line::Result<()> {
+    let mark = match name {
+        "" => String::new(),
+        name => format!("[{}] ", Printable(name)),
+    };
+    match &settings.what {
+        What::Count => {
+            let count = look.count().await?;
+            printer.text(&format!("{mark}{count}"))?;
+        }
+        What::Histogram => {
+            let histogram = look.histogram(INTERVALS).await?;
+            let width = tcgetwinsize(stdout()).map_or(80, |size| usize::from(size.ws_col).max(20));
+            let drawing = Drawing::new(width, 8).time_zone(settings.zone.clone());
+            let (total, seconds) = (histogram.total(), histogram.interval.as_secs_f64());
+            printer.text(&format!("{mark}{total}, each column {seconds} s or more"))?;
+            printer.text(drawing.draw(&histogram).trim_end_matches('\n'))?;
+        }
+        What::Top(field) => {
+            let top = look.top(field, settings.count.unwrap_or(10)).await?;
+            for value in &top.values {
+                let (count, value) = (value.count, Printable(&value.value));
+                printer.text(&format!("{mark}{count:>9} {value}"))?;
+            }
+            if top.other > 0 {
+                printer.text(&format!("{mark}{:>9} others", top.other))?;
+            }
+        }
+        What::Context(context) => {
+            let most = settings.count.map_or(500, |count| count as usize);
+            let excerpts = look.excerpts(context, most).await?;
+            for (number, excerpt) in excerpts.iter().enumerate() {
+                if number > 0 {
+                    printer.text("--")?;
+                }
+                for line in &excerpt.lines {
+                    printer.hit(&line.hit, name, None)?;
+                }
+            }
+        }
+        What::Lines | What::Follow | What::Query => {}
+    }
+    Ok(())
+}

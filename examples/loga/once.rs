@@ -1,0 +1,120 @@
+//! What is there, and then the end.
+
+use std::process::ExitCode;
+
+use clusterops::logs::export::{Order, Pages};
+use clusterops::logs::jiff::Timestamp;
+use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
+use clusterops::logs::render::Line;
+use clusterops::logs::{Export, Hit, Result};
+
+use crate::arguments::Settings;
+use crate::clusters::Cluster;
+use crate::show::Printer;
+use crate::{command_line, complain};
+
+/// An export, of which pages are read when they are needed.
+struct Reading {
+    export: Export,
+    pages: Option<Pages>,
+    /// Whether lines are merged, for which their times are needed.
+    is_one_of_several: bool,
+}
+
+impl Source for Reading {
+    type Item = Hit;
+    type Mark = ();
+
+    async fn next(&mut self) -> Result<Option<Arrival<Hit, ()>>> {
+        let pages = match &mut self.pages {
+            Some(pages) => pages,
+            None => self.pages.insert(self.export.start().await?),
+        };
+        let Some(page) = pages.next().await? else {
+            if let Some(pages) = self.pages.take() {
+                pages.close().await;
+            }
+            return Ok(None);
+        };
+        let mut items: Vec<(Option<Timestamp>, Hit)> = Vec::with_capacity(page.len());
+        for hit in page.hits() {
+            let hit: Hit = serde_json::from_slice(hit.whole()).map_err(|error| {
+                let message = "a hit is not what a server of this kind answers";
+                clusterops::logs::Error::new(clusterops::logs::ErrorKind::Answer, message)
+                    .caused_by(error)
+            })?;
+            let time = self
+                .is_one_of_several
+                .then(|| Line::of(&hit).time)
+                .flatten();
+            items.push((time, hit));
+        }
+        Ok(Some(Arrival::new(items)))
+    }
+}
+
+pub(crate) async fn run(
+    settings: &Settings,
+    clusters: &[Cluster],
+) -> command_line::Result<ExitCode> {
+    let query = settings.wanted_in_window()?;
+    let mut merge = Merge::new(MergeOptions::sorted());
+    for cluster in clusters {
+        let indices = settings.index.split(',');
+        let mut export = Export::new(&cluster.client, indices, query.clone())
+            .order(Order::oldest_first("@timestamp"));
+        if let Some(count) = settings.count {
+            export = export.page_size(count.min(5000));
+        }
+        if let Some(highlight) = settings.highlight() {
+            export = export.raw("highlight", highlight);
+        }
+        let reading = Reading {
+            export,
+            pages: None,
+            is_one_of_several: clusters.len() > 1,
+        };
+        merge.add(&cluster.name, reading);
+    }
+    let mut printer = Printer::new(settings);
+    let mut code = ExitCode::SUCCESS;
+    let most = settings.count.map_or(u64::MAX, u64::from);
+    while printer.lines < most {
+        let next = tokio::select! {
+            next = merge.next() => next,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        match next {
+            None => break,
+            Some(Merged::Item { source, item, .. }) => printer.hit(&item, &source, None)?,
+            Some(Merged::Failed { source, error }) => {
+                printer.flush()?;
+                if clusters.len() == 1 {
+                    return Err(error.into());
+                }
+                let name = format!("the cluster {source} is left out");
+                complain(&Failed(name, error));
+                code = ExitCode::FAILURE;
+            }
+            Some(_) => {}
+        }
+    }
+    printer.flush()?;
+    Ok(code)
+}
+
+/// What an error is about, with the error as its cause.
+#[derive(Debug)]
+pub(crate) struct Failed(pub(crate) String, pub(crate) clusterops::logs::Error);
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.1)
+    }
+}
