@@ -451,15 +451,19 @@ impl Given {
             .iter()
             .map(|(name, _)| name.as_str())
             .collect();
-        misused(format!(
-            "{} defines no query `{value}`{}; {}",
-            config.place(),
-            did_you_mean(value, names.iter().copied()),
-            match names.is_empty() {
-                true => "it defines none".to_owned(),
-                false => format!("there are {}", names.join(", ")),
-            }
-        ))
+        let place = match config.path() {
+            Some(path) => format!("{} defines", path.display()),
+            None => "there is no configuration that defines".to_owned(),
+        };
+        let known = match names.is_empty() {
+            true => "none is defined".to_owned(),
+            false => format!("there are {}", names.join(", ")),
+        };
+        let near = did_you_mean(value, names.iter().copied());
+        misused(match config.path() {
+            Some(_) => format!("{place} no query `{value}`{near}; {known}"),
+            None => format!("{place} the query `{value}`; -c names one"),
+        })
     }
 
     fn follows(&self, as_logasaurus: bool) -> bool {

@@ -87,12 +87,9 @@ impl Config {
         Ok(config)
     }
 
-    /// What to call it in messages.
-    pub(crate) fn place(&self) -> String {
-        match &self.path {
-            Some(path) => path.display().to_string(),
-            None => "no configuration was found, which".to_owned(),
-        }
+    /// The file, if there is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     fn parse(text: &str, file: &str) -> Result<Self> {

@@ -56,7 +56,8 @@ pub(crate) async fn run(
         None => State::new(),
     };
     let mut merge = Merge::new(MergeOptions::following());
-    let query = settings.wanted()?;
+    // A token is that of one query, and fields change.
+    let query = settings.wanted(None)?;
     for cluster in clusters {
         let mut tail = Tail::new(&cluster.client, &settings.index, &query)?
             .since(Since::Time(settings.since))

@@ -24,13 +24,8 @@ pub(crate) async fn run(
     let mut printer = Printer::new(settings);
     let mut code = ExitCode::SUCCESS;
     for cluster in clusters {
-        let look = Look::new(
-            &cluster.client,
-            settings.index.split(','),
-            settings.wanted_in_window()?,
-        );
         let answered = tokio::select! {
-            answered = answer(settings, &look, &cluster.name, &mut printer) => answered,
+            answered = answer(settings, cluster, &mut printer) => answered,
             _ = tokio::signal::ctrl_c() => break,
         };
         printer.flush()?;
@@ -52,10 +47,13 @@ pub(crate) async fn run(
 
 async fn answer(
     settings: &Settings,
-    look: &Look,
-    name: &str,
+    cluster: &Cluster,
     printer: &mut Printer,
 ) -> command_line::Result<()> {
+    let fields = settings.fields(&cluster.client).await?;
+    let query = settings.wanted_in_window(fields.as_ref())?;
+    let look = Look::new(&cluster.client, settings.index.split(','), query);
+    let name = &*cluster.name;
     let mark = match name {
         "" => String::new(),
         name => format!("[{}] ", Printable(name)),

@@ -57,12 +57,25 @@ pub(crate) async fn run(
     settings: &Settings,
     clusters: &[Cluster],
 ) -> command_line::Result<ExitCode> {
-    let query = settings.wanted_in_window()?;
     let mut merge = Merge::new(MergeOptions::sorted());
+    let mut code = ExitCode::SUCCESS;
+    let mut left_out = |source: &str, error| {
+        complain(&Failed(format!("the cluster {source} is left out"), error));
+        code = ExitCode::FAILURE;
+    };
     for cluster in clusters {
+        let fields = match settings.fields(&cluster.client).await {
+            Ok(fields) => fields,
+            Err(error) if clusters.len() > 1 => {
+                left_out(&cluster.name, error);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let query = settings.wanted_in_window(fields.as_ref())?;
         let indices = settings.index.split(',');
-        let mut export = Export::new(&cluster.client, indices, query.clone())
-            .order(Order::oldest_first("@timestamp"));
+        let mut export =
+            Export::new(&cluster.client, indices, query).order(Order::oldest_first("@timestamp"));
         if let Some(count) = settings.count {
             export = export.page_size(count.min(5000));
         }
@@ -77,7 +90,6 @@ pub(crate) async fn run(
         merge.add(&cluster.name, reading);
     }
     let mut printer = Printer::new(settings);
-    let mut code = ExitCode::SUCCESS;
     let most = settings.count.map_or(u64::MAX, u64::from);
     while printer.lines < most {
         let next = tokio::select! {
@@ -92,9 +104,7 @@ pub(crate) async fn run(
                 if clusters.len() == 1 {
                     return Err(error.into());
                 }
-                let name = format!("the cluster {source} is left out");
-                complain(&Failed(name, error));
-                code = ExitCode::FAILURE;
+                left_out(&source, error);
             }
             Some(_) => {}
         }

@@ -1,7 +1,9 @@
 //! The query, as it is sent.
 
+use clusterops::http::HttpRequest;
+use clusterops::logs::kql::{Fields, Kql};
 use clusterops::logs::render::highlighting;
-use clusterops::logs::{Error, ErrorKind, Query, Search};
+use clusterops::logs::{Client, Query, Search};
 use serde_json::{Value, json};
 
 use crate::arguments::{Language, Settings};
@@ -11,13 +13,13 @@ use crate::show;
 
 impl Settings {
     /// What is looked for, whenever it was.
-    pub(crate) fn wanted(&self) -> Result<Query> {
+    pub(crate) fn wanted(&self, fields: Option<&Fields>) -> Result<Query> {
         let excluded = self
             .excluded
             .iter()
-            .map(|text| self.read(text))
+            .map(|text| self.read(text, fields))
             .collect::<Result<Vec<_>>>()?;
-        let wanted = self.read(&self.query)?;
+        let wanted = self.read(&self.query, fields)?;
         match excluded.is_empty() {
             true => Ok(wanted),
             false => Ok(Query::bool().must(wanted).must_not_each(excluded).into()),
@@ -25,20 +27,44 @@ impl Settings {
     }
 
     /// What is looked for in the window of time.
-    pub(crate) fn wanted_in_window(&self) -> Result<Query> {
+    pub(crate) fn wanted_in_window(&self, fields: Option<&Fields>) -> Result<Query> {
         let mut window = json!({"gte": self.since.to_string()});
         if let Some(until) = self.until {
             window["lt"] = until.to_string().into();
         }
         let window = Query::raw(json!({"range": {"@timestamp": window}}));
-        Ok(Query::bool().must(self.wanted()?).filter(window).into())
+        Ok(Query::bool()
+            .must(self.wanted(fields)?)
+            .filter(window)
+            .into())
     }
 
-    fn read(&self, text: &str) -> Result<Query> {
+    fn read(&self, text: &str, fields: Option<&Fields>) -> Result<Query> {
         match self.language {
             Language::Lucene => Ok(Query::query_string(text).analyze_wildcard(true).into()),
-            Language::Kql => kql(text),
+            Language::Kql => {
+                let mut kql = Kql::new();
+                if let Some(fields) = fields {
+                    kql = kql.fields(fields.clone());
+                    if let Some(zone) = self.zone.iana_name() {
+                        kql = kql.time_zone(zone);
+                    }
+                }
+                Ok(kql.query(text)?)
+            }
         }
+    }
+
+    /// The fields that a query in Kibana's language is about; the other needs none.
+    pub(crate) async fn fields(&self, client: &Client) -> clusterops::logs::Result<Option<Fields>> {
+        if self.language == Language::Lucene {
+            return Ok(None);
+        }
+        let request = HttpRequest::get("/")
+            .segment(&self.index)
+            .segment("_field_caps")
+            .query("fields", "*");
+        client.json(request).await.map(Some)
     }
 
     /// What to add to a search so that matches can be shown, where they are.
@@ -48,18 +74,9 @@ impl Settings {
     }
 }
 
-fn kql(text: &str) -> Result<Query> {
-    let _ = text;
-    Err(Error::new(
-        ErrorKind::Input,
-        "KQL is not there yet; --lucene takes Lucene's syntax",
-    )
-    .into())
-}
-
 /// Prints what would be sent, as Kibana's console and its kin take it.
 pub(crate) fn print_all(settings: &Settings) -> Result<()> {
-    let mut search = Search::new(settings.wanted_in_window()?).raw(
+    let mut search = Search::new(settings.wanted_in_window(None)?).raw(
         "sort",
         json!([{"@timestamp": {"order": "asc", "unmapped_type": "date"}}]),
     );

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
+use crate::Hit;
+
 /// Stands before what matched, in the fragments of [`highlighting`]: a private character, at the far end of Unicode.
 pub const MATCH_START: char = '\u{10fff0}';
 /// Stands behind what matched.
@@ -79,6 +81,15 @@ impl Marked {
         &self.matches
     }
 
+    /// A text that matched as a whole, or not at all.
+    pub(super) fn whole(text: String, matched: bool) -> Self {
+        let all = (matched && !text.is_empty()).then_some(0..text.len());
+        Self {
+            text,
+            matches: all.into_iter().collect(),
+        }
+    }
+
     /// The text in pieces, each with whether it matched.
     pub(super) fn pieces(&self) -> impl Iterator<Item = (&str, bool)> {
         let mut at = 0;
@@ -100,6 +111,16 @@ impl From<String> for Marked {
             matches: Vec::new(),
         }
     }
+}
+
+/// What matched in a field, or in one of the forms that it is indexed in too, as `message.keyword`.
+pub(super) fn fragments<'h>(hit: &'h Hit, name: &str) -> Vec<&'h String> {
+    let of_field = |key: &str| {
+        let rest = key.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let found = hit.highlight.iter().filter(|(key, _)| of_field(key));
+    found.flat_map(|(_, fragments)| fragments).collect()
 }
 
 /// A fragment without its marks, and what stood between them.

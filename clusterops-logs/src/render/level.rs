@@ -1,7 +1,8 @@
 //! Levels, whatever loggers call them.
 
 use super::fields::Fields;
-use super::highlight::Marked;
+use super::highlight::{Marked, fragments};
+use crate::Hit;
 
 /// Where levels stand, the likeliest first.
 const NAMES: &[&str] = &[
@@ -35,6 +36,8 @@ pub struct Level {
     pub text: String,
     /// What it means, where that is known.
     pub severity: Option<Severity>,
+    /// Whether the server matched it.
+    pub matched: bool,
 }
 
 /// How bad something is.
@@ -60,7 +63,11 @@ impl Level {
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let severity = severity(text.trim());
-        Self { text, severity }
+        Self {
+            text,
+            severity,
+            matched: false,
+        }
     }
 
     /// Its name in capitals; of a number, what that means.
@@ -71,9 +78,14 @@ impl Level {
         }
     }
 
-    pub(super) fn of(fields: &Fields<'_>) -> Option<Self> {
-        let (_, text) = fields.first(NAMES)?;
-        Some(Self::new(text)).filter(|level| !level.text.trim().is_empty())
+    pub(super) fn of(hit: &Hit, fields: &Fields<'_>) -> Option<Self> {
+        let (name, text) = fields.first(NAMES)?;
+        let matches = Marked::new(text.as_str(), &fragments(hit, name));
+        let level = Self {
+            matched: !matches.matches().is_empty(),
+            ..Self::new(text)
+        };
+        (!level.text.trim().is_empty()).then_some(level)
     }
 }
 
@@ -87,12 +99,6 @@ impl Severity {
             Self::Error => "ERROR",
             Self::Critical => "CRITICAL",
         }
-    }
-}
-
-impl From<&Level> for Marked {
-    fn from(level: &Level) -> Self {
-        level.name().into()
     }
 }
 

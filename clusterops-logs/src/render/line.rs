@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::fields::Fields;
-use super::highlight::Marked;
+use super::highlight::{Marked, fragments};
 use super::level::Level;
 use super::{json, time};
 use crate::Hit;
@@ -102,22 +102,12 @@ impl Line {
         Self {
             time,
             time_text,
-            level: Level::of(fields),
+            level: Level::of(hit, fields),
             host: marked(HOSTS),
             service: marked(SERVICES),
             message: marked(MESSAGES).unwrap_or_else(|| whole(hit).into()),
         }
     }
-}
-
-/// What matched in a field, or in one of the forms that it is indexed in too, as `message.keyword`.
-fn fragments<'h>(hit: &'h Hit, name: &str) -> Vec<&'h String> {
-    let of_field = |key: &str| {
-        let rest = key.strip_prefix(name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let found = hit.highlight.iter().filter(|(key, _)| of_field(key));
-    found.flat_map(|(_, fragments)| fragments).collect()
 }
 
 /// The document itself.

@@ -22,8 +22,6 @@ mod template;
 mod text;
 mod time;
 
-use std::borrow::Cow;
-
 pub use highlight::{MATCH_END, MATCH_START, Marked, highlighting};
 use jiff::tz::TimeZone;
 pub use level::{Level, Severity};
@@ -264,7 +262,8 @@ impl Renderer {
             }
         }
         if let (true, Some(level)) = (self.level, &line.level) {
-            part(Part::Level(level.severity), &level.name().into());
+            let name = Marked::whole(level.name(), level.matched);
+            part(Part::Level(level.severity), &name);
         }
         text::write(
             &mut output,
@@ -274,12 +273,6 @@ impl Renderer {
             self.newlines,
         );
         output
-    }
-}
-
-impl From<Cow<'_, str>> for Marked {
-    fn from(text: Cow<'_, str>) -> Self {
-        text.into_owned().into()
     }
 }
 

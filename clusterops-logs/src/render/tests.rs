@@ -130,11 +130,12 @@ fn what_the_server_matched_is_coloured() {
     hit.highlight
         .insert("message.keyword".into(), mark("* took:[1000 <error\n>"));
     hit.highlight.insert("host".into(), mark("<web>-1"));
+    hit.highlight.insert("level".into(), mark("<error>"));
     let plain = Renderer::new();
     assert_eq!(plain.render(&hit), "web-1 ERROR * took:[1000 error");
     assert_eq!(
         plain.colours(true).render(&hit).replace('\u{1b}', "^"),
-        "^[1;33mweb^[0m^[36m-1^[0m ^[31mERROR^[0m * took:[^[1;33m1000^[0m ^[1;33merror^[0m"
+        "^[1;33mweb^[0m^[36m-1^[0m ^[1;33mERROR^[0m * took:[^[1;33m1000^[0m ^[1;33merror^[0m"
     );
 }
 

@@ -42,7 +42,9 @@ pub(super) fn shown(time: Timestamp, zone: &TimeZone) -> String {
         _ => 9,
     };
     let printer = DateTimePrinter::new().precision(Some(digits));
-    match *zone == TimeZone::UTC {
+    // A system's zone is another value, though it may be called so.
+    let is_utc = *zone == TimeZone::UTC || matches!(zone.iana_name(), Some("UTC" | "Etc/UTC"));
+    match is_utc {
         true => printer.timestamp_to_string(&time),
         false => printer.timestamp_with_offset_to_string(&time, zone.to_offset(time)),
     }
