@@ -76,11 +76,13 @@ pub(crate) async fn run(
     let mut printer = Printer::new(settings);
     let mut shown_to = None;
     let mut left = clusters.len();
+    // They stay, so that none is missed while a line is printed.
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     loop {
         let next = tokio::select! {
             next = merge.next() => next,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = interrupted.recv() => break,
             _ = terminated.recv() => break,
         };
         match next {

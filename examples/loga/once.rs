@@ -8,6 +8,8 @@ use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::render::Line;
 use clusterops::logs::{Export, Hit, Result};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::arguments::Settings;
 use crate::clusters::Cluster;
 use crate::show::Printer;
@@ -89,12 +91,13 @@ pub(crate) async fn run(
         };
         merge.add(&cluster.name, reading);
     }
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut printer = Printer::new(settings);
     let most = settings.count.map_or(u64::MAX, u64::from);
     while printer.lines < most {
         let next = tokio::select! {
             next = merge.next() => next,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = interrupted.recv() => break,
         };
         match next {
             None => break,

@@ -1,0 +1,226 @@
+//! Configurations and command lines, and what is wrong with them.
+
+use super::{LOGA_YAML, folder, run};
+
+#[test]
+fn what_is_wrong_says_where_and_what_to_do() {
+    let define = include_str!("data/config-0.0.12.yaml");
+    for (yaml, line, code, why) in [
+        (
+            LOGA_YAML,
+            "-s nope",
+            2,
+            "loga.yaml defines no query `nope`; there are nginx, slow;",
+        ),
+        (LOGA_YAML, "-s ngnix", 2, "did you mean `nginx`?"),
+        (define, "-s nope", 2, "there are nginx, slow"),
+        (
+            LOGA_YAML,
+            "",
+            2,
+            "-d QUERY, -s NAME, --lucene QUERY or --kql QUERY says what to look for",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --kql b",
+            2,
+            "--define and --kql are two queries",
+        ),
+        (LOGA_YAML, "-d", 2, "--define needs a value"),
+        (
+            LOGA_YAML,
+            "-d a -co ten",
+            2,
+            "--count takes a whole number, not `ten`",
+        ),
+        (LOGA_YAML, "-d a -frob", 2, "no option -frob"),
+        (LOGA_YAML, "-d a -h=maybe", 2, "-h takes no value"),
+        (
+            LOGA_YAML,
+            "-d a --follow --until now",
+            2,
+            "--follow goes on without an end",
+        ),
+        (LOGA_YAML, "-d a --until 3h", 2, "--until is not later"),
+        (LOGA_YAML, "-d a --since soon", 2, "`soon` is no time"),
+        (
+            LOGA_YAML,
+            "-d a --top x --histogram",
+            2,
+            "are two questions",
+        ),
+        (LOGA_YAML, "-d a --output xml", 2, "--output takes text"),
+        (
+            LOGA_YAML,
+            "-d a --output template={{x",
+            2,
+            "the template: column 1:",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --time-zone Mars/North",
+            2,
+            "no time zone Mars/North",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --cluster eu",
+            2,
+            "--cluster takes NAME=URL",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --user me --api-key-env X",
+            2,
+            "--user and --api-key-env",
+        ),
+        (LOGA_YAML, "--kql level:( --print-query", 1, "column "),
+        // `-c` is read in time.
+        (LOGA_YAML, "-c foo.yaml -d error", 1, "foo.yaml: "),
+        // Nothing is replaced silently.
+        (
+            "not a mapping\n",
+            "-d error",
+            1,
+            "loga.yaml:1:1: a configuration is a mapping",
+        ),
+        ("count: [1\nx: 2\n", "-d error", 1, "loga.yaml:2:"),
+        (
+            "count: many\n",
+            "-d error",
+            1,
+            "loga.yaml:1:8: count is a whole number, not `many`",
+        ),
+        (
+            "count: 1\ncount: 2\n",
+            "-d error",
+            1,
+            "loga.yaml:2:1: `count` is given twice",
+        ),
+        (
+            "defined_queries: [a]\n",
+            "-d error",
+            1,
+            "loga.yaml:1:18: defined_queries has names and queries",
+        ),
+        (
+            "highlight_query: 7\n",
+            "-d error",
+            1,
+            "loga.yaml:1:18: highlight_query is true or false",
+        ),
+    ] {
+        let folder = folder(&[("loga.yaml", yaml)]);
+        let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+        let ran = run(folder.path(), &words);
+        assert_eq!(ran.code, Some(code), "{line}: {}", ran.said);
+        assert!(ran.said.contains(why), "{line}: {}", ran.said);
+        assert_eq!(ran.printed, "", "{line}");
+    }
+}
+
+#[test]
+fn unknown_settings_are_told_and_nothing_else() {
+    let folder = folder(&[("loga.yaml", "counts: 7\nelasticsearch_port: 9333\n")]);
+    let ran = run(folder.path(), &["-d", "a", "--print-query"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert!(
+        ran.said
+            .starts_with("loga.yaml:1:1: there is no setting `counts`; did you mean `count`?"),
+        "{}",
+        ran.said
+    );
+    assert!(
+        ran.printed
+            .starts_with("POST http://127.0.0.1:9333/logstash-*/_search\n"),
+        "{}",
+        ran.printed
+    );
+}
+
+#[test]
+fn nothing_is_written_where_there_is_no_configuration() {
+    let folder = folder(&[]);
+    let ran = run(
+        folder.path(),
+        &["-d", "a", "-e", "https://es.example.org", "--print-query"],
+    );
+    assert!(
+        ran.printed
+            .starts_with("POST https://es.example.org:9200/logstash-*/_search\n"),
+        "{}",
+        ran.printed
+    );
+    assert_eq!((ran.code, ran.said.as_str()), (Some(0), ""));
+    assert_eq!(folder.path().read_dir().expect("ours").count(), 0);
+}
+
+#[test]
+fn every_setting_counts_until_a_flag_says_otherwise() {
+    let yaml = "defined_queries: {own: 'a:b'}\nsync_depth: 7\nstart_time: 3\ncount: 9\nelasticsearch_url: https://es\n\
+                elasticsearch_port: 1\nelasticsearch_index: ''\nhighlight_query: true\n";
+    let folder = folder(&[("sub/other.yaml", yaml)]);
+    let ran = run(
+        folder.path(),
+        &[
+            "-c",
+            "sub/other.yaml",
+            "-s",
+            "own",
+            "--print-query",
+            "--color",
+            "always",
+        ],
+    );
+    for part in [
+        "POST https://es:1/*/_search\n",
+        "\"query\": \"a:b\"",
+        "\"size\": 9",
+        "\"highlight\"",
+    ] {
+        assert!(
+            ran.printed.contains(part),
+            "{part}: {}{}",
+            ran.printed,
+            ran.said
+        );
+    }
+    for off in ["-h=false", "-hl=false", "--highlight=false"] {
+        let words = [
+            "-c",
+            "sub/other.yaml",
+            "-s",
+            "own",
+            "--print-query",
+            "--color",
+            "always",
+            off,
+            "-in",
+            "x",
+            "-co",
+            "2",
+        ];
+        let ran = run(folder.path(), &words);
+        assert!(!ran.printed.contains("highlight"), "{off}: {}", ran.printed);
+        assert!(
+            ran.printed.contains("/x/_search") && ran.printed.contains("\"size\": 2"),
+            "{}",
+            ran.printed
+        );
+    }
+}
+
+#[test]
+fn help_and_version_are_told() {
+    let folder = folder(&[("loga.yaml", "broken: [")]);
+    for (word, part) in [
+        ("--help", "Usage: loga"),
+        ("help", "-in, --index INDEX"),
+        ("-version", "loga 0."),
+        ("--version", "loga 0."),
+    ] {
+        let ran = run(folder.path(), &[word]);
+        assert_eq!((ran.code, ran.said.as_str()), (Some(0), ""), "{word}");
+        assert!(ran.printed.contains(part), "{word}: {}", ran.printed);
+    }
+}

@@ -1,0 +1,231 @@
+//! What is printed is what Logasaurus printed, without its faults.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::real::indices;
+use super::{LOGA_YAML, command, folder, run};
+
+/// The three hits that Logasaurus was given.
+fn documents() -> Vec<Value> {
+    let answer: Value = serde_json::from_str(include_str!("data/hits.json")).expect("JSON");
+    let hits = answer["hits"]["hits"].as_array().expect("hits");
+    hits.iter().map(|hit| hit["_source"].clone()).collect()
+}
+
+const ALL: [&str; 4] = ["-d", "*", "--no-follow", "--since"];
+
+/// Colours as Logasaurus had them, on black.
+fn on_black(text: &str) -> String {
+    text.replace("\u{1b}[1;33m", "\u{1b}[0;33;40m")
+        .replace("\u{1b}[36m", "\u{1b}[0;36;40m")
+}
+
+#[test]
+fn lines_are_those_of_logasaurus() {
+    for index in indices("lines_are_those_of_logasaurus") {
+        index.put(&documents());
+        let folder = folder(&[
+            ("loga.yaml", &format!("{LOGA_YAML}search_host: true\n")),
+            ("plain.yaml", LOGA_YAML),
+        ]);
+        let since = [&ALL[..], &["2026-01-01"]].concat();
+        let plain = run(
+            folder.path(),
+            &index.arguments(&[&since[..], &["-c", "plain.yaml"]].concat()),
+        );
+        assert_eq!(
+            plain.printed,
+            include_str!("data/output-plain.txt"),
+            "{}",
+            plain.said
+        );
+        let host = run(
+            folder.path(),
+            &index.arguments(&[&since[..], &["--color", "always", "-h=false"]].concat()),
+        );
+        assert_eq!(
+            on_black(&host.printed),
+            include_str!("data/output-host-plain.txt"),
+            "{}",
+            host.said
+        );
+
+        // What matched is marked where it stands: no line is hidden, none comes twice, none loses words.
+        let query = [
+            "-d",
+            "error OR checkpoint",
+            "--no-follow",
+            "--since",
+            "2026-01-01",
+            "-c",
+            "plain.yaml",
+            "--color",
+            "always",
+        ];
+        let marked = run(folder.path(), &index.arguments(&query));
+        assert_eq!(
+            on_black(&marked.printed)
+                .replace("\u{1b}[0;33;40m", "<")
+                .replace("\u{1b}[0m", ">"),
+            "GET /größe 500 <error> code=7\nupstream <error>: connect() failed  (111: refused) errors=2\n\
+             <checkpoint> complete: wrote 42 buffers\n",
+            "{}",
+            marked.said
+        );
+        // What Go's regular expressions did not take panicked.
+        for query in [
+            "*",
+            "errors OR took:[1000 TO *]",
+            "-checkpoint",
+            "message:(*",
+        ] {
+            let define = format!("-d={query}");
+            let words = [
+                &define,
+                "--no-follow",
+                "--since",
+                "2026-01-01",
+                "--color",
+                "always",
+            ];
+            let ran = run(folder.path(), &index.arguments(&words));
+            assert_eq!(
+                ran.code,
+                Some(i32::from(query.contains('('))),
+                "{query}: {}",
+                ran.said
+            );
+        }
+    }
+}
+
+#[test]
+fn every_shape_is_shown_in_every_form() {
+    for index in indices("every_shape_is_shown_in_every_form") {
+        let time = "2026-01-02T03:04:05.100Z";
+        index.put(&[json!({
+            "@timestamp": time, "host": {"name": "web-1"}, "service": {"name": "shop"},
+            "log": {"level": "error"}, "message": "a\u{1b}[31mb\nc"
+        })]);
+        let folder = folder(&[]);
+        let printed = |more: &[&str]| {
+            let words = [
+                &[
+                    "--lucene",
+                    "message:a*",
+                    "--since",
+                    "2026-01-01",
+                    "--time-zone",
+                    "Europe/Berlin",
+                ],
+                more,
+            ]
+            .concat();
+            let ran = run(folder.path(), &index.arguments(&words));
+            assert_eq!(ran.code, Some(0), "{}", ran.said);
+            ran.printed
+        };
+        assert_eq!(
+            printed(&[]),
+            "2026-01-02T04:04:05.100+01:00 web-1 shop ERROR a\\u{1b}[31mb\\nc\n"
+        );
+        assert_eq!(
+            printed(&["--output", "template={{host}} {{log.level}}"]),
+            "web-1 error\n"
+        );
+        let hit: Value =
+            serde_json::from_str(&printed(&["--output", "json"])).expect("one line of JSON");
+        assert_eq!(hit["_source"]["host"]["name"], "web-1");
+        assert_eq!(printed(&["--count-only"]), "1\n");
+        assert!(printed(&["--top", "service.name"]).ends_with("1 shop\n"));
+        assert!(printed(&["--histogram"]).contains('█'));
+        assert_eq!(
+            printed(&["--context", "1", "--output", "message"]),
+            "a\\u{1b}[31mb\\nc\n"
+        );
+        assert_eq!(printed(&["--exclude", "shop"]), "");
+        assert_eq!(printed(&["--until", "2026-01-02T03:04:05Z"]), "");
+        let kql = [
+            "--kql",
+            "log.level: error and host.name.keyword: web-*",
+            "--since",
+            "2026-01-01",
+            "--output",
+            "message",
+        ];
+        let ran = run(folder.path(), &index.arguments(&kql));
+        assert_eq!(ran.printed, "a\\u{1b}[31mb\\nc\n", "{}", ran.said);
+    }
+}
+
+#[test]
+fn clusters_are_merged_and_one_that_is_down_is_told() {
+    for index in indices("clusters_are_merged_and_one_that_is_down_is_told") {
+        index.put(&documents());
+        let folder = folder(&[]);
+        let (here, away) = (
+            format!("here={}", index.url),
+            "away=http://127.0.0.1:1".to_owned(),
+        );
+        let words = [
+            "-in",
+            &index.name,
+            "--lucene",
+            "*",
+            "--since",
+            "2026-01-01",
+            "--output",
+            "template={{cluster}} {{message}}",
+        ];
+        let ran = run(
+            folder.path(),
+            &[&words[..], &["--cluster", &here, "--cluster", &away]].concat(),
+        );
+        assert_eq!(ran.code, Some(1));
+        assert_eq!(
+            ran.said.matches("the cluster away is left out").count(),
+            1,
+            "{}",
+            ran.said
+        );
+        assert_eq!(ran.printed.matches("here ").count(), 3, "{}", ran.printed);
+        let twice = here.replace("here", "there");
+        let ran = run(
+            folder.path(),
+            &[&words[..], &["--cluster", &here, "--cluster", &twice]].concat(),
+        );
+        let marks: Vec<&str> = ran
+            .printed
+            .lines()
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        assert_eq!(
+            marks,
+            ["here", "there", "here", "there", "here", "there"],
+            "{}",
+            ran.said
+        );
+    }
+}
+
+#[test]
+fn nobody_needs_to_read_to_the_end() {
+    for index in indices("nobody_needs_to_read_to_the_end") {
+        index.put(&documents());
+        let folder = folder(&[]);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let words = index.arguments(&["-d", "*", "--since", "2026-01-01"]);
+        let child = command(folder.path(), &words)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(!said.contains("Broken"), "{said}");
+    }
+}
