@@ -142,15 +142,13 @@ impl Tail {
     /// Follows what the query finds in these indices: names, patterns, data streams and aliases, separated by commas.
     ///
     /// # Errors
-    /// [`Input`](ErrorKind::Input) for an empty expression.
+    /// [`Input`](ErrorKind::Input) for an empty expression, and for a query that no server would take.
     pub fn new(client: &Client, indices: &str, query: &Query) -> Result<Self> {
         if indices.trim().is_empty() {
             let message = "a tail needs the indices to follow, such as `logs-*`";
             return Err(Error::new(ErrorKind::Input, message));
         }
-        let query = serde_json::to_value(query).map_err(|error| {
-            Error::new(ErrorKind::Input, "the query is no JSON").caused_by(error)
-        })?;
+        let query = query.to_json()?;
         let by_time = indices.contains(':');
         let settings = Settings {
             client: client.clone(),
