@@ -152,7 +152,8 @@ impl MergeOptions {
         }
     }
 
-    /// For sources that end, each in the order of time itself: so is the whole. One that fails is given up.
+    /// For sources that end, each in the order of time itself: so is the whole, and of one time the sources come in the order
+    /// in which they were added. One that fails is given up.
     #[must_use]
     pub fn sorted() -> Self {
         Self {

@@ -146,6 +146,8 @@ impl<T> PartialOrd for Held<T> {
 
 impl<T> Ord for Held<T> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.time, self.number).cmp(&(other.time, other.number))
+        // Not as they happened to come: the same sources give the same order again.
+        let key = |held: &Self| (held.time, held.source, held.number);
+        key(self).cmp(&key(other))
     }
 }

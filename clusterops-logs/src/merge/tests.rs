@@ -79,6 +79,24 @@ async fn told(merge: &mut Merge<&'static str, u32>, count: usize) -> Vec<String>
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_one_time_the_first_source_comes_first_whichever_was_quicker() {
+    let mut merge = Merge::new(MergeOptions::sorted());
+    merge.add(
+        "a",
+        script([Pause(50), lines(&[(1, "1")]), lines(&[(1, "2")])]),
+    );
+    merge.add("b", script([lines(&[(1, "1"), (1, "2")])]));
+    let told = told(&mut merge, 7).await;
+    let order: Vec<&str> = told
+        .iter()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(_, line)| line)
+        .filter(|line| !line.contains('#'))
+        .collect();
+    assert_eq!(order, ["a 1", "a 2", "b 1", "b 2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn sources_that_are_in_order_are_merged_exactly() {
     let mut merge = Merge::new(MergeOptions::sorted());
     merge.add(
