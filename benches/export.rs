@@ -2,6 +2,7 @@
 //!
 //! curl fetches the same pages of the same size over one connection that is kept open. It is spared what our export has to
 //! do between them: the bodies of its requests, with the places that each page begins behind, are written down before.
+//! Both are measured without compression, which costs more than loopback does, and beside it with gzip, our default.
 //! elasticdump (from npm, below the target folder) writes the same documents by its own means, with pages of the same size.
 //! Each candidate is a process of its own, and they take turns. CLUSTEROPS_BENCH_DOCUMENTS sets another number of documents.
 
@@ -14,7 +15,7 @@ use std::process::Command;
 mod bench;
 
 use bench::figures::{Candidate, cpu, peak, rounded, wall};
-use bench::log_server::LogServer;
+use bench::servers::Servers;
 use bench::{Result, measure, on_two_threads, project, run, target_folder};
 use clusterops::http::{HttpOptions, HttpRequest};
 use clusterops::logs::export::{Export, Format};
@@ -30,10 +31,14 @@ const INDEX: &str = "logs";
 const EXPORT_MODE: &str = "export";
 const NOTHING_MODE: &str = "nothing";
 
+/// Whether answers are asked for with gzip, which is the client's default and does not pay on loopback.
+const PLAIN: &str = "plain";
+const GZIP: &str = "gzip";
+
 fn main() -> Result<()> {
     bench::dispatch(|mode, rest| match (mode, rest) {
-        (Some(EXPORT_MODE), [url, slices, file]) => {
-            on_two_threads()?.block_on(export_once(url, slices, file))
+        (Some(EXPORT_MODE), [url, slices, wire, file]) => {
+            on_two_threads()?.block_on(export_once(url, slices, wire, file))
         }
         (Some(NOTHING_MODE), _) => Ok(()),
         _ => on_two_threads()?.block_on(compare()),
@@ -46,37 +51,42 @@ async fn compare() -> Result<()> {
         Err(_) => DOCUMENTS,
     };
     let elasticdump = elasticdump()?;
-    let server = LogServer::start()?;
-    let client = server.client()?;
+    let servers = Servers::start("opensearch-2", 1, 1024)?;
+    let url = servers.nodes.first().ok_or("there is a node")?.url.clone();
+    let client = Client::new(&[&url], HttpOptions::default())?;
     fill(&client, documents).await?;
 
     let folder = tempfile::Builder::new()
         .prefix("export-")
         .tempdir_in(target_folder()?)?;
-    let config = curl_config(&client, &server.url, folder.path()).await?;
+    let config = curl_config(&client, &url, folder.path()).await?;
+    let compressed = config.with_extension("gzip");
+    let text = std::fs::read_to_string(&config)?;
+    std::fs::write(
+        &compressed,
+        text.replace("silent\n", "silent\ncompressed\n"),
+    )?;
     let program = std::env::current_exe()?.display().to_string();
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let own = |slices: &str| {
-        let words = [&program, EXPORT_MODE, &server.url, slices, &file("own")];
+    let own = |slices: &str, wire: &str| {
+        let words = [&program, EXPORT_MODE, &url, slices, wire, &file("own")];
         words.map(str::to_owned).to_vec()
     };
     let dump = format!(
         "rm -f {out} && exec node {elasticdump} --quiet --input={url}/{INDEX} --output={out} --type=data --limit={PAGE}",
         out = file("elasticdump"),
         elasticdump = elasticdump.display(),
-        url = server.url,
     );
+    let curl = |config: &Path| {
+        let words = ["curl", "--config", &config.display().to_string()];
+        words.map(str::to_owned).to_vec()
+    };
     let mut candidates = [
-        Candidate::new("export", own("1")),
-        Candidate::new(
-            "curl",
-            vec![
-                "curl".into(),
-                "--config".into(),
-                config.display().to_string(),
-            ],
-        ),
-        Candidate::new("export, 2 slices", own("2")),
+        Candidate::new("export", own("1", PLAIN)),
+        Candidate::new("curl", curl(&config)),
+        Candidate::new("export, 2 slices", own("2", PLAIN)),
+        Candidate::new("export, gzip", own("1", GZIP)),
+        Candidate::new("curl, gzip", curl(&compressed)),
         Candidate::new("elasticdump", vec!["/bin/sh".into(), "-c".into(), dump]),
         Candidate::new("nothing", vec![program.clone(), NOTHING_MODE.into()]),
     ];
@@ -98,7 +108,7 @@ async fn compare() -> Result<()> {
             candidate.median(peak),
         );
     }
-    let [own, curl, _, dump, _] = &candidates;
+    let [own, curl, _, _, _, dump, _] = &candidates;
     let figures = json!({
         "documents": documents,
         "vs_curl": rounded(own.ratio(curl, wall)),
@@ -110,9 +120,9 @@ async fn compare() -> Result<()> {
 }
 
 /// What is compared: every document into a file.
-async fn export_once(url: &str, slices: &str, file: &str) -> Result<()> {
+async fn export_once(url: &str, slices: &str, wire: &str, file: &str) -> Result<()> {
     let _ = std::fs::remove_file(file);
-    let client = Client::new(&[url], HttpOptions::default())?;
+    let client = Client::new(&[url], HttpOptions::default().gzip(wire == GZIP))?;
     let export = export(&client).slices(slices.parse()?);
     let summary = export.to_file(file, &Format::ndjson(), |_| {}).await?;
     match summary.is_whole() && summary.frozen {

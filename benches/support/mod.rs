@@ -6,7 +6,6 @@ use std::process::Command;
 
 pub(crate) mod figures;
 pub(crate) mod fleet_run;
-pub(crate) mod log_server;
 pub(crate) mod measure;
 pub(crate) mod russh_loop;
 pub(crate) mod servers;

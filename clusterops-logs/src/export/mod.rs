@@ -18,6 +18,7 @@
 mod file;
 pub mod format;
 mod order;
+mod output;
 mod page;
 mod pages;
 mod pit;

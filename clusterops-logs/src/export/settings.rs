@@ -17,6 +17,9 @@ const MOST_SLICES: usize = 64;
 
 /// Every document that a query finds in some indices. The [module](super) says what holds.
 ///
+/// In a fast network an export is done sooner without compression
+/// ([`HttpOptions::gzip`](crate::http::HttpOptions::gzip)): in half the time on the machine of the server.
+///
 /// ```no_run
 /// use clusterops_logs::export::{Export, Format};
 /// use clusterops_logs::http::HttpOptions;

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::page::Answer;
 use super::pit;
 use super::token::SliceState;
-use crate::{Client, Error, ErrorKind, Result};
+use crate::client::Pit;
+use crate::{Client, Error, ErrorKind, Indices, Result};
 
 /// With more indices than that, the bound of the whole stands for those of each.
 const MOST_BOUNDS: usize = 500;
@@ -155,7 +156,7 @@ impl Source {
         }
         let mut body = Map::new();
         if let Some(id) = &held.pit {
-            body.insert("pit".into(), pit::member(id, self.keep_alive));
+            body.insert("pit".into(), Pit::new(id, self.keep_alive).member());
         }
         body.insert("size".into(), 0.into());
         body.insert("query".into(), json!({"match_none": {}}));
@@ -167,7 +168,7 @@ impl Source {
     pub(super) async fn close(&self) {
         let id = self.held.lock().await.pit.take();
         if let Some(id) = id {
-            pit::close(&self.client, &id).await;
+            pit::close(&self.client, Pit::new(id, self.keep_alive)).await;
         }
     }
 
@@ -240,7 +241,7 @@ impl Source {
         }
         let mut body = Map::new();
         if let Some(id) = &held.pit {
-            body.insert("pit".into(), pit::member(id, self.keep_alive));
+            body.insert("pit".into(), Pit::new(id, self.keep_alive).member());
         }
         body.insert("query".into(), json!({"bool": {"filter": filters}}));
         body
@@ -276,18 +277,9 @@ pub(super) async fn keep_alive(source: Arc<Source>) {
 
 /// Whether the field is of both types of dates, which one sort can only compare in nanoseconds.
 pub(crate) async fn has_both_dates(client: &Client, indices: &str, field: &str) -> Result<bool> {
-    #[derive(Deserialize)]
-    struct Caps {
-        fields: Map<String, Value>,
-    }
-    let request = HttpRequest::get("/")
-        .segment(indices)
-        .segment("_field_caps")
-        .query("fields", field);
-    match client.json::<Caps>(request).await {
+    match client.field_caps(&Indices::new(indices)?, &[field]).await {
         Ok(caps) => {
-            let types = caps.fields.get(field);
-            let has = |name| types.is_some_and(|types| types.get(name).is_some());
+            let has = |wanted| caps.types(field).any(|kind| kind == wanted);
             Ok(has("date") && has("date_nanos"))
         }
         Err(error) if error.kind() == ErrorKind::Denied => Ok(false),

@@ -102,25 +102,43 @@ async fn a_lost_point_in_time_is_replaced_and_told() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_keeps_its_point_in_time() {
+async fn what_came_after_the_start_stays_out_when_its_point_in_time_is_lost() {
     let _alone = servers::alone().await;
-    for server in servers::all("a_slow_reader_keeps_its_point_in_time") {
-        server.index("export-slow", 1, json!({})).await;
-        server.fill("export-slow", 0, &documents(300)).await;
-        let export =
-            Export::new(&server.client(), ["export-slow"], Query::match_all()).page_size(20);
-        let mut pages = export
-            .keep_alive(Duration::from_secs(2))
-            .start()
-            .await
-            .unwrap();
-        let had_one = pages.is_frozen();
-        let first = pages.next().await.unwrap().unwrap().len();
-        // Beyond the time that it is kept; the server looks once a minute, but refuses at once.
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        assert_eq!(first + numbers(&mut pages).await.len(), 300);
-        assert_eq!(pages.is_frozen(), had_one, "{}", server.name);
-        server.remove("export-slow").await;
+    for server in servers::all("what_came_after_the_start_stays_out_when_its_point_in_time_is_lost")
+    {
+        server.index("export-closed", 1, json!({})).await;
+        let all = documents(700);
+        server.fill("export-closed", 0, &all[..500]).await;
+        for (round, order) in [Order::Arrival, Order::oldest_first("@timestamp")]
+            .into_iter()
+            .enumerate()
+        {
+            let export = Export::new(&server.client(), ["export-closed*"], Query::match_all());
+            let mut pages = export
+                .page_size(30)
+                .order(order.clone())
+                .start()
+                .await
+                .unwrap();
+            let total = pages.total();
+            let first = pages.next().await.unwrap().unwrap().len();
+            server.lose_points_in_time().await;
+            // In an index that is there, and in one that is not.
+            server
+                .fill("export-closed", 500 + 100 * round, &all[500..600])
+                .await;
+            server.index("export-closed-later", 1, json!({})).await;
+            server.fill("export-closed-later", 600, &all[600..]).await;
+            let count = first + numbers(&mut pages).await.len();
+            assert_eq!(count as u64, total, "{} {order:?}", server.name);
+            assert!(
+                pages.breaks().iter().all(|lost| lost.is_whole()),
+                "{:?}",
+                pages.breaks()
+            );
+            server.remove("export-closed-later").await;
+        }
+        server.remove("export-closed").await;
     }
 }
 
