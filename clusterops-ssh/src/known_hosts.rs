@@ -390,7 +390,8 @@ fn marked(files: &[Table], name: &str, marker: Marker) -> Vec<Entry> {
             .filter_map(|line| table.entry(line))
             .collect()
     };
-    files.iter().flat_map(of).collect()
+    let files = files.iter().filter(|table| table.has(marker));
+    files.flat_map(of).collect()
 }
 
 /// The name under which files hold a host at a port (OpenSSH's `put_host_port`), in lower case.

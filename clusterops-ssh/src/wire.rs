@@ -172,7 +172,8 @@ impl Leader {
 impl Request {
     /// The header line, with its line feed.
     pub(crate) fn header(&self) -> String {
-        let mut code = String::new();
+        // Mostly enough: it would grow many times.
+        let mut code = String::with_capacity(512);
         let tag = &self.tag;
         let group = if self.is_raised {
             code.push_str(FIND_GROUP);
@@ -402,11 +403,13 @@ pub(crate) fn ready_line(tag: &str, ready: Ready) -> String {
 /// quote, which is written as `'\''` here; a line feed is taken from a variable, since the header is one line.
 fn quote_into(word: &str, code: &mut String) {
     code.push('\'');
-    for character in word.chars() {
-        match character {
-            '\'' => code.push_str(r"'\''"),
-            '\n' => code.push_str("'\"$_clusterops_n\"'"),
-            other => code.push(other),
+    for part in word.split_inclusive(['\'', '\n']) {
+        let (plain, last) = part.split_at(part.len() - usize::from(part.ends_with(['\'', '\n'])));
+        code.push_str(plain);
+        match last {
+            "'" => code.push_str(r"'\''"),
+            "\n" => code.push_str("'\"$_clusterops_n\"'"),
+            _ => {}
         }
     }
     code.push('\'');

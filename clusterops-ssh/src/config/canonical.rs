@@ -30,13 +30,11 @@ pub enum AddressFamily {
 /// asked for, completed and followed by the resolver. An error says that the resolver does not know the name.
 pub(super) fn host(local: &Local, settings: &Settings, host: String) -> Result<String, String> {
     let family = family(settings);
-    if is_address(&host) {
-        let usual = usual_form(&host, family);
-        return Ok(usual
-            .filter(|usual| !usual.eq_ignore_ascii_case(&host))
-            .unwrap_or(host));
+    let is_address = is_address(&host);
+    let host = usual_name(&host, family);
+    if is_address {
+        return Ok(host);
     }
-    let host = host.to_ascii_lowercase();
     let asked = settings
         .choice(Keyword::CanonicalizeHostname)
         .unwrap_or("false");
@@ -60,6 +58,17 @@ pub(super) fn host(local: &Local, settings: &Settings, host: String) -> Result<S
         None if is_direct => Err(format!("Could not resolve hostname {host}")),
         None => Ok(host),
     }
+}
+
+/// An address in its usual form, a name in lower case.
+pub(super) fn usual_name(host: &str, family: Option<AddressFamily>) -> String {
+    if !is_address(host) {
+        return host.to_ascii_lowercase();
+    }
+    let usual = usual_form(host, family);
+    usual
+        .filter(|usual| !usual.eq_ignore_ascii_case(host))
+        .unwrap_or_else(|| host.to_owned())
 }
 
 /// Appends the domains to a short name until the resolver knows it.

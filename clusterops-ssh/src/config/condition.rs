@@ -46,6 +46,11 @@ impl HostPattern {
         matched
     }
 
+    /// Whether it matches every host.
+    pub(super) fn is_any(&self) -> bool {
+        !self.negated && self.pattern == "*"
+    }
+
     /// Whether it matches only the host that it spells out.
     pub(super) fn is_literal(&self) -> bool {
         !self.negated && !self.pattern.contains(['*', '?'])

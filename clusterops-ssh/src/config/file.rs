@@ -50,6 +50,8 @@ pub(super) struct Section {
     pub(super) condition: Condition,
     pub(super) lines: Vec<Directive>,
     has_unknown: bool,
+    /// Whether what its lines say depends on the host, apart from files that they include.
+    differs: bool,
 }
 
 /// When the lines of a section count.
@@ -136,7 +138,20 @@ impl File {
         })
     }
 
-    fn add(&mut self, section: Section) {
+    /// Whether a host gets what every host gets of which nothing special is said.
+    pub(super) fn is_common(&self, host: &str) -> bool {
+        self.sections(host).all(|section| match &section.condition {
+            Condition::Always => section.is_common(host),
+            Condition::Host(patterns) if patterns.iter().all(HostPattern::is_any) => {
+                section.is_common(host)
+            }
+            Condition::Host(patterns) => !HostPattern::match_host(patterns, host),
+            Condition::Match(..) => false,
+        })
+    }
+
+    fn add(&mut self, mut section: Section) {
+        section.differs = section.lines.iter().any(|line| line.kind.differs());
         let at = self.sections.len();
         self.has_unknown |= section.has_unknown;
         match &section.condition {
@@ -162,6 +177,41 @@ impl Section {
             condition,
             lines: Vec::new(),
             has_unknown: false,
+            differs: false,
+        }
+    }
+
+    /// Whether all hosts get the same of it for which it counts; `host` is one of them.
+    fn is_common(&self, host: &str) -> bool {
+        let line_is_common = |line: &Directive| match &line.kind {
+            DirectiveKind::Include(files) => files.iter().all(|file| file.is_common(host)),
+            _ => true,
+        };
+        !self.differs && self.lines.iter().all(line_is_common)
+    }
+}
+
+impl DirectiveKind {
+    /// Whether what it says depends on the host, apart from files that it includes.
+    fn differs(&self) -> bool {
+        let has_tokens = |text: &String| text.contains('%');
+        match self {
+            Self::IncludeFor(_) => true,
+            Self::Include(_) | Self::Unknown(_) => false,
+            Self::Set(keyword, value) => match (keyword, &**value) {
+                (
+                    Keyword::Hostname
+                    | Keyword::ProxyJump
+                    | Keyword::CanonicalizeHostname
+                    | Keyword::CanonicalizePermittedCNAMEs,
+                    _,
+                ) => true,
+                // They have no effect here.
+                (Keyword::ControlPath | Keyword::RemoteCommand, _) => false,
+                (_, Value::Text(text)) => has_tokens(text),
+                (_, Value::Texts(texts)) => texts.iter().any(has_tokens),
+                _ => false,
+            },
         }
     }
 }

@@ -179,6 +179,14 @@ impl Config {
         resolve::resolve(self, query)
     }
 
+    /// The host name of a host of which the files say nothing but what they say of all others, too: where two queries
+    /// differ in such hosts only, so do the answers.
+    pub(crate) fn common(&self, host: &str, family: Option<AddressFamily>) -> Option<String> {
+        let is_common = |file: &File| !file.wants_second_pass && file.is_common(host);
+        let is_common = resolve::is_host(host) && self.files.iter().all(is_common);
+        is_common.then(|| canonical::usual_name(host, family))
+    }
+
     /// Whether [`resolve`](Self::resolve) can block.
     pub(crate) fn may_block(&self) -> bool {
         self.files.iter().any(File::may_block)

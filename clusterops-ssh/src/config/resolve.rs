@@ -50,10 +50,7 @@ pub(super) fn resolve(config: &Config, query: &Query) -> Result<HostConfig> {
 /// `ssh_valid_ruser` of OpenSSH 9.6).
 fn check_names(query: &Query) -> Result<()> {
     let host = &query.host;
-    let is_unfit = |letter: char| {
-        "'`\"$\\;&<>|(){},".contains(letter) || letter.is_ascii_whitespace() || letter.is_control()
-    };
-    if host.is_empty() || host.starts_with('-') || host.contains(is_unfit) {
+    if !is_host(host) {
         return Err(local_error(format!(
             "hostname `{}` contains invalid characters",
             host.escape_debug()
@@ -69,6 +66,14 @@ fn check_names(query: &Query) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a host's name could not become part of a shell command.
+pub(super) fn is_host(host: &str) -> bool {
+    let is_unfit = |letter: char| {
+        "'`\"$\\;&<>|(){},".contains(letter) || letter.is_ascii_whitespace() || letter.is_control()
+    };
+    !host.is_empty() && !host.starts_with('-') && !host.contains(is_unfit)
 }
 
 /// Refuses a login name that could become part of a shell command through a token.

@@ -20,6 +20,10 @@ const BATCH: usize = 512;
 /// meanwhile goes with it. A note that nobody waits for is kept for so long, for one that somebody does.
 const PACE: Duration = Duration::from_millis(20);
 
+/// The same where so many hosts are worked on at once that there is always another one to go on with.
+const PACE_OF_MANY: Duration = Duration::from_millis(50);
+const MANY: usize = 32;
+
 /// Writes the journal of a run, in a thread of its own. Notes are written in the order in which they come.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -36,8 +40,12 @@ struct Note {
 }
 
 impl Writer {
-    /// `on_trouble` is called once, when something cannot be written.
-    pub(crate) fn start(store: Store, on_trouble: impl FnOnce() + Send + 'static) -> Result<Self> {
+    /// Up to `hosts` are worked on at once. `on_trouble` is called once, when something cannot be written.
+    pub(crate) fn start(
+        store: Store,
+        hosts: usize,
+        on_trouble: impl FnOnce() + Send + 'static,
+    ) -> Result<Self> {
         let (notes, incoming) = mpsc::channel(QUEUE);
         let trouble = Arc::new(OnceLock::new());
         let path = store.path().to_owned();
@@ -46,6 +54,7 @@ impl Writer {
             incoming,
             trouble: Arc::clone(&trouble),
             on_trouble: Some(Box::new(on_trouble)),
+            pace: if hosts < MANY { PACE } else { PACE_OF_MANY },
             left_over: Vec::new(),
         };
         std::thread::Builder::new()
@@ -116,6 +125,7 @@ struct Thread {
     incoming: mpsc::Receiver<Note>,
     trouble: Arc<OnceLock<String>>,
     on_trouble: Option<Box<dyn FnOnce() + Send>>,
+    pace: Duration,
     /// What could not be written: it is tried again with what comes next, as the disk may have room again.
     left_over: Vec<Change>,
 }
@@ -128,7 +138,7 @@ impl Thread {
                 Some(_) => committed.elapsed(),
                 None => Duration::ZERO,
             };
-            std::thread::sleep(PACE.saturating_sub(since));
+            std::thread::sleep(self.pace.saturating_sub(since));
             let (mut changes, mut waiting) = (std::mem::take(&mut self.left_over), Vec::new());
             let mut ends = false;
             let mut take = |note: Note| {

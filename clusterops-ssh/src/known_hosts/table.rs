@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -28,6 +28,8 @@ pub(super) struct Table {
     /// How many lines of `text` have been parsed.
     parsed: usize,
     lines: Vec<KeyLine>,
+    /// The markers that lines have.
+    markers: Vec<Marker>,
     /// By name in lower case: indices into `lines`.
     names: HashMap<Box<[u8]>, Vec<usize>>,
     /// The lines that have patterns: those in `text`, and the index into `lines`.
@@ -95,6 +97,7 @@ impl Table {
             stamp: None,
             parsed: 0,
             lines: Vec::new(),
+            markers: Vec::new(),
             names: HashMap::new(),
             patterns: Vec::new(),
             hashed: Vec::new(),
@@ -137,6 +140,11 @@ impl Table {
         found
     }
 
+    /// Whether a line has this marker.
+    pub(super) fn has(&self, marker: Marker) -> bool {
+        self.markers.contains(&marker)
+    }
+
     /// Whether there are lines for `name`, all of them host keys under that name alone, as ssh writes them.
     pub(super) fn has_only_by_name(&self, name: &str) -> bool {
         let lines = self.find(name);
@@ -175,15 +183,13 @@ impl Table {
         }
         self.text.extend_from_slice(bytes);
         while start < self.text.len() {
-            let rest = &self.text[start..];
-            let end = start
-                + rest
-                    .iter()
-                    .position(|byte| *byte == b'\n')
-                    .unwrap_or(rest.len());
+            // Not byte by byte; memory has no errors.
+            let mut rest = &self.text[start..];
+            let next = start + rest.skip_until(b'\n').unwrap_or(rest.len());
+            let end = next - usize::from(self.text[next - 1] == b'\n');
             self.parsed += 1;
             self.index_line(start..end);
-            start = end + 1;
+            start = next;
         }
     }
 
@@ -270,6 +276,9 @@ impl Table {
                 names = 1;
                 self.hashed.push((*name, index));
             }
+        }
+        if !self.has(line.marker) {
+            self.markers.push(line.marker);
         }
         self.lines.push(KeyLine {
             marker: line.marker,

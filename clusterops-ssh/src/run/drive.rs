@@ -7,7 +7,7 @@ use clusterops_core::Target;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::task::{self, AbortHandle};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::control::{Control, Mode, Watch};
 use super::failures::Failures;
@@ -64,6 +64,32 @@ impl Drop for Alarm {
     }
 }
 
+/// Has a timer run that is due before the deadlines of connections.
+///
+/// Whoever sets a deadline before all others wakes the thread that waits for the network, so that it waits no longer than
+/// that: twice for each host, without this.
+struct Pulse(AbortHandle);
+
+/// Less than the shortest deadline that each host has, which is for closing a connection.
+const PULSE: Duration = Duration::from_millis(500);
+
+impl Pulse {
+    fn new() -> Self {
+        let task = tokio::spawn(async {
+            loop {
+                sleep(PULSE).await;
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Notes in the journal what is asked of the run, as long as this lives.
 struct Noting(AbortHandle);
 
@@ -104,6 +130,7 @@ impl Setup {
             .options
             .run_deadline
             .map(|span| Alarm::new(span, control.clone()));
+        let _pulse = Pulse::new();
         let _finish = Finish(Arc::clone(&self.board));
         let began = (Timestamp::now(), Instant::now());
         let (run, mut report, outset) = self.begin(steps, beginning, store).await?;
@@ -191,12 +218,12 @@ impl Setup {
             }
             None => resumed,
         };
-        let control = self.control.clone();
-        let journal = store.map(|store| Writer::start(store, move || control.stop()));
-        let journal = journal.transpose()?;
-
         let dealt = outset.dealt();
         let limits = Limits::of(&self.options, dealt.len());
+        let control = self.control.clone();
+        let at_once = dealt.len().min(limits.parallelism);
+        let journal = store.map(|store| Writer::start(store, at_once, move || control.stop()));
+        let journal = journal.transpose()?;
         report.warnings.extend(limits.warning);
         let failures = Failures::new(&self.options.rollout, dealt.len(), self.control);
         let run = Arc::new(Shared {

@@ -1,12 +1,13 @@
 //! The way to a host: directly, through jump hosts, or through a command.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use clusterops_core::{JumpHost, JumpHosts, Target};
 
 use super::SessionOptions;
-use super::settings::{LocalUser, Route, Settings};
+use super::settings::{LocalUser, Route, Settings, Terms};
 use crate::config::{Config, HostConfig, Proxy, Query};
 use crate::{Error, ErrorKind, Result};
 
@@ -20,7 +21,22 @@ pub(super) struct Router {
     /// Whether the configuration can block.
     may_block: OnceLock<bool>,
     routes: Mutex<HashMap<JumpHosts, Route>>,
+    common: Mutex<Vec<Common>>,
 }
+
+/// What was decided for a target of which the configuration says nothing special, and holds for all others like it.
+#[derive(Debug)]
+struct Common {
+    user: Option<String>,
+    port: Option<u16>,
+    identity_file: Option<PathBuf>,
+    known_hosts: Option<PathBuf>,
+    jump: Option<JumpHosts>,
+    terms: Arc<Terms>,
+}
+
+/// How many kinds of targets are remembered.
+const REMEMBERED: usize = 16;
 
 /// How many jump hosts may lie behind each other by what the configuration says of each.
 const DEPTH: usize = 16;
@@ -37,6 +53,7 @@ impl Router {
             config: OnceLock::new(),
             may_block: OnceLock::new(),
             routes: Mutex::default(),
+            common: Mutex::default(),
         }
     }
 
@@ -49,6 +66,54 @@ impl Router {
     /// # Errors
     /// As [`Config::load`], [`Config::resolve`] and [`Settings::resolve`].
     pub(super) fn settings(&self, target: &Target) -> Result<Settings> {
+        if let Some(settings) = self.common_settings(target) {
+            return Ok(settings);
+        }
+        let settings = self.own_settings(target)?;
+        self.remember(target, &settings);
+        Ok(settings)
+    }
+
+    /// The settings of a target like one that was decided about before.
+    fn common_settings(&self, target: &Target) -> Option<Settings> {
+        let known = self.common();
+        let known = known.iter().find(|known| known.is_of(target))?;
+        let config = self.config.get()?.as_ref().ok()?;
+        Some(Settings {
+            name: target.name.clone(),
+            address: config.common(&target.address, known.terms.tcp.family)?,
+            terms: Arc::clone(&known.terms),
+        })
+    }
+
+    fn remember(&self, target: &Target, settings: &Settings) {
+        // Its tokens may stand for the host.
+        let is_filled_in =
+            target.jump.is_none() && matches!(self.options.proxy, Some(Proxy::Command(_)));
+        let config = self.config.get().and_then(|config| config.as_ref().ok());
+        let is_common = config.is_some_and(|config| {
+            let name = config.common(&target.address, settings.tcp.family);
+            name.as_ref() == Some(&settings.address)
+        });
+        let mut common = self.common();
+        let is_new = common.len() < REMEMBERED && !common.iter().any(|known| known.is_of(target));
+        if is_common && !is_filled_in && is_new {
+            common.push(Common {
+                user: target.user.clone(),
+                port: target.port,
+                identity_file: target.identity_file.clone(),
+                known_hosts: target.known_hosts.clone(),
+                jump: target.jump.clone(),
+                terms: Arc::clone(&settings.terms),
+            });
+        }
+    }
+
+    fn common(&self) -> MutexGuard<'_, Vec<Common>> {
+        self.common.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn own_settings(&self, target: &Target) -> Result<Settings> {
         // The target says first how it is reached, then the options, then the configuration.
         let chosen = match (&target.jump, &self.options.proxy) {
             (Some(hosts), _) => Some(Proxy::Jump(hosts.clone())),
@@ -56,8 +121,8 @@ impl Router {
         };
         let query = Query::new(&target.address).command(SOME_COMMAND);
         let host = self.host(query, target, chosen.as_ref())?;
-        let mut settings = Settings::resolve(target, &self.options, &host, &self.local)?;
-        settings.route = match (chosen, host.proxy) {
+        let settings = Settings::resolve(target, &self.options, &host, &self.local)?;
+        let route = match (chosen, host.proxy) {
             (Some(Proxy::Jump(hosts)), _) | (None, Proxy::Jump(hosts)) => {
                 self.through(&hosts, DEPTH)?
             }
@@ -65,7 +130,7 @@ impl Router {
             (Some(Proxy::Command(_)) | None, Proxy::Command(command)) => Route::Command(command),
             (_, Proxy::Direct) | (Some(_), _) => Route::Direct,
         };
-        Ok(settings)
+        Ok(settings.by(route))
     }
 
     /// Reads the configuration, unless that was done. This can block.
@@ -167,7 +232,7 @@ impl Router {
             22 => settings.address.clone(),
             _ => settings.endpoint(),
         };
-        settings.route = match (before, found.proxy) {
+        let route = match (before, found.proxy) {
             (Some(before), _) => before,
             (None, Proxy::Direct) => Route::Direct,
             (None, Proxy::Command(command)) => Route::Command(command),
@@ -181,7 +246,17 @@ impl Router {
                 }
             },
         };
-        Ok(settings)
+        Ok(settings.by(route))
+    }
+}
+
+impl Common {
+    fn is_of(&self, target: &Target) -> bool {
+        self.user == target.user
+            && self.port == target.port
+            && self.identity_file == target.identity_file
+            && self.known_hosts == target.known_hosts
+            && self.jump == target.jump
     }
 }
 
@@ -248,7 +323,7 @@ mod tests {
     #[test]
     fn the_same_jump_host_is_the_same_however_it_is_written() {
         let router = router(SessionOptions::default().user("me"));
-        let way = |jump| router.settings(&through(jump)).expect(jump).route;
+        let way = |jump| router.settings(&through(jump)).expect(jump).route.clone();
         assert_eq!(way("gate"), way("me@gate:22"));
         assert_eq!(way("a,gate"), way("ssh://me@a,gate"));
         assert_ne!(way("gate"), way("you@gate"));
@@ -334,6 +409,77 @@ mod tests {
             .settings(&Target::new("a", "a"))
             .expect_err("a circle");
         assert!(error.message().contains("without end"), "{error}");
+    }
+
+    /// Whatever was decided before, each target gets what it would get alone.
+    #[test]
+    fn what_targets_have_in_common_is_decided_once() {
+        let hosts = [
+            "web1", "WEB2", "db1", "gate", "10.0.0.1", "::1", "a;b", "127.1",
+        ];
+        let mut targets: Vec<Target> = hosts.map(|host| Target::new(host, host)).into();
+        targets.push(Target {
+            user: Some("root".into()),
+            ..Target::new("w", "web1")
+        });
+        targets.push(Target {
+            port: Some(2222),
+            known_hosts: Some("/known".into()),
+            ..Target::new("w", "web2")
+        });
+        targets.push(through("gate"));
+        targets.push(through("none"));
+        for (config, shared) in [
+            ("", true),
+            (
+                "Host *\n SendEnv LANG\n HashKnownHosts yes\nHost nobody\n Port 1\n",
+                true,
+            ),
+            (
+                "User ops\nControlPath ~/%C\nHost web2\n Port 1\nHost db*\n Port 2\n",
+                true,
+            ),
+            ("ProxyCommand nc gate 22\nAddressFamily inet\n", true),
+            ("ProxyCommand nc %h %p\n", false),
+            (
+                "Host gate\n ProxyJump none\nHost *\n ProxyJump gate\n",
+                false,
+            ),
+            ("UserKnownHostsFile /known/%h\n", false),
+            ("IdentityFile /keys/%n\nUser %h\n", false),
+            ("Hostname %h.example.org\n", false),
+            ("SetEnv NAME=%n\n", false),
+            ("Match host web*\n User web\n", false),
+            ("Match final host web2\n User web\n", false),
+            ("Host WEB2\n Port 3\nHost other\n Include /nowhere\n", true),
+        ] {
+            let router = configured(SessionOptions::default(), config);
+            for target in targets.iter().chain(&targets) {
+                let alone = configured(SessionOptions::default(), config).settings(target);
+                match (router.settings(target), alone) {
+                    (Ok(settings), Ok(alone)) => assert_eq!(settings, alone, "{config:?}"),
+                    (settings, alone) => assert_eq!(
+                        settings.map_err(|error| error.to_string()),
+                        alone.map_err(|error| error.to_string()),
+                        "{config:?}"
+                    ),
+                }
+            }
+            let terms = |host: &str| {
+                let target = Target::new(host, host);
+                router.settings(&target).expect(config).terms
+            };
+            let is_shared = Arc::ptr_eq(&terms("one"), &terms("other1"));
+            assert_eq!(is_shared, shared, "{config:?}");
+        }
+
+        let options = SessionOptions::default().proxy_command("nc %h");
+        let commanding = router(options);
+        for host in ["web1", "web2"] {
+            let settings = commanding.settings(&Target::new(host, host));
+            let route = Route::Command(format!("nc {host}"));
+            assert_eq!(settings.expect("it resolves").route, route);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -31,6 +32,13 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     /// The host name or IP address to connect to.
     pub(crate) address: String,
+    /// What many hosts have in common.
+    pub(crate) terms: Arc<Terms>,
+}
+
+/// All but a host's name and address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Terms {
     pub(crate) port: u16,
     pub(crate) user: String,
     /// The private key files that somebody named, in the order in which to try them.
@@ -122,6 +130,14 @@ pub(crate) enum Route {
     Command(String),
 }
 
+impl Deref for Settings {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
+}
+
 impl Settings {
     /// Decides what a target leaves open, but for its route, which is taken to be direct. `host` is what the
     /// configuration says of it, knowing the target's port and who logs in.
@@ -163,9 +179,7 @@ impl Settings {
         };
         let seconds = Duration::from_secs;
         let timeout = host.connect_timeout;
-        Ok(Self {
-            name: target.name.clone(),
-            address: host.hostname.clone(),
+        let terms = Terms {
             port: host.port,
             user: host.user.clone(),
             identity_files,
@@ -239,7 +253,18 @@ impl Settings {
             environment: local.environment(&host.send_env, &host.set_env),
             forces_terminal: host.request_tty == RequestTty::Force,
             route: Route::Direct,
+        };
+        Ok(Self {
+            name: target.name.clone(),
+            address: host.hostname.clone(),
+            terms: Arc::new(terms),
         })
+    }
+
+    /// The same, on another way.
+    pub(crate) fn by(mut self, route: Route) -> Self {
+        Arc::make_mut(&mut self.terms).route = route;
+        self
     }
 
     /// Whether the host is this machine, which needs no known key where somebody says so.
@@ -502,8 +527,11 @@ mod tests {
             keep_alive: false,
         };
         assert_eq!(settings.tcp, tcp);
-        let offer = settings.offer;
-        assert_eq!(offer.ciphers.expect("it is set").to_string(), "aes256-ctr");
+        let offer = &settings.offer;
+        assert_eq!(
+            offer.ciphers.as_ref().expect("it is set").to_string(),
+            "aes256-ctr"
+        );
         assert_eq!(
             (offer.compression, offer.rekey_bytes),
             (Some(true), Some(1 << 20))
