@@ -1,4 +1,17 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Which type when
+//!
+//! | you want to | use |
+//! |---|---|
+//! | say what to find | [`Query`], or [`Kql`] in Kibana's language |
+//! | say what to give of it | [`Search`] |
+//! | ask a cluster | [`Client`], which gives a [`Page`] of [`Hit`]s |
+//! | follow what is written | [`tail::Tail`] |
+//! | fetch all of it | [`Export`] |
+//! | see what stands around a hit, count, draw | [`Look`] |
+//! | show hits to people | [`render::Renderer`] |
+//! | follow several clusters | [`merge::Merge`] |
 
 pub mod client;
 mod error;

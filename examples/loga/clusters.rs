@@ -39,7 +39,11 @@ fn options(settings: &Settings) -> Result<HttpOptions> {
     if let Some(user) = &access.user {
         let password = match std::env::var("LOGA_PASSWORD") {
             Ok(password) => SecretString::from(password),
-            Err(_) => ask_for(&format!("password of {user}"))?,
+            Err(_) => ask_for(&format!("password of {user}")).map_err(|_| {
+                format!(
+                    "there is no terminal to ask for the password of {user} at; LOGA_PASSWORD can hold it"
+                )
+            })?,
         };
         options = options.basic(user, password);
     }

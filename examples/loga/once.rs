@@ -2,18 +2,19 @@
 
 use std::process::ExitCode;
 
+use clusterops::core::Printable;
 use clusterops::logs::export::{Order, Pages};
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::render::Line;
-use clusterops::logs::{Export, Hit, Result};
+use clusterops::logs::{Export, Hit, Indices, Result};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Settings;
 use crate::clusters::Cluster;
 use crate::show::Printer;
-use crate::{command_line, complain};
+use crate::{command_line, complain, warn};
 
 /// An export, of which pages are read when they are needed.
 struct Reading {
@@ -113,7 +114,30 @@ pub(crate) async fn run(
         }
     }
     printer.flush()?;
+    if printer.lines == 0 {
+        for cluster in clusters {
+            tell_nothing_matches(settings, cluster).await;
+        }
+    }
     Ok(code)
+}
+
+/// Says that there are no indices, where that is why nothing was found. Where it cannot be found out, nothing is said.
+async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
+    let Ok(indices) = Indices::new(&settings.index) else {
+        return;
+    };
+    if let Ok(found) = cluster.client.resolve(&indices).await
+        && found.indices.is_empty()
+        && found.aliases.is_empty()
+        && found.data_streams.is_empty()
+    {
+        warn(format_args!(
+            "loga: no index of {} matches `{}`; --index names others",
+            Printable(&cluster.name),
+            Printable(&settings.index)
+        ));
+    }
 }
 
 /// What an error is about, with the error as its cause.

@@ -1,9 +1,8 @@
 //! The query, as it is sent.
 
-use clusterops::http::HttpRequest;
 use clusterops::logs::kql::{Fields, Kql};
 use clusterops::logs::render::highlighting;
-use clusterops::logs::{Client, Query, Search};
+use clusterops::logs::{Client, Indices, Query, Search};
 use serde_json::{Value, json};
 
 use crate::arguments::{Language, Settings};
@@ -60,11 +59,10 @@ impl Settings {
         if self.language == Language::Lucene {
             return Ok(None);
         }
-        let request = HttpRequest::get("/")
-            .segment(&self.index)
-            .segment("_field_caps")
-            .query("fields", "*");
-        client.json(request).await.map(Some)
+        let caps = client
+            .field_caps(&Indices::new(&self.index)?, &["*"])
+            .await?;
+        Ok(Some(Fields::from(&caps)))
     }
 
     /// What to add to a search so that matches can be shown, where they are.

@@ -102,6 +102,31 @@ fn lines_are_those_of_logasaurus() {
 }
 
 #[test]
+fn what_matches_no_index_and_a_password_that_nobody_has_are_told() {
+    for index in indices("what_matches_no_index_and_a_password_that_nobody_has_are_told") {
+        let folder = folder(&[]);
+        let nowhere = [
+            "-e",
+            &*index.url,
+            "-in",
+            "no-such-*",
+            "-d",
+            "x",
+            "--no-follow",
+        ];
+        let ran = run(folder.path(), &nowhere);
+        assert_eq!((ran.code, &*ran.printed), (Some(0), ""), "{}", ran.said);
+        assert!(ran.said.contains("matches `no-such-*`"), "{}", ran.said);
+        let ran = run(
+            folder.path(),
+            &index.arguments(&["-d", "x", "--user", "me", "--no-follow"]),
+        );
+        assert_eq!(ran.code, Some(1), "{}", ran.said);
+        assert!(ran.said.contains("LOGA_PASSWORD"), "{}", ran.said);
+    }
+}
+
+#[test]
 fn every_shape_is_shown_in_every_form() {
     for index in indices("every_shape_is_shown_in_every_form") {
         let time = "2026-01-02T03:04:05.100Z";

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::node::Text;
+use crate::client::{self, FieldCaps};
 
-/// The fields of indices and their types, as `GET /{index}/_field_caps?fields=*` answers them.
+/// The fields of indices and their types, as [`Client::field_caps`](crate::Client::field_caps) tells them.
 ///
 /// ```
 /// use clusterops_logs::kql::Fields;
@@ -122,39 +123,23 @@ impl FromIterator<Field> for Fields {
     }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    fields: BTreeMap<String, BTreeMap<String, Capability>>,
-}
-
-#[derive(Deserialize)]
-struct Capability {
-    #[serde(default)]
-    metadata_field: bool,
-}
-
-impl<'de> Deserialize<'de> for Fields {
-    /// Reads the answer of `_field_caps`. Objects, the server's own fields such as `_id`, and those that only some indices
-    /// do not have (`unmapped`) are left out.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Answer { fields } = Answer::deserialize(deserializer)?;
-        let is_nested = |path: &str| {
-            fields
-                .get(path)
-                .is_some_and(|types| types.contains_key("nested"))
-        };
+impl From<&FieldCaps> for Fields {
+    /// Objects, the server's own fields such as `_id`, and those that only some indices do not have (`unmapped`) are left
+    /// out.
+    fn from(caps: &FieldCaps) -> Self {
+        let is_nested = |path: &str| caps.types(path).any(|kind| kind == "nested");
         let mut known = Self::default();
-        for (name, capabilities) in &fields {
-            let own = |(kind, field): (&String, &Capability)| {
+        for (name, capabilities) in &caps.fields {
+            let own = |(kind, field): (&String, &client::Field)| {
                 field.metadata_field || kind.starts_with('_')
             };
             if capabilities.iter().any(own) {
                 continue;
             }
-            let types: Vec<String> = capabilities
-                .keys()
-                .filter(|kind| !matches!(kind.as_str(), "object" | "nested" | "unmapped"))
-                .cloned()
+            let types: Vec<String> = caps
+                .types(name)
+                .filter(|kind| !matches!(*kind, "object" | "nested"))
+                .map(str::to_owned)
                 .collect();
             if types.is_empty() {
                 continue;
@@ -171,7 +156,14 @@ impl<'de> Deserialize<'de> for Fields {
             };
             known.0.insert(name.clone(), field);
         }
-        Ok(known)
+        known
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    /// Reads the answer of `_field_caps`.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(&FieldCaps::deserialize(deserializer)?))
     }
 }
 

@@ -1,27 +1,10 @@
 //! Which field holds a value whole.
 
-use std::collections::BTreeMap;
-
-use clusterops_core::http::HttpRequest;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Look;
-use crate::{Error, ErrorKind, Result};
-
-/// A field's capabilities by type (`_field_caps`).
-type Types = BTreeMap<String, Capabilities>;
-
-#[derive(Debug, Deserialize)]
-struct Capabilities {
-    #[serde(default)]
-    aggregatable: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Answer {
-    fields: BTreeMap<String, Types>,
-}
+use crate::client::FieldCaps;
+use crate::{Error, ErrorKind, Indices, Result};
 
 /// Where the values of a field stand whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,19 +19,16 @@ pub(super) struct Exact {
 impl Look {
     /// Finds out where the whole values of a field stand.
     pub(super) async fn exact(&self, field: &str) -> Result<Exact> {
-        let request = HttpRequest::get("/")
-            .segment(&self.indices)
-            .segment("_field_caps");
-        let answer: Answer = self
-            .client
-            .json(request.query("fields", format!("{field},{field}.*")))
-            .await?;
-        Ok(Exact::of(field, &answer.fields))
+        let indices = Indices::new(&self.indices)?;
+        let wanted = [field, &format!("{field}.*")];
+        let caps = self.client.field_caps(&indices, &wanted).await?;
+        Ok(Exact::of(field, &caps))
     }
 }
 
 impl Exact {
-    fn of(name: &str, fields: &BTreeMap<String, Types>) -> Self {
+    fn of(name: &str, caps: &FieldCaps) -> Self {
+        let fields = &caps.fields;
         let is_text = |kind: &str| matches!(kind, "text" | "match_only_text" | "annotated_text");
         let own = fields.get(name);
         let text = own.is_some_and(|types| types.keys().any(|kind| is_text(kind)));
@@ -120,7 +100,10 @@ mod tests {
     use super::*;
 
     fn exact(fields: Value) -> Exact {
-        Exact::of("host", &serde_json::from_value(fields).unwrap())
+        Exact::of(
+            "host",
+            &serde_json::from_value(json!({"fields": fields})).unwrap(),
+        )
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Lines in their order: by time, then as their shard took them in, then by index and id.
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Look, whole};
+use super::Look;
 use crate::export::{has_both_dates, time_key};
-use crate::{Error, ErrorKind, Hit, Result};
+use crate::{Error, ErrorKind, Hit, Page, Result};
 
 /// The most hits that a server gives in one answer by default (`index.max_result_window`).
 const MOST: usize = 10_000;
@@ -161,31 +160,8 @@ impl Look {
         }
         // Not by way of a tree, so that documents keep their bytes.
         let answer = self.client.send(self.search_request(body)?).await?;
-        let answer: Answer = answer.json()?;
-        let failed = answer.shards.map_or(0, |shards| shards.failed);
-        whole("a search for lines", failed, answer.timed_out)?;
-        Ok(answer.hits.hits)
+        Ok(Page::from_json(answer.body())?.whole()?.hits)
     }
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Option<Shards>,
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Shards {
-    #[serde(default)]
-    failed: u64,
-}
-
-#[derive(Deserialize)]
-struct Hits {
-    hits: Vec<Hit>,
 }
 
 /// By time, then what breaks ties.

@@ -13,6 +13,7 @@ use super::slice::{Slice, SlicePage};
 use super::survey::{Primary, Survey};
 use super::token::{Position, Shard};
 use super::{Document, Found, Notice, Settings, Since};
+use crate::search::Shards;
 use crate::{Error, ErrorKind, Result};
 
 /// What is known of the shards that are followed.
@@ -38,7 +39,10 @@ pub(super) struct Exact {
 pub(super) struct Follow {
     pub(super) position: Position,
     pass: Option<Pass>,
+    /// Whether it has no primary.
     held: bool,
+    /// Whether its searches fail.
+    failing: bool,
     /// The last checkpoint that was seen.
     pub(super) seen: i64,
     /// Checkpoints that have not been shown to be searchable, each with the highest number given at that time.
@@ -77,6 +81,7 @@ impl Follow {
             position,
             pass: None,
             held: false,
+            failing: false,
             readings: VecDeque::new(),
             looked: None,
             away: None,
@@ -143,6 +148,12 @@ impl Exact {
                 });
             match outcome {
                 Ok(page) if same => {
+                    if std::mem::take(&mut follow.failing) {
+                        notices.push(Notice::Released {
+                            index: follow.position.name.clone(),
+                            shard: shard.number,
+                        });
+                    }
                     if !page.hits.is_empty() {
                         self.length = page.bytes / page.hits.len();
                     }
@@ -153,6 +164,13 @@ impl Exact {
                 Ok(_) => {}
                 Err(error) => {
                     follow.pass = None;
+                    if error.is_retryable() && !std::mem::replace(&mut follow.failing, true) {
+                        notices.push(Notice::Held {
+                            index: follow.position.name.clone(),
+                            shard: shard.number,
+                            why: error.to_string(),
+                        });
+                    }
                     failure = Some(error);
                 }
             }
@@ -244,10 +262,9 @@ impl Exact {
                 .filter_map(|(shard, _)| survey.names.get(&shard.index))
                 .map(String::as_str)
                 .collect();
-            let names: Vec<&str> = names.into_iter().collect();
             let mut failed = BTreeSet::new();
-            for names in names.chunks(40) {
-                match refresh(settings, names).await {
+            for names in in_lines(names) {
+                match refresh(settings, &names).await {
                     Ok(shards) => failed.extend(shards),
                     Err(error) if error.kind() == ErrorKind::Denied => {
                         self.no_refresh = true;
@@ -438,26 +455,31 @@ impl Follow {
     }
 }
 
+/// Lists of these names that each fit into a request's first line: servers take 4 KiB (`http.max_initial_line_length`).
+fn in_lines(names: BTreeSet<&str>) -> Vec<String> {
+    let mut lists: Vec<String> = Vec::new();
+    for name in names {
+        match lists.last_mut() {
+            // Escaping makes of a byte three.
+            Some(list) if list.len() + name.len() < 1_200 => {
+                list.push(',');
+                list.push_str(name);
+            }
+            _ => lists.push(name.to_owned()),
+        }
+    }
+    lists
+}
+
 /// Makes everything in these indices searchable, and gives the shards where that failed.
-async fn refresh(settings: &Settings, names: &[&str]) -> Result<Vec<(String, u32)>> {
+async fn refresh(settings: &Settings, names: &str) -> Result<Vec<(String, u32)>> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(rename = "_shards")]
         shards: Shards,
     }
-    #[derive(Deserialize)]
-    struct Shards {
-        failed: u32,
-        #[serde(default)]
-        failures: Vec<Failure>,
-    }
-    #[derive(Deserialize)]
-    struct Failure {
-        index: Option<String>,
-        shard: u32,
-    }
     let request = HttpRequest::post("/")
-        .segment(&names.join(","))
+        .segment(names)
         .segment("_refresh")
         .query("ignore_unavailable", "true")
         .repeatable(true);
@@ -465,14 +487,26 @@ async fn refresh(settings: &Settings, names: &[&str]) -> Result<Vec<(String, u32
     let failures = answer.shards.failures;
     if answer.shards.failed > 0 && failures.is_empty() {
         let message = format!(
-            "{}: {} shards were not refreshed, and which is not told",
-            names.join(","),
+            "{names}: {} shards were not refreshed, and which is not told",
             answer.shards.failed
         );
         return Err(Error::new(ErrorKind::Partial, message).retryable());
     }
     Ok(failures
         .into_iter()
-        .filter_map(|failure| Some((failure.index?, failure.shard)))
+        .filter_map(|failure| Some((failure.index?, u32::try_from(failure.shard?).ok()?)))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_names_make_several_lines() {
+        let names: Vec<String> = (0..30).map(|n| format!("{n:0>200}")).collect();
+        let lists = in_lines(names.iter().map(String::as_str).collect());
+        assert!(lists.len() > 1 && lists.iter().all(|list| list.len() < 1_200));
+        assert_eq!(lists.join(",").split(',').collect::<Vec<_>>(), names);
+    }
 }

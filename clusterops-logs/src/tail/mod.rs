@@ -53,7 +53,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::search::Hit;
-use crate::{Client, Error, ErrorKind, Query, Result};
+use crate::{Client, Error, ErrorKind, Indices, Query, Result};
 use exact::Exact;
 pub use notice::Notice;
 pub use token::Token;
@@ -142,14 +142,10 @@ impl Tail {
     /// Follows what the query finds in these indices: names, patterns, data streams and aliases, separated by commas.
     ///
     /// # Errors
-    /// [`Input`](ErrorKind::Input) for an empty expression, and for a query that no server would take.
+    /// [`Input`](ErrorKind::Input) for an expression that names no index, and for a query that no server would take.
     pub fn new(client: &Client, indices: &str, query: &Query) -> Result<Self> {
-        if indices.trim().is_empty() {
-            let message = "a tail needs the indices to follow, such as `logs-*`";
-            return Err(Error::new(ErrorKind::Input, message));
-        }
+        let by_time = Indices::new(indices)?.has_remote();
         let query = query.to_json()?;
-        let by_time = indices.contains(':');
         let settings = Settings {
             client: client.clone(),
             indices: indices.to_owned(),
@@ -340,14 +336,13 @@ impl Tail {
                 | ErrorKind::Partial
                 | ErrorKind::Server
         );
-        if matches!(self.mode, Mode::Exact(_)) && error.kind() == ErrorKind::Denied {
-            if let Mode::Exact(exact) = &self.mode
-                && exact.is_fresh()
-            {
-                self.go_by_time(error.to_string());
-                return Ok(());
-            }
-            return Err(error);
+        // What serverless answers for the statistics of shards, which it does not show.
+        let is_kept_back = error.server_type() == Some("api_not_available_exception");
+        if (is_kept_back || error.kind() == ErrorKind::Denied)
+            && matches!(&self.mode, Mode::Exact(exact) if exact.is_fresh())
+        {
+            self.go_by_time(error.to_string());
+            return Ok(());
         }
         if !lost && !error.is_retryable() {
             return Err(error);

@@ -2,10 +2,9 @@
 
 use clusterops_core::http::HttpRequest;
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::search::Hit;
+use crate::search::{Hit, Page};
 use crate::{Client, Error, ErrorKind, Result};
 
 /// What to read of a shard.
@@ -34,27 +33,6 @@ pub(super) struct SlicePage {
     pub(super) whole_to: i64,
     /// How long the answer was, in bytes.
     pub(super) bytes: usize,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Shards {
-    total: u32,
-    successful: u32,
-    #[serde(default)]
-    failed: u32,
-}
-
-#[derive(Deserialize)]
-struct Hits {
-    hits: Vec<Hit>,
 }
 
 /// The most hits that a server gives in one page (`index.max_result_window`).
@@ -150,27 +128,16 @@ impl Slice {
             .repeatable(true);
         let answer = client.send(request).await?;
         let bytes = answer.body().len();
-        let answer: Answer = answer.json()?;
-        let Shards {
-            total,
-            successful,
-            failed,
-        } = answer.shards;
+        let page = Page::from_json(answer.body())?.whole()?;
         // No shard at all is what a server answers for one that is not there.
-        if answer.timed_out || failed > 0 || total != 1 || successful != 1 {
+        if page.shards.total != 1 || page.shards.successful != 1 {
             let message = format!(
-                "{}, shard {}: {successful} of {total} shards were searched{}",
-                self.index,
-                self.shard,
-                if answer.timed_out {
-                    ", and not to the end"
-                } else {
-                    ""
-                }
+                "{}, shard {}: {} shards were searched, and not that one",
+                self.index, self.shard, page.shards.successful
             );
             return Err(Error::new(ErrorKind::Partial, message).retryable());
         }
-        Ok((answer.hits.hits, bytes))
+        Ok((page.hits, bytes))
     }
 
     fn unreadable(&self, what: &str) -> Error {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Document, Found, Notice, Settings, Since};
-use crate::search::Hit;
+use crate::search::{Hit, Page};
 use crate::{Error, ErrorKind, Result};
 
 /// How far documents have been read in the order of their times.
@@ -34,42 +34,6 @@ pub(super) struct Watermark {
     nothing_told: bool,
 }
 
-/// What a search gave, how many hits it could have given, and how many shards were searched.
-struct Searched {
-    size: u32,
-    shards: u32,
-    hits: Vec<Hit>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Shards,
-    #[serde(rename = "_clusters", default)]
-    clusters: Clusters,
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Shards {
-    total: u32,
-    successful: u32,
-}
-
-#[derive(Deserialize, Default)]
-struct Clusters {
-    #[serde(default)]
-    skipped: u32,
-    #[serde(default)]
-    partial: u32,
-}
-
-#[derive(Deserialize)]
-struct Hits {
-    hits: Vec<Hit>,
-}
-
 /// How many documents a page has, and the most that a server gives.
 const PAGE: u32 = 1_000;
 const MOST: u32 = 10_000;
@@ -83,22 +47,22 @@ impl Watermark {
     ) -> Result<Found> {
         let overlap = i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX);
         let size = self.size.clamp(PAGE, MOST);
-        let hits = match self.search(settings, size, overlap).await {
+        let (size, page) = match self.search(settings, size, overlap).await {
             // It may have been too long.
             Err(error) if error.kind() == ErrorKind::Answer && size > 2 => {
-                self.search(settings, (size / 50).max(2), overlap).await?
+                let size = (size / 50).max(2);
+                (size, self.search(settings, size, overlap).await?)
             }
-            outcome => outcome?,
+            page => (size, page?),
         };
-        let Searched { size, shards, hits } = hits;
-        if shards == 0 && !std::mem::replace(&mut self.nothing_told, true) {
+        if page.shards.total == 0 && !std::mem::replace(&mut self.nothing_told, true) {
             let indices = settings.indices.clone();
             notices.push(Notice::NothingMatches { indices });
         }
         let mut found = Found::default();
-        let full = hits.len() >= size as usize;
+        let full = page.hits.len() >= size as usize;
         let mut last = None;
-        for hit in hits {
+        for hit in page.hits {
             let (Some(time), Some(number)) = (hit.sort.first().and_then(Value::as_i64), hit.seq_no)
             else {
                 let message = format!("{}: a hit without time or `_seq_no`", settings.indices);
@@ -143,7 +107,7 @@ impl Watermark {
         Ok(found)
     }
 
-    async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Searched> {
+    async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Page> {
         let field = &settings.time_field;
         let millis =
             |bound: &str, at: i64| json!({"range": {field: {bound: at, "format": "epoch_millis"}}});
@@ -200,21 +164,8 @@ impl Watermark {
             .query("ignore_unavailable", "true")
             .json(&SecretString::from(Value::Object(body).to_string()))
             .repeatable(true);
-        let answer: Answer = settings.client.json(request).await?;
-        let Shards { total, successful } = answer.shards;
-        let clusters = answer.clusters.skipped + answer.clusters.partial;
-        if answer.timed_out || successful < total || clusters > 0 {
-            let message = format!(
-                "{}: {successful} of {total} shards were searched, and {clusters} clusters were not",
-                settings.indices
-            );
-            return Err(Error::new(ErrorKind::Partial, message).retryable());
-        }
-        Ok(Searched {
-            size,
-            shards: total,
-            hits: answer.hits.hits,
-        })
+        let answer = settings.client.send(request).await?;
+        Page::from_json(answer.body())?.whole()
     }
 }
 

@@ -18,6 +18,8 @@ on_each! {
     across => another_cluster_is_followed_by_time;
     failing => what_fails_for_a_while_is_tried_again;
     moved => shards_that_move_lose_and_repeat_nothing;
+    part => one_failing_shard_is_told_and_the_others_go_on;
+    serverless => where_statistics_are_not_shown_times_are_gone_by;
     red => a_shard_without_a_primary_keeps_its_position;
     mistaken => a_primary_that_is_not_where_it_was_is_looked_for_again;
     emptied => a_shard_that_lost_its_history_is_read_again;
@@ -193,6 +195,50 @@ async fn failing(cluster: &Cluster) {
         seen.notices.contains(&Notice::Recovered),
         "{:?}",
         seen.notices
+    );
+}
+
+async fn part(cluster: &Cluster) {
+    let index = cluster.create("a", 3, 0, json!({})).await;
+    let relay = Relay::before(&cluster.url, |_, path| {
+        match path.contains("_shards%3A0%7C") {
+            true => Fate::Answer(503, "unavailable_shards_exception"),
+            false => Fate::Pass,
+        }
+    })
+    .await;
+    let client = client(&relay);
+    let mut tail = cluster
+        .tail_of(&client, &cluster.pattern())
+        .since(Since::Start);
+    cluster.write_some(&index, 0, 100).await;
+    let mut seen = Seen::default();
+    let told = |seen: &Seen| {
+        let held = |notice: &Notice| matches!(notice, Notice::Held { shard: 0, .. });
+        seen.notices.iter().any(held)
+    };
+    seen.until(&mut tail, "held", |seen| {
+        told(seen) && !seen.documents.is_empty()
+    })
+    .await;
+    relay.now(|_, _| Fate::Pass);
+    seen.until_count(&mut tail, 100).await;
+    let released = Notice::Released { index, shard: 0 };
+    assert!(seen.notices.contains(&released), "{:?}", seen.notices);
+    seen.are_once(0..100);
+}
+
+async fn serverless(cluster: &Cluster) {
+    let relay = Relay::before(&cluster.url, |_, path| match path.contains("/_stats") {
+        true => Fate::Answer(410, "api_not_available_exception"),
+        false => Fate::Pass,
+    })
+    .await;
+    let mut tail = cluster.tail_of(&client(&relay), &cluster.pattern());
+    let batch = tail.next().await.unwrap();
+    assert!(
+        matches!(batch.notices[0], Notice::ByTime { .. }),
+        "{batch:?}"
     );
 }
 
