@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::exact::{Exact, Follow};
+use super::exact::Exact;
+use super::follow::Follow;
 use super::survey::{self, Facts, Primary, Reach, Survey};
 use super::token::{Position, Shard};
 use super::{Notice, Settings, Since};

@@ -1,20 +1,19 @@
 //! Rounds by checkpoints.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use clusterops_core::http::HttpRequest;
-use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::adopt::Index;
+use super::follow::Follow;
+use super::refresh::refresh;
 use super::slice::{Slice, SlicePage};
 use super::survey::{Primary, Survey};
 use super::token::{Position, Shard};
-use super::{Document, Found, Notice, Settings, Since};
-use crate::search::Shards;
-use crate::{Error, ErrorKind, Result};
+use super::{Found, Notice, Settings, Since};
+use crate::{ErrorKind, Result};
 
 /// What is known of the shards that are followed.
 #[derive(Debug, Default)]
@@ -34,61 +33,12 @@ pub(super) struct Exact {
     length: usize,
 }
 
-/// A shard that is followed.
-#[derive(Debug)]
-pub(super) struct Follow {
-    pub(super) position: Position,
-    pass: Option<Pass>,
-    /// Whether it has no primary.
-    held: bool,
-    /// Whether its searches fail.
-    failing: bool,
-    /// The last checkpoint that was seen.
-    pub(super) seen: i64,
-    /// Checkpoints that have not been shown to be searchable, each with the highest number given at that time.
-    readings: VecDeque<(i64, i64)>,
-    /// What the last look without a refresh found.
-    looked: Option<(Primary, i64)>,
-    /// Since when its index is not among those that are meant.
-    pub(super) away: Option<Instant>,
-    pub(super) deleted: bool,
-}
-
-/// A slice that is being read, page by page.
-#[derive(Debug, Clone, PartialEq)]
-struct Pass {
-    node: String,
-    history: String,
-    /// What has been read.
-    cursor: i64,
-    /// Where it ends.
-    until: i64,
-    /// Up to here nothing can be missing in it.
-    closes: i64,
-}
-
 /// How many searches run at once.
 const AT_ONCE: usize = 8;
 /// About how many bytes a page may have.
 const PAGE_BYTES: usize = 4 << 20;
 /// How many checkpoints wait to be closed by what searches show.
 const READINGS: usize = 64;
-
-impl Follow {
-    pub(super) fn new(position: Position) -> Self {
-        Self {
-            seen: position.done,
-            position,
-            pass: None,
-            held: false,
-            failing: false,
-            readings: VecDeque::new(),
-            looked: None,
-            away: None,
-            deleted: false,
-        }
-    }
-}
 
 impl Exact {
     pub(super) fn continued(shards: BTreeMap<Shard, Position>) -> Self {
@@ -139,38 +89,21 @@ impl Exact {
             let Some(follow) = self.follows.get_mut(&shard) else {
                 continue;
             };
-            let Some(pass) = follow.pass.clone() else {
+            if !follow.is_where_it_was(&shard, &after) {
+                // It moved meanwhile: its checkpoint is read again.
+                follow.pass = None;
                 continue;
-            };
-            let same = after.names.get(&shard.index) == Some(&follow.position.name)
-                && after.shards.get(&shard).is_some_and(|primary| {
-                    primary.node == pass.node && primary.history == pass.history
-                });
+            }
             match outcome {
-                Ok(page) if same => {
-                    if std::mem::take(&mut follow.failing) {
-                        notices.push(Notice::Released {
-                            index: follow.position.name.clone(),
-                            shard: shard.number,
-                        });
-                    }
+                Ok(page) => {
+                    notices.extend(follow.works(&shard));
                     if !page.hits.is_empty() {
                         self.length = page.bytes / page.hits.len();
                     }
                     follow.apply(&shard, page, settings, &mut found.documents);
                 }
-                // It moved meanwhile: its checkpoint is read again.
-                _ if !same => follow.pass = None,
-                Ok(_) => {}
                 Err(error) => {
-                    follow.pass = None;
-                    if error.is_retryable() && !std::mem::replace(&mut follow.failing, true) {
-                        notices.push(Notice::Held {
-                            index: follow.position.name.clone(),
-                            shard: shard.number,
-                            why: error.to_string(),
-                        });
-                    }
+                    notices.extend(follow.fails(&shard, &error));
                     failure = Some(error);
                 }
             }
@@ -262,35 +195,26 @@ impl Exact {
                 .filter_map(|(shard, _)| survey.names.get(&shard.index))
                 .map(String::as_str)
                 .collect();
-            let mut failed = BTreeSet::new();
-            for names in in_lines(names) {
-                match refresh(settings, &names).await {
-                    Ok(shards) => failed.extend(shards),
-                    Err(error) if error.kind() == ErrorKind::Denied => {
-                        self.no_refresh = true;
-                        let why = error.to_string();
-                        notices.push(Notice::NoRefresh { why });
-                        break;
+            match refresh(&settings.client, names).await {
+                Ok(failed) => {
+                    moved.retain(|(shard, _)| {
+                        let name = survey.names.get(&shard.index).cloned();
+                        name.is_some_and(|name| !failed.contains(&(name, shard.number)))
+                    });
+                    for (shard, primary) in moved {
+                        if let Some(follow) = self.follows.get_mut(&shard) {
+                            let closes = primary.checkpoint;
+                            follow.open(primary, closes);
+                        }
                     }
-                    Err(error) => return Err(error),
+                    return Ok(());
                 }
-            }
-            if !self.no_refresh {
-                for (shard, primary) in moved {
-                    if let Some(follow) = self.follows.get_mut(&shard)
-                        && !failed.contains(&(follow.position.name.clone(), shard.number))
-                    {
-                        let until = primary.checkpoint;
-                        follow.pass = Some(Pass {
-                            node: primary.node,
-                            history: primary.history,
-                            cursor: follow.position.done,
-                            until,
-                            closes: until,
-                        });
-                    }
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    self.no_refresh = true;
+                    let why = error.to_string();
+                    notices.push(Notice::NoRefresh { why });
                 }
-                return Ok(());
+                Err(error) => return Err(error),
             }
         }
         for (shard, primary) in moved {
@@ -329,13 +253,7 @@ impl Exact {
             return Ok(());
         }
         follow.looked = looked;
-        follow.pass = Some(Pass {
-            node: primary.node,
-            history: primary.history,
-            cursor: follow.position.done,
-            until: primary.checkpoint,
-            closes,
-        });
+        follow.open(primary, closes);
         Ok(())
     }
 
@@ -391,7 +309,7 @@ impl Exact {
                 Since::Time(time) => time,
                 _ => settings.began,
             };
-            filters.push(json!({"range": {&settings.time_field: {
+            filters.push(json!({"range": {&settings.wanted.time_field: {
                 "gte": from.to_string(), "format": "strict_date_optional_time_nanos",
             }}}));
         }
@@ -410,103 +328,8 @@ impl Exact {
             after,
             until,
             filters,
-            members: settings.members.clone(),
-            time_field: settings.time_field.clone(),
+            wanted: settings.wanted.clone(),
             size: u32::try_from(most.clamp(2, settings.batch.max(2))).unwrap_or(u32::MAX),
         }
-    }
-}
-
-impl Follow {
-    /// Moves the position behind a page, whose documents are handed over now.
-    fn apply(
-        &mut self,
-        shard: &Shard,
-        page: SlicePage,
-        settings: &Settings,
-        documents: &mut Vec<Document>,
-    ) {
-        let Some(pass) = &mut self.pass else { return };
-        let position = &mut self.position;
-        let mut ahead = Vec::new();
-        for (number, hit) in page.hits {
-            if number <= position.done || position.ahead.contains(&number) {
-                continue;
-            }
-            if number > pass.closes {
-                ahead.push(number);
-            }
-            let document = Document::of(hit, Some(shard.number), &settings.time_field);
-            documents.push(document);
-        }
-        position.ahead.extend(ahead);
-        position.done = position.done.max(page.whole_to.min(pass.closes));
-        position.ahead = position.ahead.split_off(&(position.done + 1));
-        if position
-            .backlog
-            .is_some_and(|backlog| backlog <= position.done)
-        {
-            position.backlog = None;
-        }
-        pass.cursor = page.whole_to;
-        if pass.cursor >= pass.until {
-            self.pass = None;
-        }
-    }
-}
-
-/// Lists of these names that each fit into a request's first line: servers take 4 KiB (`http.max_initial_line_length`).
-fn in_lines(names: BTreeSet<&str>) -> Vec<String> {
-    let mut lists: Vec<String> = Vec::new();
-    for name in names {
-        match lists.last_mut() {
-            // Escaping makes of a byte three.
-            Some(list) if list.len() + name.len() < 1_200 => {
-                list.push(',');
-                list.push_str(name);
-            }
-            _ => lists.push(name.to_owned()),
-        }
-    }
-    lists
-}
-
-/// Makes everything in these indices searchable, and gives the shards where that failed.
-async fn refresh(settings: &Settings, names: &str) -> Result<Vec<(String, u32)>> {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(rename = "_shards")]
-        shards: Shards,
-    }
-    let request = HttpRequest::post("/")
-        .segment(names)
-        .segment("_refresh")
-        .query("ignore_unavailable", "true")
-        .repeatable(true);
-    let answer: Answer = settings.client.json(request).await?;
-    let failures = answer.shards.failures;
-    if answer.shards.failed > 0 && failures.is_empty() {
-        let message = format!(
-            "{names}: {} shards were not refreshed, and which is not told",
-            answer.shards.failed
-        );
-        return Err(Error::new(ErrorKind::Partial, message).retryable());
-    }
-    Ok(failures
-        .into_iter()
-        .filter_map(|failure| Some((failure.index?, u32::try_from(failure.shard?).ok()?)))
-        .collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_names_make_several_lines() {
-        let names: Vec<String> = (0..30).map(|n| format!("{n:0>200}")).collect();
-        let lists = in_lines(names.iter().map(String::as_str).collect());
-        assert!(lists.len() > 1 && lists.iter().all(|list| list.len() < 1_200));
-        assert_eq!(lists.join(",").split(',').collect::<Vec<_>>(), names);
     }
 }

@@ -38,8 +38,11 @@
 //! an overlap, and the tail says so by [`Notice::ByTime`].
 
 mod adopt;
+mod document;
 mod exact;
+mod follow;
 mod notice;
+mod refresh;
 mod slice;
 mod survey;
 mod token;
@@ -52,8 +55,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::search::Hit;
 use crate::{Client, Error, ErrorKind, Indices, Query, Result};
+pub use document::Document;
+use document::Wanted;
 use exact::Exact;
 pub use notice::Notice;
 pub use token::Token;
@@ -85,8 +89,7 @@ struct Settings {
     query: Value,
     since: Since,
     began: Timestamp,
-    time_field: String,
-    members: Map<String, Value>,
+    wanted: Wanted,
     pause: Duration,
     reorder: Duration,
     overlap: Duration,
@@ -124,20 +127,6 @@ pub struct Batch {
     pub token: Token,
 }
 
-/// A document that a tail found.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Document {
-    /// The document; its `version` and `seq_no` are there.
-    pub hit: Hit,
-    /// The shard it stands in, where that is known.
-    pub shard: Option<u32>,
-    /// Its time, where it has one.
-    pub time: Option<Timestamp>,
-    /// Whether one with a later time was handed over before it.
-    pub late: bool,
-}
-
 impl Tail {
     /// Follows what the query finds in these indices: names, patterns, data streams and aliases, separated by commas.
     ///
@@ -152,8 +141,10 @@ impl Tail {
             query,
             since: Since::Now,
             began: Timestamp::now(),
-            time_field: "@timestamp".to_owned(),
-            members: Map::new(),
+            wanted: Wanted {
+                time_field: "@timestamp".to_owned(),
+                members: Map::new(),
+            },
             pause: Duration::from_millis(500),
             reorder: Duration::ZERO,
             overlap: Duration::from_secs(60),
@@ -219,14 +210,14 @@ impl Tail {
     /// The field that holds a document's time: `@timestamp` unless another is told.
     #[must_use]
     pub fn time_field(mut self, field: impl Into<String>) -> Self {
-        self.settings.time_field = field.into();
+        self.settings.wanted.time_field = field.into();
         self
     }
 
     /// Adds a member to the bodies of the searches, such as `_source` or `highlight`, which nothing here checks.
     #[must_use]
     pub fn raw(mut self, name: impl Into<String>, value: Value) -> Self {
-        self.settings.members.insert(name.into(), value);
+        self.settings.wanted.members.insert(name.into(), value);
         self
     }
 
@@ -387,21 +378,4 @@ struct Found {
     documents: Vec<Document>,
     /// Whether there was nothing to read, so that the next round can wait.
     idle: bool,
-}
-
-impl Document {
-    fn of(hit: Hit, shard: Option<u32>, time_field: &str) -> Self {
-        let time = hit
-            .fields
-            .get(time_field)
-            .and_then(|values| values.get(0))
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok());
-        Self {
-            hit,
-            shard,
-            time,
-            late: false,
-        }
-    }
 }

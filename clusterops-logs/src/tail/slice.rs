@@ -2,8 +2,9 @@
 
 use clusterops_core::http::HttpRequest;
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::document::Wanted;
 use crate::search::{Hit, Page};
 use crate::{Client, Error, ErrorKind, Result};
 
@@ -19,9 +20,7 @@ pub(super) struct Slice {
     pub(super) until: i64,
     /// What documents have to match, besides.
     pub(super) filters: Vec<Value>,
-    /// More members for the body, such as which fields to send.
-    pub(super) members: Map<String, Value>,
-    pub(super) time_field: String,
+    pub(super) wanted: Wanted,
     pub(super) size: u32,
 }
 
@@ -101,20 +100,8 @@ impl Slice {
         let between = json!({"range": {"_seq_no": {"gt": self.after, "lte": self.until}}});
         let mut filters = vec![between];
         filters.extend(self.filters.iter().cloned());
-        let mut body = self.members.clone();
-        let time = json!([{"field": self.time_field, "format": "strict_date_optional_time_nanos"}]);
-        body.entry("docvalue_fields").or_insert(time);
-        for (name, value) in [
-            ("query", json!({"bool": {"filter": filters}})),
-            ("sort", json!([{"_seq_no": "asc"}])),
-            ("size", json!(size)),
-            ("seq_no_primary_term", json!(true)),
-            ("version", json!(true)),
-            ("track_total_hits", json!(false)),
-        ] {
-            body.insert(name.to_owned(), value);
-        }
-        self.send(client, &Value::Object(body)).await
+        let body = self.wanted.body(filters, json!([{"_seq_no": "asc"}]), size);
+        self.send(client, &body).await
     }
 
     async fn send(&self, client: &Client, body: &Value) -> Result<(Vec<Hit>, usize)> {

@@ -75,7 +75,7 @@ impl Watermark {
                 seen.push(mark);
                 found
                     .documents
-                    .push(Document::of(hit, None, &settings.time_field));
+                    .push(Document::of(hit, None, &settings.wanted.time_field));
             }
         }
         if let Some((time, _)) = last {
@@ -108,7 +108,7 @@ impl Watermark {
     }
 
     async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Page> {
-        let field = &settings.time_field;
+        let field = &settings.wanted.time_field;
         let millis =
             |bound: &str, at: i64| json!({"range": {field: {bound: at, "format": "epoch_millis"}}});
         let mut filters = vec![settings.query.clone()];
@@ -138,31 +138,17 @@ impl Watermark {
                 ]}},
             ], "minimum_should_match": 1}}));
         }
-        let mut body = settings.members.clone();
-        body.entry("docvalue_fields")
-            .or_insert(json!([{"field": field, "format": "strict_date_optional_time_nanos"}]));
-        for (name, value) in [
-            ("query", json!({"bool": {"filter": filters}})),
-            (
-                "sort",
-                json!([
-                    {field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
-                    {"_seq_no": "asc"},
-                ]),
-            ),
-            ("size", json!(size)),
-            ("seq_no_primary_term", json!(true)),
-            ("version", json!(true)),
-            ("track_total_hits", json!(false)),
-        ] {
-            body.insert(name.to_owned(), value);
-        }
+        let sort = json!([
+            {field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
+            {"_seq_no": "asc"},
+        ]);
+        let body = settings.wanted.body(filters, sort, size);
         let request = HttpRequest::post("/")
             .segment(&settings.indices)
             .segment("_search")
             .query("allow_partial_search_results", "false")
             .query("ignore_unavailable", "true")
-            .json(&SecretString::from(Value::Object(body).to_string()))
+            .json(&SecretString::from(body.to_string()))
             .repeatable(true);
         let answer = settings.client.send(request).await?;
         Page::from_json(answer.body())?.whole()
