@@ -9,20 +9,20 @@ use tokio::time::Instant;
 use super::exact::Exact;
 use super::follow::Follow;
 use super::survey::{self, Facts, Primary, Reach, Survey};
-use super::token::{Position, Shard};
+use super::token::Position;
 use super::{Notice, Settings, Since};
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Indices, Result};
 
 /// An index that is followed.
 #[derive(Debug)]
 pub(super) struct Index {
     /// What the aliases that lead to it let through.
-    pub(super) filter: Option<Value>,
+    filter: Option<Value>,
     /// The shards that are meant.
     shards: BTreeSet<u32>,
+    /// How many shards it has, where that is known.
+    pub(super) count: u32,
     begins: Beginning,
-    /// Whether it shows only what is read elsewhere.
-    ignored: bool,
 }
 
 /// Where the shards of an index begin.
@@ -39,22 +39,9 @@ enum Beginning {
 
 /// How often aliases are looked at.
 const REACH: Duration = Duration::from_secs(30);
-/// How long positions of a deleted index are kept, for an index that was made of it.
-const DELETED: Duration = Duration::from_secs(600);
 /// How far the clocks of this machine and the cluster may lie apart, in milliseconds, where it is to be told whether an
 /// index is older than the tail.
 const SKEW_MS: i64 = 600_000;
-
-impl Index {
-    fn new(reach: Reach, begins: Beginning) -> Self {
-        Self {
-            filter: reach.filter,
-            shards: reach.shards,
-            begins,
-            ignored: false,
-        }
-    }
-}
 
 impl Exact {
     /// Takes up what the survey shows for the first time, and notes what it shows no longer.
@@ -72,17 +59,14 @@ impl Exact {
             .cloned()
             .collect();
         let old = self.reached.is_none_or(|then| then.elapsed() >= REACH);
-        if !unknown.is_empty() || (old && !survey.names.is_empty()) {
+        if !unknown.is_empty() || old {
+            self.look_for_unseen(settings, survey, notices).await?;
             let reached = survey::reach(&settings.client, &settings.indices).await?;
             self.reached = Some(Instant::now());
             self.reach(survey, &reached);
             if !unknown.is_empty() {
-                let facts = match survey::facts(&settings.client, &settings.indices).await {
-                    Ok(facts) => facts,
-                    // Then every index that comes later counts as new.
-                    Err(error) if error.kind() == ErrorKind::Denied => HashMap::new(),
-                    Err(error) => return Err(error),
-                };
+                // Without them, every index that comes later counts as new.
+                let facts = facts_or_none(settings, &settings.indices).await?;
                 self.take_up(settings, survey, &unknown, &facts, &reached, notices);
             }
         }
@@ -93,7 +77,49 @@ impl Exact {
             notices.push(Notice::NothingMatches { indices });
         }
         self.begun = true;
-        self.note_absent(settings, survey, notices).await
+        self.note_absent(settings, survey, notices).await?;
+        self.let_go(notices);
+        Ok(())
+    }
+
+    /// Looks for indices that can be searched and whose statistics are not shown: servers leave out what there is no right
+    /// to, and say nothing of it.
+    async fn look_for_unseen(
+        &mut self,
+        settings: &Settings,
+        survey: &Survey,
+        notices: &mut Vec<Notice>,
+    ) -> Result<()> {
+        let indices = Indices::new(&settings.indices)?;
+        let field = settings.wanted.time_field.as_str();
+        // Where this cannot be answered, nothing is known.
+        let Ok(readable) = settings.client.field_caps(&indices, &[field]).await else {
+            return Ok(());
+        };
+        let is_shown =
+            |survey: &Survey, name: &String| survey.names.values().any(|one| one == name);
+        let mut unseen = readable.indices;
+        unseen.retain(|name| !is_shown(survey, name) && !self.unseen.contains(name));
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        // One that has just come is shown now.
+        let again = Survey::read(&settings.client, &settings.indices).await?;
+        unseen.retain(|name| !is_shown(&again, name));
+        if again.silent > 0 {
+            return Ok(());
+        }
+        for index in unseen {
+            if self.is_fresh() {
+                let message = format!("the statistics of {index} are not shown to this user");
+                return Err(Error::new(ErrorKind::Denied, message));
+            }
+            notices.push(Notice::Unseen {
+                index: index.clone(),
+            });
+            self.unseen.insert(index);
+        }
+        Ok(())
     }
 
     fn reach(&mut self, survey: &Survey, reached: &HashMap<String, Reach>) {
@@ -101,6 +127,11 @@ impl Exact {
             if let Some(reach) = survey.names.get(uuid).and_then(|name| reached.get(name)) {
                 index.filter.clone_from(&reach.filter);
                 index.shards.clone_from(&reach.shards);
+            }
+        }
+        for (shard, follow) in &mut self.follows {
+            if let Some(index) = self.indices.get(&shard.index) {
+                follow.position.filter.clone_from(&index.filter);
             }
         }
     }
@@ -121,130 +152,51 @@ impl Exact {
             // One whose shards cannot be searched yet has none to begin with.
             let reach = reached.get(name).cloned().unwrap_or_default();
             let known = self.follows.keys().any(|shard| shard.index == *uuid);
-            let facts = facts.get(uuid).cloned().unwrap_or(Facts {
+            let own = facts.get(uuid).cloned().unwrap_or(Facts {
                 created_ms: i64::MAX,
                 ..Facts::default()
             });
             let began_ms = settings.began.as_millisecond();
-            let younger = facts.created_ms.saturating_add(SKEW_MS) >= began_ms;
-            let source = self.source_of(&facts);
-            let begins = if !self.begun {
+            let younger = own.created_ms.saturating_add(SKEW_MS) >= began_ms;
+            let source = self.source_of(&own).filter(|_| !known);
+            let mut index = Index {
+                filter: reach.filter,
+                shards: reach.shards,
+                count: own.shards,
+                begins: Beginning::Since,
+            };
+            index.begins = if !self.begun {
                 match settings.since {
                     Since::Now => Beginning::Behind,
                     _ => Beginning::Since,
                 }
-            } else if let Some(source) = source.filter(|_| !known) {
-                let Some(source) = source else {
-                    let mut index = Index::new(reach, Beginning::Behind);
-                    index.ignored = true;
-                    self.indices.insert(uuid.clone(), index);
-                    continue;
-                };
-                if self.is_unfinished(&source, survey) {
-                    // It is taken up once the other is read.
+            } else if let Some(source) = source {
+                // As long as nothing can be written to the other, what is copied is what is read of it.
+                let is_settled = facts.get(&source).is_some_and(|source| source.blocked);
+                let is_unread = self.is_unfinished(&source, survey);
+                if is_settled && is_unread && !self.no_refresh {
                     continue;
                 }
-                let (copied, may_repeat) = self.copied(&source, &facts, survey);
+                let (copied, may_repeat) = self.copied(&source, own.shards, is_settled, survey);
                 notices.push(Notice::Copy {
                     index: name.clone(),
                     of: self.name_of(&source),
                     may_repeat,
                 });
                 Beginning::Copied(copied)
-            } else if younger {
+            } else if younger && own.mounted.is_none() {
                 Beginning::Start
             } else {
                 Beginning::Since
             };
-            if self.begun && !known && !matches!(begins, Beginning::Copied(_)) {
+            if self.begun && !known && !matches!(index.begins, Beginning::Copied(_)) {
                 notices.push(Notice::Found {
                     index: name.clone(),
-                    from_start: matches!(begins, Beginning::Start),
+                    from_start: matches!(index.begins, Beginning::Start),
                 });
             }
-            self.indices.insert(uuid.clone(), Index::new(reach, begins));
+            self.indices.insert(uuid.clone(), index);
         }
-    }
-
-    /// The uuid of an index that is followed and that this one holds copies of; without one where it is mounted from a
-    /// snapshot of who knows what.
-    #[expect(
-        clippy::option_option,
-        reason = "no copy, a copy of something, a copy of this"
-    )]
-    fn source_of(&self, facts: &Facts) -> Option<Option<String>> {
-        let followed = |uuid: &String| self.follows.keys().any(|shard| shard.index == *uuid);
-        if let Some(source) = facts.made_of.clone().filter(followed) {
-            return Some(Some(source));
-        }
-        let mounted = facts.mounted.as_ref()?;
-        let of = |name: &String| {
-            let mut follows = self.follows.iter();
-            let (shard, _) = follows.find(|(_, follow)| follow.position.name == *name)?;
-            Some(shard.index.clone())
-        };
-        Some(mounted.as_ref().and_then(of))
-    }
-
-    fn name_of(&self, uuid: &str) -> String {
-        let mut follows = self.follows.iter();
-        let of = follows.find(|(shard, _)| shard.index == uuid);
-        of.map(|(_, follow)| follow.position.name.clone())
-            .unwrap_or_default()
-    }
-
-    /// Whether an index that is still there has not been read to its end.
-    fn is_unfinished(&self, uuid: &str, survey: &Survey) -> bool {
-        survey.shards.iter().any(|(shard, primary)| {
-            let done = self.follows.get(shard).map(|follow| follow.position.done);
-            shard.index == uuid && done.is_some_and(|done| done < primary.checkpoint)
-        })
-    }
-
-    /// Where the shards of an index begin whose documents were copied with their numbers: each shard of a clone or a split
-    /// index has those of one, each shard of a shrunk index those of several (`IndexMetadata.selectShrinkShards`).
-    fn copied(
-        &self,
-        source: &str,
-        facts: &Facts,
-        survey: &Survey,
-    ) -> (BTreeMap<u32, Position>, bool) {
-        let positions: BTreeMap<u32, (&Position, bool)> = self
-            .follows
-            .iter()
-            .filter(|(shard, _)| shard.index == source)
-            .map(|(shard, follow)| {
-                let there = survey.shards.contains_key(shard);
-                (shard.number, (&follow.position, there))
-            })
-            .collect();
-        let of = positions.keys().last().map_or(1, |last| last + 1);
-        let shards = facts.shards.max(1);
-        let mut may_repeat = false;
-        let mut begins = BTreeMap::new();
-        for number in 0..shards {
-            let sources = if shards >= of {
-                let one = number / (shards / of).max(1);
-                one..one + 1
-            } else {
-                let factor = of / shards;
-                number * factor..(number + 1) * factor
-            };
-            let from: Vec<_> = sources
-                .filter_map(|number| positions.get(&number))
-                .collect();
-            // One that is still there has been read to its end, and cannot be written to.
-            let finished = from.iter().all(|(_, there)| *there);
-            let lowest = from.iter().min_by_key(|(position, _)| position.done);
-            let highest = from.iter().max_by_key(|(position, _)| position.done);
-            let (Some((lowest, _)), Some((highest, _))) = (lowest, highest) else {
-                continue;
-            };
-            let position = if finished { *highest } else { *lowest };
-            may_repeat |= !finished && lowest.done < highest.done;
-            begins.insert(number, (*position).clone());
-        }
-        (begins, may_repeat)
     }
 
     /// Gives each shard that is meant and has no position yet the one where it begins.
@@ -256,9 +208,10 @@ impl Exact {
             let Some(name) = survey.names.get(&shard.index) else {
                 continue;
             };
-            let meant = !index.ignored && index.shards.contains(&shard.number);
+            let meant = index.shards.contains(&shard.number);
             if meant && !self.follows.contains_key(shard) {
-                let position = begin(&index.begins, settings, shard, name, primary);
+                let mut position = begin(&index.begins, settings, shard.number, name, primary);
+                position.filter.clone_from(&index.filter);
                 self.follows.insert(shard.clone(), Follow::new(position));
             }
         }
@@ -269,55 +222,41 @@ impl Exact {
             }
         }
     }
+}
 
-    /// Notes indices that are not meant any more, and forgets deleted ones after a while.
-    async fn note_absent(
-        &mut self,
-        settings: &Settings,
-        survey: &Survey,
-        notices: &mut Vec<Notice>,
-    ) -> Result<()> {
-        let mut gone: BTreeMap<String, String> = BTreeMap::new();
-        for (shard, follow) in &mut self.follows {
-            if survey.names.contains_key(&shard.index) {
-                follow.away = None;
-                follow.deleted = false;
-            } else if follow.away.is_none() {
-                gone.insert(shard.index.clone(), follow.position.name.clone());
-            }
+/// What the indices are, and nothing where that is not told.
+pub(super) async fn facts_or_none(
+    settings: &Settings,
+    indices: &str,
+) -> Result<HashMap<String, Facts>> {
+    match survey::facts(&settings.client, indices).await {
+        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) => {
+            Ok(HashMap::new())
         }
-        for (uuid, name) in gone {
-            let is_there = match survey::facts(&settings.client, &name).await {
-                Ok(facts) => facts.contains_key(&uuid),
-                Err(error) if error.kind() == ErrorKind::NotFound => false,
-                Err(error) if error.kind() == ErrorKind::Denied => true,
-                Err(error) => return Err(error),
-            };
-            for (_, follow) in self
-                .follows
-                .iter_mut()
-                .filter(|(shard, _)| shard.index == uuid)
-            {
-                follow.away = Some(Instant::now());
-                follow.deleted = !is_there;
-            }
-            notices.push(match is_there {
-                true => Notice::Away { index: name },
-                false => Notice::Deleted { index: name },
-            });
-        }
-        self.follows.retain(|_, follow| {
-            let forget = follow.deleted && follow.away.is_some_and(|then| then.elapsed() > DELETED);
-            !forget
-        });
-        Ok(())
+        outcome => outcome,
     }
+}
+
+/// Where a shard begins that has lost what it was read by: at the tail's `since`, if it is older than the tail.
+pub(super) fn begin_again(
+    index: Option<&Index>,
+    settings: &Settings,
+    name: &str,
+    primary: &Primary,
+) -> Position {
+    let begins = match index.map(|index| &index.begins) {
+        Some(Beginning::Start) => Beginning::Start,
+        _ => Beginning::Since,
+    };
+    let mut position = begin(&begins, settings, 0, name, primary);
+    position.filter = index.and_then(|index| index.filter.clone());
+    position
 }
 
 fn begin(
     begins: &Beginning,
     settings: &Settings,
-    shard: &Shard,
+    shard: u32,
     name: &str,
     primary: &Primary,
 ) -> Position {
@@ -326,14 +265,15 @@ fn begin(
         Beginning::Since if settings.since == Since::Start => (-1, None),
         Beginning::Since => (-1, Some(primary.checkpoint)),
         Beginning::Start => (-1, None),
-        Beginning::Copied(positions) => match positions.get(&shard.number) {
-            Some(position) => (position.done, position.backlog),
+        Beginning::Copied(positions) => match positions.get(&shard) {
+            // A snapshot can be older than what was read.
+            Some(position) => (position.done.min(primary.checkpoint), position.backlog),
             None => (-1, None),
         },
     };
     let ahead = match begins {
         Beginning::Copied(positions) => positions
-            .get(&shard.number)
+            .get(&shard)
             .map(|position| position.ahead.clone())
             .unwrap_or_default(),
         _ => BTreeSet::new(),
@@ -343,6 +283,7 @@ fn begin(
         history: primary.history.clone(),
         done,
         backlog,
+        filter: None,
         ahead,
     }
 }

@@ -6,9 +6,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::adopt::Index;
+use super::adopt::{Index, begin_again};
 use super::follow::Follow;
-use super::refresh::refresh;
+use super::refresh::{Unrefreshed, refresh};
 use super::slice::{Slice, SlicePage};
 use super::survey::{Primary, Survey};
 use super::token::{Position, Shard};
@@ -28,7 +28,13 @@ pub(super) struct Exact {
     pub(super) nothing_told: bool,
     /// The survey that ended the last round, and when it was made.
     last: Option<(Instant, Survey)>,
-    no_refresh: bool,
+    pub(super) no_refresh: bool,
+    /// Indices that are meant no longer and have not been read to their end, by uuid.
+    pub(super) leaving: BTreeSet<String>,
+    /// Indices that can be searched and whose statistics are not shown, as was told.
+    pub(super) unseen: BTreeSet<String>,
+    /// Which shard has its turn next, where not all had theirs.
+    turn: Option<Shard>,
     /// About how long a document is, in bytes.
     length: usize,
 }
@@ -69,11 +75,11 @@ impl Exact {
     ) -> Result<Found> {
         let survey = match self.last.take() {
             Some((made, survey)) if made.elapsed() < settings.pause / 4 => survey,
-            _ => Survey::read(&settings.client, &settings.indices).await?,
+            _ => self.survey(settings).await?,
         };
         self.adopt(settings, &survey, notices).await?;
-        self.check(&survey, notices);
-        self.open_passes(settings, &survey, notices).await?;
+        self.check(settings, &survey, notices);
+        self.open_passes(settings, &survey, notices).await;
         let mut pages = self.read_pages(settings).await;
         if pages.is_empty() {
             return Ok(Found {
@@ -81,7 +87,7 @@ impl Exact {
                 ..Found::default()
             });
         }
-        let after = Survey::read(&settings.client, &settings.indices).await?;
+        let after = self.survey(settings).await?;
         // From here on nothing waits: what is moved is handed over.
         let mut found = Found::default();
         let mut failure = None;
@@ -91,7 +97,7 @@ impl Exact {
             };
             if !follow.is_where_it_was(&shard, &after) {
                 // It moved meanwhile: its checkpoint is read again.
-                follow.pass = None;
+                follow.give_up();
                 continue;
             }
             match outcome {
@@ -103,7 +109,7 @@ impl Exact {
                     follow.apply(&shard, page, settings, &mut found.documents);
                 }
                 Err(error) => {
-                    notices.extend(follow.fails(&shard, &error));
+                    notices.extend(follow.fails(&shard, error.to_string()));
                     failure = Some(error);
                 }
             }
@@ -115,62 +121,100 @@ impl Exact {
         }
     }
 
+    /// The shards that are meant, and those that are still read nonetheless.
+    async fn survey(&mut self, settings: &Settings) -> Result<Survey> {
+        let mut survey = Survey::read(&settings.client, &settings.indices).await?;
+        let leaving = std::mem::take(&mut self.leaving);
+        self.leaving = leaving
+            .into_iter()
+            .filter(|uuid| !survey.names.contains_key(uuid))
+            .collect();
+        let names = |shards: &BTreeMap<Shard, Follow>| -> BTreeSet<String> {
+            let left = shards
+                .iter()
+                .filter(|(shard, _)| self.leaving.contains(&shard.index));
+            left.map(|(_, follow)| follow.position.name.clone())
+                .collect()
+        };
+        for name in names(&self.follows) {
+            let mut left = match Survey::read(&settings.client, &name).await {
+                Ok(left) => left,
+                // The rights ended with the alias.
+                Err(error) if error.kind() == ErrorKind::Denied => continue,
+                Err(error) => return Err(error),
+            };
+            // Another index can have its name.
+            left.names.retain(|uuid, _| self.leaving.contains(uuid));
+            left.shards
+                .retain(|shard, _| self.leaving.contains(&shard.index));
+            survey.extend(left);
+        }
+        for (shard, follow) in &mut self.follows {
+            if follow.until.is_some() && !self.leaving.contains(&shard.index) {
+                follow.until = None;
+            }
+        }
+        Ok(survey)
+    }
+
     /// Compares the positions with what the primaries say.
-    fn check(&mut self, survey: &Survey, notices: &mut Vec<Notice>) {
+    fn check(&mut self, settings: &Settings, survey: &Survey, notices: &mut Vec<Notice>) {
         for (shard, follow) in &mut self.follows {
             if !survey.names.contains_key(&shard.index) {
                 // Whether it is closed or gone has been told.
-                follow.pass = None;
+                follow.give_up();
                 continue;
             }
-            let (index, number) = (follow.position.name.clone(), shard.number);
             let Some(primary) = survey.shards.get(shard) else {
-                follow.pass = None;
-                if !std::mem::replace(&mut follow.held, true) {
-                    let why = "it has no primary that works".to_owned();
-                    notices.push(Notice::Held {
-                        index,
-                        shard: number,
-                        why,
-                    });
-                }
+                follow.give_up();
+                let why = match survey.silent {
+                    0 => "it has no primary that works".to_owned(),
+                    silent => format!("{silent} shards did not say how they are"),
+                };
+                notices.extend(follow.hold(shard, Some(&why)));
                 continue;
             };
-            if std::mem::take(&mut follow.held) {
-                notices.push(Notice::Released {
-                    index: index.clone(),
-                    shard: number,
-                });
-            }
+            notices.extend(follow.hold(shard, None));
             follow.seen = primary.checkpoint;
             let why = if primary.history != follow.position.history {
                 "it has another history, since its copies were lost or given up"
-            } else if primary.checkpoint < follow.position.done {
-                "its checkpoint lies below what was read of it"
+            } else if primary.highest < follow.position.done {
+                "its numbers end below what was read of it"
             } else {
+                // A checkpoint below what was read is that of a primary that has just become one: it rises again.
                 if follow
                     .pass
                     .as_ref()
                     .is_some_and(|pass| pass.node != primary.node)
                 {
-                    follow.pass = None;
+                    follow.give_up();
                 }
                 continue;
             };
-            let position = Position {
-                name: index.clone(),
-                history: primary.history.clone(),
-                done: -1,
-                backlog: None,
-                ahead: BTreeSet::new(),
-            };
-            *follow = Follow::new(position);
+            let index = follow.position.name.clone();
+            let begins = self.indices.get(&shard.index);
+            *follow = Follow::new(begin_again(begins, settings, &index, primary));
             notices.push(Notice::Restarted {
                 index,
-                shard: number,
+                shard: shard.number,
                 why: why.to_owned(),
             });
         }
+    }
+
+    /// Indices of which a shard has no primary. Servers wait for it a minute before they refresh the others.
+    fn unwell(&self, survey: &Survey) -> BTreeSet<String> {
+        let of = |uuid: &str, shard: &Shard| shard.index == uuid;
+        let is_unwell = |uuid: &&String| {
+            let primaries = survey.shards.keys().filter(|shard| of(uuid, shard)).count();
+            let followed = self.follows.keys().filter(|shard| of(uuid, shard)).count();
+            let told = self
+                .indices
+                .get(*uuid)
+                .map_or(0, |index| index.count as usize);
+            primaries < followed.max(told)
+        };
+        survey.names.keys().filter(is_unwell).cloned().collect()
     }
 
     /// Makes what lies below the checkpoints searchable, where something does.
@@ -179,48 +223,56 @@ impl Exact {
         settings: &Settings,
         survey: &Survey,
         notices: &mut Vec<Notice>,
-    ) -> Result<()> {
+    ) {
         let mut moved: Vec<(Shard, Primary)> = Vec::new();
         for (shard, follow) in &self.follows {
             if let Some(primary) = survey.shards.get(shard)
                 && follow.pass.is_none()
-                && primary.checkpoint > follow.position.done
+                && follow.end(primary) > follow.position.done
             {
                 moved.push((shard.clone(), primary.clone()));
             }
         }
-        if !self.no_refresh && !moved.is_empty() {
+        let unwell = match moved.is_empty() {
+            true => return,
+            false => self.unwell(survey),
+        };
+        let mut unrefreshed = Unrefreshed::new();
+        if !self.no_refresh {
             let names: BTreeSet<&str> = moved
                 .iter()
+                .filter(|(shard, _)| !unwell.contains(&shard.index))
                 .filter_map(|(shard, _)| survey.names.get(&shard.index))
                 .map(String::as_str)
                 .collect();
             match refresh(&settings.client, names).await {
-                Ok(failed) => {
-                    moved.retain(|(shard, _)| {
-                        let name = survey.names.get(&shard.index).cloned();
-                        name.is_some_and(|name| !failed.contains(&(name, shard.number)))
-                    });
-                    for (shard, primary) in moved {
-                        if let Some(follow) = self.follows.get_mut(&shard) {
-                            let closes = primary.checkpoint;
-                            follow.open(primary, closes);
-                        }
-                    }
-                    return Ok(());
-                }
-                Err(error) if error.kind() == ErrorKind::Denied => {
+                Ok(failed) => unrefreshed = failed,
+                Err(error) => {
                     self.no_refresh = true;
                     let why = error.to_string();
                     notices.push(Notice::NoRefresh { why });
                 }
-                Err(error) => return Err(error),
             }
         }
         for (shard, primary) in moved {
-            self.look(settings, &shard, primary).await?;
+            if self.no_refresh || unwell.contains(&shard.index) {
+                let outcome = self.look(settings, &shard, primary).await;
+                if let (Err(error), Some(follow)) = (outcome, self.follows.get_mut(&shard)) {
+                    notices.extend(follow.fails(&shard, error.to_string()));
+                }
+                continue;
+            }
+            let Some(follow) = self.follows.get_mut(&shard) else {
+                continue;
+            };
+            match unrefreshed.get(&follow.position.name) {
+                Some(why) => notices.extend(follow.fails(&shard, why.clone())),
+                None => {
+                    let closes = primary.checkpoint;
+                    follow.open(primary, closes);
+                }
+            }
         }
-        Ok(())
     }
 
     /// Opens a pass without a refresh: it closes what the highest number that searches show proves to be there.
@@ -240,16 +292,17 @@ impl Exact {
                 .push_back((primary.checkpoint, primary.highest));
         }
         let shown = slice.highest_shown(&settings.client).await?;
-        let mut closes = follow.position.done;
-        while let Some((checkpoint, highest)) = follow.readings.front().copied() {
-            if highest >= shown {
-                break;
-            }
-            closes = closes.max(checkpoint);
-            follow.readings.pop_front();
-        }
+        // They stay until they are read, since a pass can be given up.
+        let done = follow.position.done;
+        follow.readings.retain(|(checkpoint, _)| *checkpoint > done);
+        let closed = |(checkpoint, highest): &(i64, i64)| (*highest < shown).then_some(*checkpoint);
+        let closes = follow
+            .readings
+            .iter()
+            .filter_map(closed)
+            .fold(done, i64::max);
         let looked = Some((primary.clone(), shown));
-        if closes == follow.position.done && follow.looked == looked {
+        if closes == done && follow.looked == looked {
             return Ok(());
         }
         follow.looked = looked;
@@ -257,12 +310,20 @@ impl Exact {
         Ok(())
     }
 
-    async fn read_pages(&self, settings: &Settings) -> Vec<(Shard, Result<SlicePage>)> {
-        let mut waiting = self.follows.iter().filter_map(|(shard, follow)| {
-            let pass = follow.pass.as_ref()?;
-            let slice = self.slice(settings, shard, &pass.node, pass.cursor, pass.until);
-            Some((shard.clone(), slice))
-        });
+    async fn read_pages(&mut self, settings: &Settings) -> Vec<(Shard, Result<SlicePage>)> {
+        let from = self.turn.take();
+        let (later, first): (Vec<_>, Vec<_>) = self
+            .follows
+            .iter()
+            .partition(|(shard, _)| from.as_ref().is_some_and(|from| *shard < from));
+        let mut waiting = first
+            .into_iter()
+            .chain(later)
+            .filter_map(|(shard, follow)| {
+                let pass = follow.pass.as_ref()?;
+                let slice = self.slice(settings, shard, &pass.node, pass.cursor, pass.until);
+                Some((shard.clone(), slice))
+            });
         let mut pages = Vec::new();
         let mut running = JoinSet::new();
         let mut documents = 0;
@@ -281,9 +342,12 @@ impl Exact {
                 }
                 // A search that panicked is one that did not happen.
                 Some(Err(_)) => {}
-                None => return pages,
+                None => break,
             }
         }
+        let next = waiting.next().map(|(shard, _)| shard);
+        self.turn = next;
+        pages
     }
 
     fn slice(
@@ -294,14 +358,11 @@ impl Exact {
         after: i64,
         until: i64,
     ) -> Slice {
-        let index = self.indices.get(&shard.index);
+        let position = self.follows.get(shard).map(|follow| &follow.position);
         let mut filters = vec![settings.query.clone()];
-        filters.extend(index.and_then(|index| index.filter.clone()));
+        filters.extend(position.and_then(|position| position.filter.clone()));
         let mut until = until;
-        if let Some(backlog) = self
-            .follows
-            .get(shard)
-            .and_then(|follow| follow.position.backlog)
+        if let Some(backlog) = position.and_then(|position| position.backlog)
             && after < backlog
         {
             until = until.min(backlog);
@@ -318,10 +379,8 @@ impl Exact {
             length => PAGE_BYTES / length,
         };
         Slice {
-            index: self
-                .follows
-                .get(shard)
-                .map(|follow| follow.position.name.clone())
+            index: position
+                .map(|position| position.name.clone())
                 .unwrap_or_default(),
             shard: shard.number,
             node: node.to_owned(),

@@ -8,7 +8,6 @@ use super::slice::SlicePage;
 use super::survey::{Primary, Survey};
 use super::token::{Position, Shard};
 use super::{Document, Notice, Settings};
-use crate::Error;
 
 /// A shard that is followed.
 #[derive(Debug)]
@@ -25,7 +24,9 @@ pub(super) struct Follow {
     pub(super) readings: VecDeque<(i64, i64)>,
     /// What the last look without a refresh found.
     pub(super) looked: Option<(Primary, i64)>,
-    /// Since when its index is not among those that are meant.
+    /// Where it ends, once its index is not among those that are meant.
+    pub(super) until: Option<i64>,
+    /// Since when it is not read any more.
     pub(super) away: Option<Instant>,
     pub(super) deleted: bool,
 }
@@ -53,19 +54,37 @@ impl Follow {
             failing: false,
             readings: VecDeque::new(),
             looked: None,
+            until: None,
             away: None,
             deleted: false,
         }
     }
+    /// Up to which number there is something to read.
+    pub(super) fn end(&self, primary: &Primary) -> i64 {
+        self.until.unwrap_or(i64::MAX).min(primary.checkpoint)
+    }
+
+    /// Whether all is read that there was when its index ceased to be meant.
+    pub(super) fn is_read(&self) -> bool {
+        self.until.is_none_or(|until| self.position.done >= until)
+    }
+
     /// Begins to read up to the primary's checkpoint. Up to `closes` nothing can be missing in what its node shows.
     pub(super) fn open(&mut self, primary: Primary, closes: i64) {
+        let until = self.end(&primary);
         self.pass = Some(Pass {
             node: primary.node,
             history: primary.history,
             cursor: self.position.done,
-            until: primary.checkpoint,
-            closes,
+            until,
+            closes: closes.min(until),
         });
+    }
+
+    /// Gives up what is being read; what of it was not handed over is read anew.
+    pub(super) fn give_up(&mut self) {
+        self.pass = None;
+        self.looked = None;
     }
 
     /// Whether what was just read came from the copy that is the primary.
@@ -78,23 +97,41 @@ impl Follow {
                 .is_some_and(|primary| primary.node == pass.node && primary.history == pass.history)
     }
 
+    /// What there is to say once it has a primary, or has none.
+    pub(super) fn hold(&mut self, shard: &Shard, why: Option<&str>) -> Option<Notice> {
+        let was = std::mem::replace(&mut self.held, why.is_some());
+        match why {
+            Some(why) if !was => Some(self.held_since(shard, why.to_owned())),
+            None if was => Some(self.released(shard)),
+            _ => None,
+        }
+    }
+
     /// What there is to say once a search of it has worked.
     pub(super) fn works(&mut self, shard: &Shard) -> Option<Notice> {
-        std::mem::take(&mut self.failing).then(|| Notice::Released {
-            index: self.position.name.clone(),
-            shard: shard.number,
-        })
+        std::mem::take(&mut self.failing).then(|| self.released(shard))
     }
 
     /// Gives up what is being read, and says what there is to say about it.
-    pub(super) fn fails(&mut self, shard: &Shard, error: &Error) -> Option<Notice> {
-        self.pass = None;
-        let is_new = error.is_retryable() && !std::mem::replace(&mut self.failing, true);
-        is_new.then(|| Notice::Held {
+    pub(super) fn fails(&mut self, shard: &Shard, why: String) -> Option<Notice> {
+        self.give_up();
+        let is_new = !std::mem::replace(&mut self.failing, true);
+        is_new.then(|| self.held_since(shard, why))
+    }
+
+    fn held_since(&self, shard: &Shard, why: String) -> Notice {
+        Notice::Held {
             index: self.position.name.clone(),
             shard: shard.number,
-            why: error.to_string(),
-        })
+            why,
+        }
+    }
+
+    fn released(&self, shard: &Shard) -> Notice {
+        Notice::Released {
+            index: self.position.name.clone(),
+            shard: shard.number,
+        }
     }
 
     /// Moves the position behind a page, whose documents are handed over now.

@@ -33,11 +33,13 @@
 //! ```
 //!
 //! # Rights
-//! The indices' `read` and `monitor` are enough; with `maintenance` (to refresh) documents come sooner. Without `monitor`, on
-//! other clusters (`cluster:index`) and on serverless, there are no checkpoints: then documents are found by their time, with
-//! an overlap, and the tail says so by [`Notice::ByTime`].
+//! The indices' `read`, `monitor` and `view_index_metadata` are enough; with `maintenance` (to refresh) documents come sooner.
+//! Without one of them, on other clusters (`cluster:index`) and on serverless, there are no checkpoints: then documents are
+//! found by their time, with an overlap, and the tail says so by [`Notice::ByTime`].
 
+mod absent;
 mod adopt;
+mod copies;
 mod document;
 mod exact;
 mod follow;
@@ -173,7 +175,7 @@ impl Tail {
         self
     }
 
-    /// Continues where this token says.
+    /// Continues where this token says, and finds documents in the same way.
     ///
     /// # Errors
     /// [`Input`](ErrorKind::Input) for a token of other indices or another query.
@@ -189,9 +191,19 @@ impl Tail {
             self.settings.since = token.since;
             self.settings.began = token.began;
             self.shown_to = token.shown_to;
+            let told = |notice: &Notice| matches!(notice, Notice::ByTime { .. });
             self.mode = match token.watermark {
-                Some(watermark) => Mode::ByTime(Box::new(watermark)),
-                None => Mode::Exact(Box::new(Exact::continued(token.shards))),
+                Some(watermark) => {
+                    if !self.notices.iter().any(told) {
+                        let why = "as before".to_owned();
+                        self.notices.push(Notice::ByTime { why });
+                    }
+                    Mode::ByTime(Box::new(watermark))
+                }
+                None => {
+                    self.notices.retain(|notice| !told(notice));
+                    Mode::Exact(Box::new(Exact::continued(token.shards)))
+                }
             };
             return Ok(self);
         };
@@ -350,7 +362,7 @@ impl Tail {
     }
 
     fn go_by_time(&mut self, why: String) {
-        self.mode = Mode::ByTime(Box::default());
+        self.mode = Mode::ByTime(Box::new(Watermark::new()));
         self.notices.push(Notice::ByTime { why });
     }
 

@@ -28,7 +28,13 @@ pub enum Notice {
         /// Whether some documents of that one had not been read, so that some may come twice.
         may_repeat: bool,
     },
-    /// A shard lost its history and is read again from its start; its documents come again.
+    /// An index can be searched, but its statistics are not shown to this user: it is not followed.
+    Unseen {
+        /// Its name.
+        index: String,
+    },
+    /// A shard lost its history and is read again, from the tail's `since` where its index is older than the tail; its
+    /// documents come again.
     Restarted {
         /// The index.
         index: String,
@@ -88,7 +94,10 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingMatches { indices } => {
-                write!(f, "no index matches `{indices}` yet; waiting for one")
+                write!(
+                    f,
+                    "no index that is open and works matches `{indices}` yet; waiting for one"
+                )
             }
             Self::Found {
                 index,
@@ -110,9 +119,13 @@ impl fmt::Display for Notice {
                 f,
                 "{index}: made of {of}, which had not been read to its end: some of its documents may come twice"
             ),
+            Self::Unseen { index } => write!(
+                f,
+                "{index}: not followed, since its statistics are not shown to this user; the privilege `monitor` on it is lacking"
+            ),
             Self::Restarted { index, shard, why } => write!(
                 f,
-                "{index}, shard {shard}: {why}; it is read again from its start, and documents come again"
+                "{index}, shard {shard}: {why}; it is read again, and documents come again"
             ),
             Self::Held { index, shard, why } => {
                 write!(f, "{index}, shard {shard}: held, since {why}")

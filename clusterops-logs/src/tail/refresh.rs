@@ -1,12 +1,12 @@
 //! Making what was written searchable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clusterops_core::http::HttpRequest;
 use serde::Deserialize;
 
 use crate::search::{ShardFailure, Shards};
-use crate::{Client, Error, ErrorKind, Result};
+use crate::{Client, ErrorKind, Result};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -14,31 +14,46 @@ struct Answer {
     shards: Shards,
 }
 
-/// Makes everything in these indices searchable, and gives the shards where that failed.
-pub(super) async fn refresh(
-    client: &Client,
-    names: BTreeSet<&str>,
-) -> Result<BTreeSet<(String, u32)>> {
-    let mut failed = BTreeSet::new();
+/// The indices that were not made searchable, each with the reason.
+pub(super) type Unrefreshed = BTreeMap<String, String>;
+
+/// Makes everything in these indices searchable.
+///
+/// # Errors
+/// [`Denied`](ErrorKind::Denied) alone: another error holds only the indices that it is about.
+pub(super) async fn refresh(client: &Client, names: BTreeSet<&str>) -> Result<Unrefreshed> {
+    let mut failed = Unrefreshed::new();
     for names in in_lines(names) {
         let request = HttpRequest::post("/")
             .segment(&names)
             .segment("_refresh")
             .query("ignore_unavailable", "true")
             .repeatable(true);
-        let Answer { shards } = client.json(request).await?;
-        if shards.failed > 0 && shards.failures.is_empty() {
-            let message = format!(
-                "{names}: {} shards were not refreshed, and which is not told",
-                shards.failed
-            );
-            return Err(Error::new(ErrorKind::Partial, message).retryable());
+        let names = names.split(',');
+        match client.json::<Answer>(request).await {
+            Ok(answer) => failed.extend(unrefreshed(answer.shards, names)),
+            Err(error) if error.kind() == ErrorKind::Denied => return Err(error),
+            Err(error) => failed.extend(names.map(|name| (name.to_owned(), error.to_string()))),
         }
-        let place =
-            |failure: ShardFailure| Some((failure.index?, u32::try_from(failure.shard?).ok()?));
-        failed.extend(shards.failures.into_iter().filter_map(place));
     }
     Ok(failed)
+}
+
+/// Of failures that are alike servers tell one, so all shards of an index are meant by it, and all indices by one that
+/// names none.
+fn unrefreshed<'a>(shards: Shards, names: impl Iterator<Item = &'a str>) -> Unrefreshed {
+    if shards.failed == 0 {
+        return Unrefreshed::new();
+    }
+    let names: BTreeSet<&str> = names.collect();
+    let index = |failure: &ShardFailure| names.get(failure.index.as_deref()?).copied();
+    let failed: Option<BTreeSet<&str>> = shards.failures.iter().map(index).collect();
+    let failed = failed.filter(|failed| !failed.is_empty()).unwrap_or(names);
+    let why = "it could not be refreshed";
+    failed
+        .into_iter()
+        .map(|name| (name.to_owned(), why.to_owned()))
+        .collect()
 }
 
 /// Lists of these names that each fit into a request's first line: servers take 4 KiB (`http.max_initial_line_length`).
@@ -59,6 +74,8 @@ fn in_lines(names: BTreeSet<&str>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
     use super::*;
 
     #[test]
@@ -67,5 +84,24 @@ mod tests {
         let lists = in_lines(names.iter().map(String::as_str).collect());
         assert!(lists.len() > 1 && lists.iter().all(|list| list.len() < 1_200));
         assert_eq!(lists.join(",").split(',').collect::<Vec<_>>(), names);
+    }
+
+    #[test]
+    fn one_failure_stands_for_all_that_are_alike() {
+        let held = |failures: serde_json::Value| {
+            let shards =
+                serde_json::json!({"total": 4, "successful": 2, "failed": 2, "failures": failures});
+            let shards = serde_json::from_value(shards).unwrap();
+            unrefreshed(shards, ["a", "b"].into_iter())
+                .into_keys()
+                .collect::<Vec<_>>()
+        };
+        let one = serde_json::json!({"shard": 0, "index": "b", "reason": {"type": "x", "reason": "full"}});
+        assert_eq!(held(serde_json::json!([one])), ["b"]);
+        assert_eq!(
+            held(serde_json::json!([one, {"reason": {"type": "x"}}])),
+            ["a", "b"]
+        );
+        assert_eq!(held(serde_json::json!([])), ["a", "b"]);
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::token::Shard;
+use crate::search::Shards;
 use crate::{Client, Result};
 
 /// The shards that an expression means, as the primaries tell of themselves.
@@ -15,6 +16,8 @@ pub(super) struct Survey {
     pub(super) shards: BTreeMap<Shard, Primary>,
     /// The names of the indices, by their uuids.
     pub(super) names: HashMap<String, String>,
+    /// How many copies did not say how they are.
+    pub(super) silent: u32,
 }
 
 /// One shard; without a primary that works, there is no checkpoint.
@@ -37,8 +40,11 @@ pub(super) struct Facts {
     pub(super) shards: u32,
     /// The uuid of the index that this one was made of by shrinking, splitting or cloning.
     pub(super) made_of: Option<String>,
-    /// The name of the index that this one shows from a snapshot, or nothing where that is not told.
-    pub(super) mounted: Option<Option<String>>,
+    /// The name of the index that this one shows from a snapshot; its own where that is not told.
+    pub(super) mounted: Option<String>,
+    pub(super) closed: bool,
+    /// Whether nothing can be written to it.
+    pub(super) blocked: bool,
 }
 
 /// How a search over the expression would reach an index.
@@ -54,6 +60,8 @@ pub(super) struct Reach {
 struct StatsAnswer {
     #[serde(default)]
     indices: HashMap<String, IndexStats>,
+    #[serde(rename = "_shards", default)]
+    shards: Shards,
 }
 
 #[derive(Deserialize)]
@@ -105,7 +113,7 @@ impl Survey {
     pub(super) async fn read(client: &Client, indices: &str) -> Result<Self> {
         const WANTED: &str = "indices.*.uuid,indices.*.shards.*.routing,indices.*.shards.*.seq_no,\
             indices.*.shards.*.commit.user_data.history_uuid,indices.*.shards.*.refresh.external_total,\
-            indices.*.shards.*.refresh.total";
+            indices.*.shards.*.refresh.total,_shards.failed";
         let request = HttpRequest::get("/")
             .segment(indices)
             .segment("_stats")
@@ -114,7 +122,10 @@ impl Survey {
             .query("ignore_unavailable", "true")
             .query("filter_path", WANTED);
         let answer: StatsAnswer = client.json(request).await?;
-        let mut survey = Self::default();
+        let mut survey = Self {
+            silent: answer.shards.failed,
+            ..Self::default()
+        };
         for (name, index) in answer.indices {
             let Some(uuid) = index.uuid else { continue };
             for (number, copies) in index.shards {
@@ -129,6 +140,13 @@ impl Survey {
             survey.names.insert(uuid, name);
         }
         Ok(survey)
+    }
+
+    /// Adds what another one shows.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.shards.extend(other.shards);
+        self.names.extend(other.names);
+        self.silent += other.silent;
     }
 }
 
@@ -169,14 +187,19 @@ pub(super) async fn facts(client: &Client, indices: &str) -> Result<HashMap<Stri
         .query("ignore_unavailable", "true")
         .query("expand_wildcards", "all");
     let answer: HashMap<String, Answer> = client.json(request).await?;
-    let read = |Answer { settings }| {
+    let read = |(name, Answer { settings }): (String, Answer)| {
         let text = |name: &str| settings.get(name).and_then(Value::as_str);
         let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
         let mounted = matches!(
             text("index.store.type"),
             Some("snapshot" | "remote_snapshot")
         )
-        .then(|| text("index.store.snapshot.index_name").map(str::to_owned));
+        .then(|| {
+            text("index.store.snapshot.index_name")
+                .unwrap_or(&name)
+                .to_owned()
+        });
+        let is_set = |name: &str| text(name) == Some("true");
         let facts = Facts {
             created_ms: number("index.creation_date").unwrap_or_default(),
             shards: number("index.number_of_shards")
@@ -184,10 +207,12 @@ pub(super) async fn facts(client: &Client, indices: &str) -> Result<HashMap<Stri
                 .unwrap_or_default(),
             made_of: text("index.resize.source.uuid").map(str::to_owned),
             mounted,
+            closed: is_set("index.verified_before_close"),
+            blocked: is_set("index.blocks.write") || is_set("index.blocks.read_only"),
         };
         Some((text("index.uuid")?.to_owned(), facts))
     };
-    Ok(answer.into_values().filter_map(read).collect())
+    Ok(answer.into_iter().filter_map(read).collect())
 }
 
 /// How a search over the expression reaches each index, by its name (`GET INDICES/_search_shards`).

@@ -60,6 +60,9 @@ pub(super) struct Position {
     /// Up to this number only what is newer than `--since` is handed over.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) backlog: Option<i64>,
+    /// What the aliases let through that lead to the index.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) filter: Option<Value>,
     /// What lies beyond `done` and has been handed over nonetheless.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub(super) ahead: BTreeSet<i64>,

@@ -27,8 +27,13 @@ pub(super) struct Watermark {
     /// Where the round is: the last time, and the last number at that time.
     #[serde(skip)]
     cursor: Option<(i64, u64)>,
+    /// How many documents the next page has; 0 is as usual.
     #[serde(skip)]
     size: u32,
+    /// Whether what is older than the tail is being looked at, so that what comes later with an older time is known as
+    /// new. A tail that goes on from a token has no such time: it would miss what came before it.
+    #[serde(skip)]
+    is_first: bool,
     /// Whether it was told that there is nothing to search.
     #[serde(skip)]
     nothing_told: bool,
@@ -39,6 +44,14 @@ const PAGE: u32 = 1_000;
 const MOST: u32 = 10_000;
 
 impl Watermark {
+    /// One that has looked at nothing.
+    pub(super) fn new() -> Self {
+        Self {
+            is_first: true,
+            ..Self::default()
+        }
+    }
+
     /// One page. Nothing is moved before the last wait.
     pub(super) async fn round(
         &mut self,
@@ -46,19 +59,24 @@ impl Watermark {
         notices: &mut Vec<Notice>,
     ) -> Result<Found> {
         let overlap = i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX);
-        let size = self.size.clamp(PAGE, MOST);
-        let (size, page) = match self.search(settings, size, overlap).await {
-            // It may have been too long.
-            Err(error) if error.kind() == ErrorKind::Answer && size > 2 => {
-                let size = (size / 50).max(2);
-                (size, self.search(settings, size, overlap).await?)
+        let mut size = match self.size {
+            0 => PAGE,
+            size => size,
+        };
+        let page = loop {
+            match self.search(settings, size, overlap).await {
+                // It may have been too long.
+                Err(error) if error.kind() == ErrorKind::Answer && size > 2 => {
+                    size = (size / 8).max(2)
+                }
+                page => break page?,
             }
-            page => (size, page?),
         };
         if page.shards.total == 0 && !std::mem::replace(&mut self.nothing_told, true) {
             let indices = settings.indices.clone();
             notices.push(Notice::NothingMatches { indices });
         }
+        let began = settings.began.as_millisecond();
         let mut found = Found::default();
         let full = page.hits.len() >= size as usize;
         let mut last = None;
@@ -73,6 +91,9 @@ impl Watermark {
             let seen = self.seen.entry(time).or_default();
             if !seen.contains(&mark) {
                 seen.push(mark);
+                if self.is_first && settings.since == Since::Now && time < began {
+                    continue;
+                }
                 found
                     .documents
                     .push(Document::of(hit, None, &settings.wanted.time_field));
@@ -91,14 +112,17 @@ impl Watermark {
                     );
                     return Err(Error::new(ErrorKind::Answer, message));
                 }
-                self.size = size.saturating_mul(2);
+                self.size = size.saturating_mul(2).min(MOST);
             } else {
-                self.size = PAGE;
+                self.size = size.min(PAGE);
             }
             self.cursor = last;
         } else {
             self.cursor = None;
-            self.size = PAGE;
+            self.size = 0;
+            if std::mem::take(&mut self.is_first) && settings.since == Since::Now {
+                self.at.get_or_insert(began);
+            }
             found.idle = true;
         }
         if let Some(at) = self.at {
@@ -112,18 +136,15 @@ impl Watermark {
         let millis =
             |bound: &str, at: i64| json!({"range": {field: {bound: at, "format": "epoch_millis"}}});
         let mut filters = vec![settings.query.clone()];
-        let lower = match (self.at, settings.since) {
-            (Some(at), _) => Some(at.saturating_sub(overlap)),
-            (None, Since::Now) => Some(settings.began.as_millisecond()),
-            (None, Since::Time(time)) => Some(time.as_millisecond()),
-            (None, Since::Start) => None,
-        };
+        let began = settings.began.as_millisecond();
         // What lies before the beginning was not asked for, however large the overlap is.
         let begin = match settings.since {
-            Since::Now => Some(settings.began.as_millisecond()),
+            Since::Now if self.at.is_none() && !self.is_first => Some(began),
+            Since::Now => Some(began.saturating_sub(overlap)),
             Since::Time(time) => Some(time.as_millisecond()),
             Since::Start => None,
         };
+        let lower = self.at.map(|at| at.saturating_sub(overlap));
         match lower.max(begin) {
             Some(lower) => filters.push(millis("gte", lower)),
             None => filters.push(json!({"exists": {"field": field}})),

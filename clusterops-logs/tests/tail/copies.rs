@@ -128,8 +128,13 @@ async fn mounted(cluster: &Cluster) {
     let relay = Relay::before(&cluster.url, |_, path| match path.contains("/_settings") {
         true => Fate::Edit(|settings| {
             for (name, index) in settings.as_object_mut().unwrap() {
-                if name.ends_with("mounted") {
-                    index["settings"]["index.store.type"] = json!("snapshot");
+                let settings = &mut index["settings"];
+                if let Some(prefix) = name.strip_suffix("-mounted") {
+                    settings["index.store.type"] = json!("snapshot");
+                    settings["index.store.snapshot.index_name"] = json!(format!("{prefix}-a"));
+                }
+                if name.ends_with("-another") {
+                    settings["index.store.type"] = json!("remote_snapshot");
                 }
             }
         }),
@@ -143,10 +148,20 @@ async fn mounted(cluster: &Cluster) {
     let mut seen = Seen::default();
     seen.until_count(&mut tail, 20).await;
     let mounted = cluster.create("mounted", 1, 0, json!({})).await;
-    cluster.write_some(&mounted, 0, 20).await;
+    // The snapshot is older than what was read.
+    cluster.write_some(&mounted, 0, 15).await;
     cluster.write_some(&index, 20, 25).await;
     seen.until_count(&mut tail, 25).await;
+    // One of which nobody here knows what it was made of.
+    let another = cluster.create("another", 1, 0, json!({})).await;
+    cluster.write_some(&another, 25, 35).await;
+    seen.until_count(&mut tail, 35).await;
     seen.until_quiet(&mut tail, Duration::from_millis(500))
         .await;
-    seen.are_once(0..25);
+    seen.are_once(0..35);
+    let found = Notice::Found {
+        index: another,
+        from_start: false,
+    };
+    assert!(seen.notices.contains(&found), "{:?}", seen.notices);
 }

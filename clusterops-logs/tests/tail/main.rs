@@ -6,6 +6,7 @@ mod cluster;
 mod copies;
 mod faults;
 mod following;
+mod parts;
 mod relay;
 #[path = "../support/mod.rs"]
 mod support;
