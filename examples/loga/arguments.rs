@@ -135,7 +135,7 @@ const H: Switch = flag(
 const VERBOSE: Switch = flag("--verbose", &["-v"], "says what is asked of whom");
 const PRINT: Switch = Switch::flag(
     "--print-query",
-    "shows what would be sent, and sends nothing",
+    "shows the first search for lines and looks for none; --kql asks for the types of fields",
 );
 const USER: Switch = Switch::of(
     "--user",
@@ -252,6 +252,8 @@ pub(crate) struct Settings {
     pub(crate) highlights: bool,
     pub(crate) zone: TimeZone,
     pub(crate) access: Access,
+    /// Whether what would be sent is printed, and nothing looked for.
+    pub(crate) is_printed: bool,
     pub(crate) is_verbose: bool,
 }
 
@@ -259,7 +261,6 @@ pub(crate) struct Settings {
 pub(crate) enum What {
     Lines,
     Follow,
-    Query,
     Context(Context),
     Count,
     Histogram,
@@ -367,8 +368,7 @@ impl Given {
         let now = Timestamp::now();
         let (since, until) = self.window(config, now, &zone)?;
         let what = self.what(as_logasaurus)?;
-        let follows = matches!(what, What::Follow)
-            || matches!(what, What::Query) && self.follows(as_logasaurus);
+        let follows = matches!(what, What::Follow);
         let h = self.switch(&H);
         let (h_highlights, h_hosts) = match config.form {
             Form::Define => (None, h),
@@ -417,6 +417,7 @@ impl Given {
             highlights: highlights.unwrap_or(true),
             zone,
             access: self.access()?,
+            is_printed: self.0.has(&PRINT),
             is_verbose: self.switch(&VERBOSE).or(config.is_verbose).unwrap_or(false),
         })
     }
@@ -503,9 +504,6 @@ impl Given {
             .collect::<Vec<_>>()[..]
         {
             return misused(format!("{first} and {second} are two questions; ask one"));
-        }
-        if self.0.has(&PRINT) {
-            return Ok(What::Query);
         }
         if asks_for_context {
             let both = self.number(&CONTEXT)?.unwrap_or(0);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
-use clusterops::logs::tail::{Document, Since, Tail, Token};
+use clusterops::logs::tail::{Document, Tail, Token};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Settings;
@@ -45,32 +45,27 @@ impl Source for Tailing {
 }
 
 /// Where the tail of each cluster stands, by its name.
-type State = BTreeMap<String, String>;
+pub(crate) type State = BTreeMap<String, String>;
+
+impl Settings {
+    /// Where the tails stood when they ended, if that is to be gone on from.
+    pub(crate) fn kept_state(&self) -> command_line::Result<State> {
+        match &self.resume {
+            Some(path) => read(path),
+            None => Ok(State::new()),
+        }
+    }
+}
 
 pub(crate) async fn run(
     settings: &Settings,
     clusters: &[Cluster],
 ) -> command_line::Result<ExitCode> {
-    let mut state = match &settings.resume {
-        Some(path) => read(path)?,
-        None => State::new(),
-    };
+    let mut state = settings.kept_state()?;
     let mut merge = Merge::new(MergeOptions::following());
-    // A token is that of one query, and fields change.
-    let query = settings.wanted(None)?;
     for cluster in clusters {
-        let mut tail = Tail::new(&cluster.client, &settings.index, &query)?
-            .since(Since::Time(settings.since))
-            .pause(settings.interval);
-        if let Some(count) = settings.count {
-            tail = tail.batch(count as usize);
-        }
-        if let Some(highlight) = settings.highlight() {
-            tail = tail.raw("highlight", highlight);
-        }
-        if let Some(token) = state.get(&cluster.name) {
-            tail = tail.resume(token.parse()?)?;
-        }
+        let token = state.get(&cluster.name).map(String::as_str);
+        let tail = settings.tail(&cluster.client, token)?;
         merge.add(&cluster.name, Tailing(tail));
     }
     let mut printer = Printer::new(settings);

@@ -4,7 +4,6 @@ use std::io::stdout;
 use std::process::ExitCode;
 
 use clusterops::core::Printable;
-use clusterops::logs::Look;
 use clusterops::logs::look::Drawing;
 use rustix::termios::tcgetwinsize;
 
@@ -51,8 +50,7 @@ async fn answer(
     printer: &mut Printer,
 ) -> command_line::Result<()> {
     let fields = settings.fields(&cluster.client).await?;
-    let query = settings.wanted_in_window(fields.as_ref())?;
-    let look = Look::new(&cluster.client, settings.index.split(','), query);
+    let look = settings.look(&cluster.client, fields.as_ref())?;
     let name = &*cluster.name;
     let mark = match name {
         "" => String::new(),
@@ -93,7 +91,7 @@ async fn answer(
                 }
             }
         }
-        What::Lines | What::Follow | What::Query => {}
+        What::Lines | What::Follow => {}
     }
     Ok(())
 }

@@ -60,16 +60,17 @@ async fn run() -> command_line::Result<ExitCode> {
         }
         Asked::Something(asked) => asked,
     };
-    if let What::Query = asked.what {
-        query::print_all(&asked)?;
+    // What is wrong with the query is told before anybody is asked.
+    asked.wanted(None)?;
+    let clusters = clusters::connect(&asked)?;
+    if asked.is_printed {
+        query::print_all(&asked, &clusters).await?;
         return Ok(ExitCode::SUCCESS);
     }
     if asked.is_verbose {
         warn(format_args!("loga: {}", asked.described()));
     }
-    let clusters = clusters::connect(&asked)?;
     match &asked.what {
-        What::Query => Ok(ExitCode::SUCCESS),
         What::Follow => follow::run(&asked, &clusters).await,
         What::Lines => once::run(&asked, &clusters).await,
         What::Context(_) | What::Count | What::Histogram | What::Top(_) => {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clusterops::core::Printable;
-use clusterops::logs::export::{Order, Pages};
+use clusterops::logs::export::Pages;
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::render::Line;
@@ -75,18 +75,8 @@ pub(crate) async fn run(
             }
             Err(error) => return Err(error.into()),
         };
-        let query = settings.wanted_in_window(fields.as_ref())?;
-        let indices = settings.index.split(',');
-        let mut export =
-            Export::new(&cluster.client, indices, query).order(Order::oldest_first("@timestamp"));
-        if let Some(count) = settings.count {
-            export = export.page_size(count.min(5000));
-        }
-        if let Some(highlight) = settings.highlight() {
-            export = export.raw("highlight", highlight);
-        }
         let reading = Reading {
-            export,
+            export: settings.export(&cluster.client, fields.as_ref())?,
             pages: None,
             is_one_of_several: clusters.len() > 1,
         };

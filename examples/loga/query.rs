@@ -1,16 +1,59 @@
-//! The query, as it is sent.
+//! What clusters are asked: the same whether it is sent or shown.
 
+use clusterops::core::Printable;
+use clusterops::logs::export::Order;
 use clusterops::logs::kql::{Fields, Kql};
 use clusterops::logs::render::highlighting;
-use clusterops::logs::{Client, Indices, Query, Search};
+use clusterops::logs::tail::{Since, Tail};
+use clusterops::logs::{Client, Export, Indices, Look, Query};
 use serde_json::{Value, json};
 
-use crate::arguments::{Language, Settings};
+use crate::arguments::{Language, Settings, What};
+use crate::clusters::Cluster;
 use crate::command_line::Result;
-use crate::output::print;
-use crate::show;
+use crate::output::{print, warn};
+use crate::{complain, show};
 
 impl Settings {
+    /// All lines of a cluster, the oldest first.
+    pub(crate) fn export(&self, client: &Client, fields: Option<&Fields>) -> Result<Export> {
+        let query = self.wanted_in_window(fields)?;
+        let mut export = Export::new(client, self.index.split(','), query)
+            .order(Order::oldest_first("@timestamp"));
+        if let Some(count) = self.count {
+            export = export.page_size(count.min(5000));
+        }
+        if let Some(highlight) = self.highlight() {
+            export = export.raw("highlight", highlight);
+        }
+        Ok(export)
+    }
+
+    /// The lines of a cluster from the beginning of the window on, or from where a token says.
+    pub(crate) fn tail(&self, client: &Client, token: Option<&str>) -> Result<Tail> {
+        // A token is that of one query, and the types of fields change.
+        let query = self.wanted(None)?;
+        let mut tail = Tail::new(client, &self.index, &query)?
+            .since(Since::Time(self.since))
+            .pause(self.interval);
+        if let Some(count) = self.count {
+            tail = tail.batch(count as usize);
+        }
+        if let Some(highlight) = self.highlight() {
+            tail = tail.raw("highlight", highlight);
+        }
+        Ok(match token {
+            Some(token) => tail.resume(token.parse()?)?,
+            None => tail,
+        })
+    }
+
+    /// A look at the lines of a cluster.
+    pub(crate) fn look(&self, client: &Client, fields: Option<&Fields>) -> Result<Look> {
+        let query = self.wanted_in_window(fields)?;
+        Ok(Look::new(client, self.index.split(','), query))
+    }
+
     /// What is looked for, whenever it was.
     pub(crate) fn wanted(&self, fields: Option<&Fields>) -> Result<Query> {
         let excluded = self
@@ -26,7 +69,7 @@ impl Settings {
     }
 
     /// What is looked for in the window of time.
-    pub(crate) fn wanted_in_window(&self, fields: Option<&Fields>) -> Result<Query> {
+    fn wanted_in_window(&self, fields: Option<&Fields>) -> Result<Query> {
         let mut window = json!({"gte": self.since.to_string()});
         if let Some(until) = self.until {
             window["lt"] = until.to_string().into();
@@ -54,9 +97,14 @@ impl Settings {
         }
     }
 
+    /// Whether a cluster has to be asked for its fields before the query is whole.
+    pub(crate) fn needs_fields(&self) -> bool {
+        self.language == Language::Kql && !matches!(self.what, What::Follow)
+    }
+
     /// The fields that a query in Kibana's language is about; the other needs none.
     pub(crate) async fn fields(&self, client: &Client) -> clusterops::logs::Result<Option<Fields>> {
-        if self.language == Language::Lucene {
+        if !self.needs_fields() {
             return Ok(None);
         }
         let caps = client
@@ -66,31 +114,64 @@ impl Settings {
     }
 
     /// What to add to a search so that matches can be shown, where they are.
-    pub(crate) fn highlight(&self) -> Option<Value> {
+    fn highlight(&self) -> Option<Value> {
         let is_shown = self.highlights && show::has_colours(self);
         is_shown.then(highlighting)
     }
 }
 
 /// Prints what would be sent, as Kibana's console and its kin take it.
-pub(crate) fn print_all(settings: &Settings) -> Result<()> {
-    let mut search = Search::new(settings.wanted_in_window(None)?).raw(
-        "sort",
-        json!([{"@timestamp": {"order": "asc", "unmapped_type": "date"}}]),
-    );
-    if let Some(count) = settings.count {
-        search = search.size(count);
-    }
-    if let Some(highlight) = settings.highlight() {
-        search = search.raw("highlight", highlight);
-    }
-    let body = serde_json::to_string_pretty(&search.to_json()?)?;
-    for (_, urls) in &settings.clusters {
-        let url = urls.first().map_or("", String::as_str);
+pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Result<()> {
+    for cluster in clusters {
+        let client = &cluster.client;
+        let fields = match settings.fields(client).await {
+            Ok(fields) => fields,
+            Err(error) => {
+                complain(&error);
+                let of = match &*cluster.name {
+                    "" => String::new(),
+                    name => format!(" of {name}"),
+                };
+                warn(format_args!(
+                    "loga: the types of the fields{of} are not known, so what is sent can differ from this"
+                ));
+                None
+            }
+        };
+        let (what, body) = match &settings.what {
+            What::Lines => (
+                "_search",
+                settings.export(client, fields.as_ref())?.first_search()?,
+            ),
+            What::Follow => {
+                let state = settings.kept_state()?;
+                let token = state.get(&cluster.name).map(String::as_str);
+                ("_search", settings.tail(client, token)?.first_search())
+            }
+            question => {
+                let look = settings.look(client, fields.as_ref())?;
+                let what = match question {
+                    What::Count => "_count",
+                    _ => "_search",
+                };
+                (what, json!({"query": look.query()}))
+            }
+        };
+        let url = client
+            .urls()
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('/');
+        let (url, index) = (Printable(url), Printable(&settings.index));
         print(format_args!(
-            "POST {url}/{}/_search\n{body}\n",
-            settings.index
+            "POST {url}/{index}/{what}\n{}\n\n",
+            serde_json::to_string_pretty(&body)?
         ))?;
+    }
+    if let What::Histogram | What::Top(_) | What::Context(_) = settings.what {
+        warn(format_args!(
+            "loga: what is sent beside this query depends on what the cluster answers"
+        ));
     }
     Ok(())
 }

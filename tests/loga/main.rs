@@ -6,6 +6,7 @@ mod configured;
 mod following;
 mod meant;
 mod real;
+mod sent;
 mod shown;
 
 use std::io::{BufRead as _, BufReader};

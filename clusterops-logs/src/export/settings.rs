@@ -191,6 +191,44 @@ impl Export {
         Ok(Pages::start(source, state, self.page_size, generation))
     }
 
+    /// The body of the search for the first page, for those who want to see it before it is sent.
+    ///
+    /// What only the cluster can say is left out: the id of the point in time, or else the bounds of the `_seq_no`, and
+    /// the type that times are compared in where indices have several. Of several slices it is what they have in common.
+    ///
+    /// ```
+    /// use clusterops_logs::export::Order;
+    /// use clusterops_logs::http::HttpOptions;
+    /// use clusterops_logs::{Client, Export, Query};
+    ///
+    /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
+    /// let export = Export::new(&client, ["logs-*"], Query::match_all()).order(Order::oldest_first("@timestamp"));
+    /// let body = export.first_search()?;
+    /// assert_eq!(body["query"]["bool"]["filter"][0]["match_all"], serde_json::json!({}));
+    /// assert_eq!(body["sort"][0]["@timestamp"]["order"], "asc");
+    /// # Ok::<(), clusterops_logs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for an export that [`start`](Self::start) would refuse before it asks anybody.
+    pub fn first_search(&self) -> Result<Value> {
+        self.check()?;
+        let mut source = self.source(None, 0);
+        source.keys = self.order.keys(false, true);
+        let slice = SliceState {
+            range: None,
+            after: None,
+            total: 0,
+            done: 0,
+            finished: false,
+        };
+        let held = Held {
+            pit: None,
+            generation: 0,
+        };
+        Ok(source.page_body(&held, &slice, self.page_size).into())
+    }
+
     /// What tells this export from others.
     pub(super) fn binding(&self) -> Result<Binding> {
         let query = serde_json::to_string(&self.query).map_err(|error| unwritable(&error))?;

@@ -63,17 +63,7 @@ pub(super) struct Counted {
 impl Source {
     /// A page behind where the slice stands, and the generation of the point in time that it is of.
     pub(super) async fn page(&self, slice: &SliceState, size: u32) -> Result<(Answer, u64)> {
-        let with = |held: &Held| {
-            let mut body = self.body(held, slice.range, slice.range.is_some());
-            body.insert("size".into(), size.into());
-            body.insert("sort".into(), self.keys.clone());
-            body.insert("track_total_hits".into(), false.into());
-            if let Some(after) = &slice.after {
-                body.insert("search_after".into(), after.clone().into());
-            }
-            body.extend(self.members.clone());
-            body
-        };
+        let with = |held: &Held| self.page_body(held, slice, size);
         let (answer, held) = self.search(with).await?;
         let answer = Answer::read(answer)?;
         if let Some(id) = &answer.pit_id {
@@ -83,6 +73,24 @@ impl Source {
             }
         }
         Ok((answer, held.generation))
+    }
+
+    /// The body of the search for a page.
+    pub(super) fn page_body(
+        &self,
+        held: &Held,
+        slice: &SliceState,
+        size: u32,
+    ) -> Map<String, Value> {
+        let mut body = self.body(held, slice.range, slice.range.is_some());
+        body.insert("size".into(), size.into());
+        body.insert("sort".into(), self.keys.clone());
+        body.insert("track_total_hits".into(), false.into());
+        if let Some(after) = &slice.after {
+            body.insert("search_after".into(), after.clone().into());
+        }
+        body.extend(self.members.clone());
+        body
     }
 
     /// How many documents of a slice there are: behind where it stands where that can be said of a number, else in all.

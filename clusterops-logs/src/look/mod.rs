@@ -103,6 +103,22 @@ impl Look {
         read::<Count>(answer).map(|answer| answer.count)
     }
 
+    /// The query as each search of a look has it, for those who want to see it before it is sent.
+    ///
+    /// ```
+    /// use clusterops_logs::http::HttpOptions;
+    /// use clusterops_logs::{Client, Look, Query};
+    /// use serde_json::json;
+    ///
+    /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
+    /// let look = Look::new(&client, ["logs-*"], Query::match_all());
+    /// assert_eq!(look.query()["bool"]["filter"], json!([{"match_all": {}}]));
+    /// # Ok::<(), clusterops_logs::Error>(())
+    /// ```
+    pub fn query(&self) -> Value {
+        self.filter(&[])
+    }
+
     /// The query without what is excluded, and with more that must hold.
     fn filter(&self, more: &[Value]) -> Value {
         let query = serde_json::to_value(&self.query).unwrap_or(Value::Null);

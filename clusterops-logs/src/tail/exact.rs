@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -366,18 +366,8 @@ impl Exact {
             && after < backlog
         {
             until = until.min(backlog);
-            let from = match settings.since {
-                Since::Time(time) => time,
-                _ => settings.began,
-            };
-            filters.push(json!({"range": {&settings.wanted.time_field: {
-                "gte": from.to_string(), "format": "strict_date_optional_time_nanos",
-            }}}));
+            filters.push(since(settings));
         }
-        let most = match self.length {
-            0 => 500,
-            length => PAGE_BYTES / length,
-        };
         Slice {
             index: position
                 .map(|position| position.name.clone())
@@ -388,7 +378,46 @@ impl Exact {
             until,
             filters,
             wanted: settings.wanted.clone(),
-            size: u32::try_from(most.clamp(2, settings.batch.max(2))).unwrap_or(u32::MAX),
+            size: self.size(settings),
         }
     }
+
+    /// How many documents a page is asked for.
+    fn size(&self, settings: &Settings) -> u32 {
+        let most = match self.length {
+            0 => 500,
+            length => PAGE_BYTES / length,
+        };
+        u32::try_from(most.clamp(2, settings.batch.max(2))).unwrap_or(u32::MAX)
+    }
+
+    /// The body of the search for the first documents of a shard, whichever it is and however many operations it has had.
+    pub(super) fn first_search(&self, settings: &Settings) -> Value {
+        let mut filters = vec![settings.query.clone()];
+        if settings.since != Since::Start {
+            filters.push(since(settings));
+        }
+        let slice = Slice {
+            index: String::new(),
+            shard: 0,
+            node: String::new(),
+            after: -1,
+            until: i64::MAX,
+            filters,
+            wanted: settings.wanted.clone(),
+            size: self.size(settings),
+        };
+        slice.body(slice.size)
+    }
+}
+
+/// What holds for documents that are older than the tail, unless all of them are wanted.
+fn since(settings: &Settings) -> Value {
+    let from = match settings.since {
+        Since::Time(time) => time,
+        _ => settings.began,
+    };
+    json!({"range": {&settings.wanted.time_field: {
+        "gte": from.to_string(), "format": "strict_date_optional_time_nanos",
+    }}})
 }

@@ -262,6 +262,28 @@ impl Tail {
         self
     }
 
+    /// The body of the first search for documents, for those who want to see it before it is sent.
+    ///
+    /// By sequence numbers each shard is sent one of its own, with the numbers that the cluster says; here stand all.
+    ///
+    /// ```
+    /// use clusterops_logs::http::HttpOptions;
+    /// use clusterops_logs::tail::Tail;
+    /// use clusterops_logs::{Client, Query};
+    /// use serde_json::json;
+    ///
+    /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
+    /// let tail = Tail::new(&client, "logs-*", &Query::match_all())?;
+    /// assert_eq!(tail.first_search()["sort"], json!([{"_seq_no": "asc"}]));
+    /// # Ok::<(), clusterops_logs::Error>(())
+    /// ```
+    pub fn first_search(&self) -> Value {
+        match &self.mode {
+            Mode::Exact(exact) => exact.first_search(&self.settings),
+            Mode::ByTime(watermark) => watermark.next_search(&self.settings),
+        }
+    }
+
     /// Waits for the next documents or notices.
     ///
     /// What keeps the cluster from answering for a while (a lost connection, a node that restarts, too much to do) is a

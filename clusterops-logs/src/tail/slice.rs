@@ -97,11 +97,15 @@ impl Slice {
     }
 
     async fn search(&self, client: &Client, size: u32) -> Result<(Vec<Hit>, usize)> {
+        self.send(client, &self.body(size)).await
+    }
+
+    /// The body of the search for a page.
+    pub(super) fn body(&self, size: u32) -> Value {
         let between = json!({"range": {"_seq_no": {"gt": self.after, "lte": self.until}}});
         let mut filters = vec![between];
         filters.extend(self.filters.iter().cloned());
-        let body = self.wanted.body(filters, json!([{"_seq_no": "asc"}]), size);
-        self.send(client, &body).await
+        self.wanted.body(filters, json!([{"_seq_no": "asc"}]), size)
     }
 
     async fn send(&self, client: &Client, body: &Value) -> Result<(Vec<Hit>, usize)> {

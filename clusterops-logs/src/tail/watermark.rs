@@ -58,11 +58,8 @@ impl Watermark {
         settings: &Settings,
         notices: &mut Vec<Notice>,
     ) -> Result<Found> {
-        let overlap = i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX);
-        let mut size = match self.size {
-            0 => PAGE,
-            size => size,
-        };
+        let overlap = overlap(settings);
+        let mut size = self.size();
         let page = loop {
             match self.search(settings, size, overlap).await {
                 // It may have been too long.
@@ -131,7 +128,21 @@ impl Watermark {
         Ok(found)
     }
 
-    async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Page> {
+    /// How many documents the next page is asked for.
+    fn size(&self) -> u32 {
+        match self.size {
+            0 => PAGE,
+            size => size,
+        }
+    }
+
+    /// The body of the search for the next page.
+    pub(super) fn next_search(&self, settings: &Settings) -> Value {
+        self.body(settings, self.size(), overlap(settings))
+    }
+
+    /// The body of the search for a page that is this long.
+    fn body(&self, settings: &Settings, size: u32, overlap: i64) -> Value {
         let field = &settings.wanted.time_field;
         let millis =
             |bound: &str, at: i64| json!({"range": {field: {bound: at, "format": "epoch_millis"}}});
@@ -163,7 +174,11 @@ impl Watermark {
             {field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
             {"_seq_no": "asc"},
         ]);
-        let body = settings.wanted.body(filters, sort, size);
+        settings.wanted.body(filters, sort, size)
+    }
+
+    async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Page> {
+        let body = self.body(settings, size, overlap);
         let request = HttpRequest::post("/")
             .segment(&settings.indices)
             .segment("_search")
@@ -174,6 +189,11 @@ impl Watermark {
         let answer = settings.client.send(request).await?;
         Page::from_json(answer.body())?.whole()
     }
+}
+
+/// How far back is asked for again, in milliseconds.
+fn overlap(settings: &Settings) -> i64 {
+    i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Tells a version of a document from all others. Where the way to compute it changes, documents within the overlap come

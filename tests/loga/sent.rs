@@ -1,0 +1,179 @@
+//! What is printed is what is sent, as a listener sees it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::{DEADLINE, folder, run};
+
+/// A cluster that has one index with nothing in it, and tells the searches that it is sent.
+struct Listener {
+    url: String,
+    searches: Receiver<(String, Value)>,
+}
+
+impl Listener {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("ours"));
+        let (sender, searches) = channel();
+        // It ends with the tests.
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let sender = sender.clone();
+                thread::spawn(move || serve(stream, &sender));
+            }
+        });
+        Self { url, searches }
+    }
+
+    /// The first search for lines that comes; those before it count, or hold a point in time.
+    fn search(&self) -> (String, Value) {
+        loop {
+            let came = self.searches.recv_timeout(DEADLINE);
+            let (path, body) = came.expect("a search");
+            if body["size"] != 0 {
+                return (path, body);
+            }
+        }
+    }
+}
+
+fn serve(stream: TcpStream, sender: &Sender<(String, Value)>) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.parse().expect("a length"))
+        });
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body).ok()?;
+        let target = head.split(' ').nth(1).expect("a target");
+        let path = target.split('?').next().expect("a path");
+        let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let answer = answer(path, &body).to_string();
+        if path.ends_with("/_search") || path.ends_with("/_count") {
+            // Nobody may wait for it any more.
+            let _ = sender.send((path.to_owned(), body));
+        }
+        let length = answer.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        );
+        reader
+            .get_mut()
+            .write_all((head + &answer).as_bytes())
+            .ok()?;
+    }
+}
+
+fn answer(path: &str, body: &Value) -> Value {
+    let shards = json!({"total": 1, "successful": 1, "skipped": 0, "failed": 0});
+    if path == "/" {
+        return json!({"version": {"distribution": "opensearch", "number": "2.19.0"}});
+    }
+    if path.ends_with("/_search/point_in_time") {
+        return json!({"pit_id": "p", "_shards": shards});
+    }
+    if path.ends_with("/_field_caps") {
+        let keyword =
+            json!({"keyword": {"type": "keyword", "searchable": true, "aggregatable": true}});
+        let text = json!({"text": {"type": "text", "searchable": true, "aggregatable": false}});
+        let date = json!({"date": {"type": "date", "searchable": true, "aggregatable": true}});
+        return json!({"indices": ["logs"], "fields": {"level": keyword, "message": text, "@timestamp": date}});
+    }
+    if path.ends_with("/_count") {
+        return json!({"count": 1, "_shards": shards});
+    }
+    let mut found = json!({
+        "took": 1, "timed_out": false, "_shards": shards, "pit_id": "p",
+        "hits": {"total": {"value": 1, "relation": "eq"}, "hits": []}
+    });
+    if body.get("aggs").is_some() {
+        let buckets = json!([{"key": "logs", "doc_count": 1, "highest": {"value": 0}}]);
+        found["aggregations"] = json!({
+            "highest": {"value": 0}, "indices": {"sum_other_doc_count": 0, "buckets": buckets}
+        });
+    }
+    found
+}
+
+/// What is printed below the line that names the request.
+fn printed(text: &str) -> (String, Value) {
+    let (first, body) = text.split_once('\n').expect("a line and a body");
+    (first.to_owned(), serde_json::from_str(body).expect("JSON"))
+}
+
+#[test]
+fn what_is_printed_is_sent() {
+    for words in [
+        &["--kql", "level: err* or not message: (a b)"][..],
+        &[
+            "--lucene",
+            "level:error",
+            "--exclude",
+            "nginx",
+            "--count",
+            "7",
+            "--until",
+            "2026-02-01",
+        ],
+        &["--lucene", "*", "--color", "always"],
+        &["--kql", "level: error", "--count-only"],
+    ] {
+        let listener = Listener::start();
+        let folder = folder(&[]);
+        let words = [
+            &["-e", &*listener.url, "-in", "logs", "--since", "2026-01-01"],
+            words,
+        ]
+        .concat();
+        let shown = run(folder.path(), &[&words[..], &["--print-query"]].concat());
+        assert_eq!((shown.code, &*shown.said), (Some(0), ""), "{words:?}");
+        let (request, shown) = printed(&shown.printed);
+        assert!(
+            listener.searches.try_recv().is_err(),
+            "{words:?}: nothing is looked for"
+        );
+        let ran = run(folder.path(), &words);
+        assert_eq!(ran.code, Some(0), "{words:?}: {}", ran.said);
+        let (path, mut sent) = listener.search();
+        // Its id is only known to who opened it, and it stands for the index.
+        if let Some(members) = sent.as_object_mut().filter(|_| path == "/_search") {
+            assert!(members.remove("pit").is_some(), "{words:?}");
+        }
+        assert_eq!(shown, sent, "{words:?}");
+        let what = path.rsplit('/').next().expect("a word");
+        assert_eq!(request, format!("POST {}/logs/{what}", listener.url));
+    }
+}
+
+#[test]
+fn types_that_are_not_known_are_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("ours"));
+    drop(listener);
+    let folder = folder(&[]);
+    let ran = run(
+        folder.path(),
+        &["-e", &url, "--kql", "level: error", "--print-query"],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert!(
+        ran.said.contains("the types of the fields are not known"),
+        "{}",
+        ran.said
+    );
+    let (_, body) = printed(&ran.printed);
+    assert_eq!(body["sort"][0]["@timestamp"]["order"], "asc");
+}
