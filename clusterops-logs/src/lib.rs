@@ -14,6 +14,7 @@
 //! | follow several clusters | [`merge::Merge`] |
 
 pub mod client;
+mod digest;
 mod error;
 pub mod export;
 pub mod kql;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::token::digest;
 use super::{Format, Page, Token};
 use crate::{Error, ErrorKind, Result};
 
@@ -20,6 +19,7 @@ pub(super) struct Checkpoint {
     pub(super) token: Token,
     /// How much of the file the token is about.
     pub(super) length: u64,
+    /// Which format the file has ([`Format::name`]).
     format: String,
 }
 
@@ -94,7 +94,7 @@ impl Output {
             let message = format!("{beside}: this does not say where an export stands; remove it and {path} to begin anew");
             Error::new(ErrorKind::Input, message).caused_by(error)
         })?;
-        if checkpoint.format != self.format_name() {
+        if checkpoint.format != self.format.name() {
             let message = format!(
                 "{path}: the file was begun in another format; remove it and {beside} to begin anew"
             );
@@ -193,7 +193,7 @@ impl Output {
         let checkpoint = Checkpoint {
             token: token.clone(),
             length: self.length,
-            format: self.format_name(),
+            format: self.format.name(),
         };
         let name = self.beside.display().to_string();
         let mut new = self.beside.as_os_str().to_owned();
@@ -217,10 +217,6 @@ impl Output {
         }
         std::fs::remove_file(&self.beside)
             .map_err(|error| unusable(&self.beside.display().to_string(), error))
-    }
-
-    fn format_name(&self) -> String {
-        digest([format!("{:?}", self.format).as_str()])
     }
 }
 

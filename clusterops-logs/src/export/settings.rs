@@ -8,8 +8,9 @@ use tokio::sync::Mutex;
 
 use super::pages::{MOST_HITS, Pages};
 use super::source::{self, Held, Source, input};
-use super::token::{Binding, SliceState, State, digest};
+use super::token::{Binding, SliceState, State};
 use super::{Order, Token, pit};
+use crate::digest::digest;
 use crate::{Client, Error, ErrorKind, Query, Result};
 
 /// The most slices that are of use: a server has no more threads for one caller.

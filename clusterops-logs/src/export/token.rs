@@ -147,18 +147,6 @@ impl State {
     pub(super) const MOST_BREAKS: usize = 100;
 }
 
-/// A digest that is the same on every machine: FNV-1a of 64 bits. It guards against mistakes, not against forgers.
-pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    for part in parts {
-        part.bytes().for_each(&mut eat);
-        // No text of UTF-8 has it.
-        eat(0xff);
-    }
-    format!("{hash:016x}")
-}
-
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = serde_json::to_vec(&self.0).map_err(|_| fmt::Error)?;
@@ -212,6 +200,7 @@ impl<'de> Deserialize<'de> for Token {
 pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
     use super::*;
+    use crate::digest::digest;
 
     pub(in crate::export) fn token() -> Token {
         Token(Box::new(State {
@@ -268,12 +257,5 @@ pub(super) mod tests {
         };
         let error = token.check(&other).unwrap_err();
         assert!(error.to_string().contains("of another query"), "{error}");
-    }
-
-    #[test]
-    fn a_digest_knows_where_a_part_ends() {
-        assert_ne!(digest(["ab", "c"]), digest(["a", "bc"]));
-        // The reference vector of FNV-1a for no byte: it does not change between versions.
-        assert_eq!(digest([]), "cbf29ce484222325");
     }
 }

@@ -53,6 +53,14 @@ impl Template {
         })
     }
 
+    /// Its pieces, each with what it is.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|piece| match piece {
+            Piece::Text(text) => ["text", text],
+            Piece::Field(name) => ["name", name],
+        })
+    }
+
     pub(super) fn write(&self, hit: &Hit<'_>, out: &mut Vec<u8>) {
         let members = Members::of(hit.source());
         for piece in &self.0 {
