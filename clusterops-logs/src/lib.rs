@@ -17,6 +17,7 @@ pub mod client;
 mod digest;
 mod error;
 pub mod export;
+mod fields;
 pub mod kql;
 pub mod look;
 pub mod merge;

@@ -10,6 +10,7 @@ use super::fields::Exact;
 use super::lines::{Direction, Place};
 use super::merge::{Around, Excerpt, Line, merged};
 use crate::export::format::path::{Found, Members};
+use crate::fields::{CONTAINERS, HOSTS, SERVICES};
 use crate::{Error, ErrorKind, Hit, Result};
 
 /// How many lines are looked around at the same time.
@@ -44,32 +45,17 @@ pub struct Context {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// The same host: `host.name`, `host.hostname`, `host`, `hostname`; for lines without one, the same container or
-    /// service.
+    /// The same host, which stands where [`render`](crate::render) looks for it; for lines without one, the same container
+    /// or service.
     #[default]
     Host,
-    /// The same service: `service.name`, `service`, `systemd.unit`, `kubernetes.container.name`, `process.name`.
+    /// The same service, which stands where [`render`](crate::render) looks for it.
     Service,
-    /// The same container: `container.id`, `kubernetes.pod.uid`, `kubernetes.pod.name`, `container.name`.
+    /// The same container, which stands in what the table of [`render`](crate::render) says.
     Container,
     /// The same values in all of these fields.
     Fields(Vec<String>),
 }
-
-const HOSTS: [&str; 4] = ["host.name", "host.hostname", "host", "hostname"];
-const SERVICES: [&str; 5] = [
-    "service.name",
-    "service",
-    "systemd.unit",
-    "kubernetes.container.name",
-    "process.name",
-];
-const CONTAINERS: [&str; 4] = [
-    "container.id",
-    "kubernetes.pod.uid",
-    "kubernetes.pod.name",
-    "container.name",
-];
 
 impl Context {
     /// So many lines before each.
@@ -112,11 +98,11 @@ impl Origin {
         };
         match self {
             Self::Host => {
-                let all = [&HOSTS[..], &CONTAINERS, &SERVICES].concat();
+                let all = [HOSTS, CONTAINERS, SERVICES].concat();
                 first(&all)
             }
-            Self::Service => first(&SERVICES),
-            Self::Container => first(&CONTAINERS),
+            Self::Service => first(SERVICES),
+            Self::Container => first(CONTAINERS),
             Self::Fields(names) => {
                 let values: Option<Vec<_>> = names.iter().map(|name| value(name)).collect();
                 values.unwrap_or_default()
@@ -307,6 +293,9 @@ mod tests {
             of(&Origin::Host, r#"{"service":{"name":"s"}}"#),
             pair("service.name", "s")
         );
+        // A line that is shown with a host has one.
+        let beat = r#"{"beat":{"hostname":"a","name":"b"},"service":"s"}"#;
+        assert_eq!(of(&Origin::Host, beat), pair("beat.hostname", "a"));
         assert_eq!(of(&Origin::Service, r#"{"host":"a"}"#), []);
         let both = Origin::Fields(vec!["a".into(), "b".into()]);
         assert_eq!(of(&both, r#"{"a":1,"b":"x"}"#).len(), 2);

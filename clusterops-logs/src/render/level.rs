@@ -3,23 +3,7 @@
 use super::fields::Fields;
 use super::highlight::{Marked, fragments};
 use crate::Hit;
-
-/// Where levels stand, the likeliest first.
-const NAMES: &[&str] = &[
-    "log.level",
-    "level",
-    "severity",
-    "loglevel",
-    "log_level",
-    "severity_text",
-    "severityText",
-    "levelname",
-    "level_name",
-    "lvl",
-    "@l",
-    "log.syslog.severity.name",
-    "PRIORITY",
-];
+use crate::fields::LEVELS;
 
 /// The level of a line.
 ///
@@ -79,7 +63,7 @@ impl Level {
     }
 
     pub(super) fn of(hit: &Hit, fields: &Fields<'_>) -> Option<Self> {
-        let (name, text) = fields.first(NAMES)?;
+        let (name, text) = fields.first(LEVELS)?;
         let matches = Marked::new(text.as_str(), &fragments(hit, name));
         let level = Self {
             matched: !matches.matches().is_empty(),

@@ -7,52 +7,7 @@ use super::highlight::{Marked, fragments};
 use super::level::Level;
 use super::{json, time};
 use crate::Hit;
-
-const MESSAGES: &[&str] = &[
-    "message",
-    "msg",
-    "@message",
-    "log",
-    "body.text",
-    "body",
-    "@m",
-    "short_message",
-    "full_message",
-    "MESSAGE",
-    "event.original",
-    "log.original",
-    "error.message",
-];
-
-const HOSTS: &[&str] = &[
-    "host.name",
-    "host.hostname",
-    "host",
-    "hostname",
-    "agent.hostname",
-    "beat.hostname",
-    "kubernetes.node.name",
-    "kubernetes.host",
-    "kubernetes.node_name",
-    "logsource",
-    "_HOSTNAME",
-    "host.ip",
-];
-
-const SERVICES: &[&str] = &[
-    "service.name",
-    "service",
-    "app",
-    "application",
-    "kubernetes.container.name",
-    "kubernetes.container_name",
-    "kubernetes.labels.app",
-    "container.name",
-    "container_name",
-    "process.name",
-    "program",
-    "SYSLOG_IDENTIFIER",
-];
+use crate::fields::{HOSTS, MESSAGES, SERVICES};
 
 /// What a hit says.
 ///

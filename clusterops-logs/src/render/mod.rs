@@ -2,15 +2,22 @@
 //!
 //! A [`Renderer`] makes text of a [`Hit`]; a [`Line`] is what it found in it, for those who show it in their own way.
 //!
-//! | what | is looked for in |
-//! |---|---|
-//! | time | `@timestamp`, `timestamp`, `time`, `ts`, `@t`: text, or seconds to nanoseconds since 1970 |
-//! | level | `log.level`, `level`, `severity`, `loglevel` and what else loggers call it |
-//! | host | `host` as text or as an object, `hostname`, `agent.hostname`, `beat.hostname`, `kubernetes.node.name` |
-//! | service | `service.name`, `service`, `app`, `kubernetes.container.name`, `container.name`, `process.name`, `program` |
-//! | message | `message`, `msg`, `log`, `event.original`, `log.original`, `error.message`; without any, the document |
+//! Each is looked for in these fields, in this order:
 //!
-//! A dotted name is found in nested objects, in keys that have dots, and in any mixture of the two.
+//! - time: `@timestamp`, `timestamp`, `time`, `ts`, `@t`, `datetime`: text, or seconds to nanoseconds since 1970
+//! - level: `log.level`, `level`, `severity`, `loglevel`, `log_level`, `severity_text`, `severityText`, `levelname`,
+//!   `level_name`, `lvl`, `@l`, `log.syslog.severity.name`, `PRIORITY`
+//! - host: `host.name`, `host.hostname`, `host`, `hostname`, `agent.hostname`, `beat.hostname`, `kubernetes.node.name`,
+//!   `kubernetes.host`, `kubernetes.node_name`, `logsource`, `_HOSTNAME`, `host.ip`
+//! - service: `service.name`, `service`, `app`, `application`, `systemd.unit`, `kubernetes.container.name`,
+//!   `kubernetes.container_name`, `kubernetes.labels.app`, `container.name`, `container_name`, `process.name`,
+//!   `program`, `SYSLOG_IDENTIFIER`
+//! - container: `container.id`, `kubernetes.pod.uid`, `kubernetes.pod.name`, `container.name`; it is not shown
+//! - message: `message`, `msg`, `@message`, `log`, `body.text`, `body`, `@m`, `short_message`, `full_message`,
+//!   `MESSAGE`, `event.original`, `log.original`, `error.message`; without any, the document
+//!
+//! [`Look`](crate::Look), which shows what stood around a line, finds a host and a service in the same. A dotted name is
+//! found in nested objects, in keys that have dots, and in any mixture of the two.
 
 mod fields;
 mod highlight;

@@ -7,14 +7,12 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::fields::{self, Fields};
-
-/// Where times stand, the likeliest first.
-const NAMES: &[&str] = &["@timestamp", "timestamp", "time", "ts", "@t", "datetime"];
+use crate::fields::TIMES;
 
 /// The time of a document; where it does not read as one, its text.
 pub(super) fn of(fields: &Fields<'_>) -> (Option<Timestamp>, Option<String>) {
     let mut text = None;
-    for name in NAMES {
+    for name in TIMES {
         let Some(mut value) = fields.value(name) else {
             continue;
         };
