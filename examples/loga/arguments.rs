@@ -114,7 +114,7 @@ const TOP: Switch = Switch::of("--top", "FIELD", "the values of a field that are
 const OUTPUT: Switch = Switch::of(
     "--output",
     "FORM",
-    "text, message (what -d and -s give), json, or template={{host.name}} {{message}}",
+    "text, message (what -d and -s give), json, or template={{host}} {{message}}",
 );
 const COLOUR: Switch = Switch::of("--color", "WHEN", "auto, always or never");
 const TIME_ZONE: Switch = Switch::of(
@@ -597,10 +597,16 @@ impl Given {
             Some("message") => Ok(Output::Message),
             Some("json") => Ok(Output::Json),
             Some(other) => match other.strip_prefix("template=") {
-                Some(template) => match template.parse() {
-                    Ok(template) => Ok(Output::Template(template)),
-                    Err(error) => misused(format!("the template: {error}")),
-                },
+                Some(text) => {
+                    let template = Template::new(text);
+                    let is_named = template.names().next().is_some();
+                    match is_named {
+                        true => Ok(Output::Template(template)),
+                        false => misused(format!(
+                            "the template `{text}` names no field, as {{{{host}}}} and {{{{user.name}}}} do"
+                        )),
+                    }
+                }
                 None => misused(format!(
                     "--output takes text, message, json or template=..., not `{other}`"
                 )),

@@ -41,11 +41,7 @@ impl Source for Reading {
         };
         let mut items: Vec<(Option<Timestamp>, Hit)> = Vec::with_capacity(page.len());
         for hit in page.hits() {
-            let hit: Hit = serde_json::from_slice(hit.whole()).map_err(|error| {
-                let message = "a hit is not what a server of this kind answers";
-                clusterops::logs::Error::new(clusterops::logs::ErrorKind::Answer, message)
-                    .caused_by(error)
-            })?;
+            let hit = hit.to_hit()?;
             let time = self
                 .is_one_of_several
                 .then(|| Line::of(&hit).time)

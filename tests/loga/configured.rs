@@ -54,7 +54,7 @@ fn what_is_wrong_says_where_and_what_to_do() {
             LOGA_YAML,
             "-d a --output template={{x",
             2,
-            "the template: column 1:",
+            "the template `{{x` names no field",
         ),
         (
             LOGA_YAML,

@@ -104,7 +104,7 @@ impl Pages {
             bytes += buffer.len() as u64;
             buffer.clear();
             match self.next().await? {
-                Some(page) => format.page(&page, &mut buffer),
+                Some(page) => format.page(&page, &mut buffer)?,
                 None => break,
             }
         }
@@ -134,7 +134,7 @@ impl Pages {
             bytes += buffer.len() as u64;
             buffer.clear();
             match self.next().await? {
-                Some(page) => format.page(&page, &mut buffer),
+                Some(page) => format.page(&page, &mut buffer)?,
                 None => break,
             }
         }

@@ -151,7 +151,7 @@ impl Output {
     pub(super) fn write(&mut self, page: &Page) -> Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        self.format.page(page, &mut buffer);
+        self.format.page(page, &mut buffer)?;
         self.append(&buffer)?;
         self.buffer = buffer;
         self.token = Some(page.token().clone());

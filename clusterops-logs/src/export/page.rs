@@ -97,6 +97,14 @@ impl<'a> Hit<'a> {
         self.bytes(&self.spans.whole)
     }
 
+    /// The hit as searches give it, which owns what it has.
+    ///
+    /// # Errors
+    /// [`Answer`](ErrorKind::Answer) where a member of it is of another type than servers give it.
+    pub fn to_hit(&self) -> Result<crate::Hit> {
+        crate::Hit::read(self.whole())
+    }
+
     fn bytes(&self, span: &Range<u32>) -> &'a [u8] {
         self.body
             .get(span.start as usize..span.end as usize)

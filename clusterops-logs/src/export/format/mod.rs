@@ -2,15 +2,15 @@
 
 mod csv;
 pub(crate) mod path;
-mod template;
 
-use std::io::Write as _;
+use jiff::tz::TimeZone;
 
 use self::csv::Table;
 use self::path::{Found, Members};
-use self::template::Template;
 use super::{Hit, Page};
+use crate::Result;
 use crate::digest::digest;
+use crate::render::{Renderer, Template};
 
 /// How documents are written: one after the other, each with its end of line.
 ///
@@ -57,22 +57,20 @@ impl Format {
         }))
     }
 
-    /// A line of the caller's own form: `{{name}}` stands for a field, `{{_index}}` and `{{_id}}` for those of the hit.
-    ///
-    /// Other braces stay as they are; `{{{{name}}` writes `{{name}}`. In values, what would end the line or act on a terminal
-    /// is escaped.
+    /// A line of the caller's own form, with times in UTC.
     ///
     /// ```
     /// use clusterops_logs::export::Format;
+    /// use clusterops_logs::render::Template;
     ///
-    /// let format = Format::template("{{@timestamp}} {{host.name}}: {{message}}");
-    /// assert_eq!(format.fields().unwrap(), ["@timestamp", "host.name", "message"]);
+    /// let format = Format::template(Template::new("{{@timestamp}} {{user.name}}"));
+    /// assert_eq!(format.fields().unwrap(), ["@timestamp", "user.name"]);
     /// ```
-    pub fn template(text: &str) -> Self {
-        Self(Kind::Template(Template::read(text)))
+    pub fn template(template: Template) -> Self {
+        Self(Kind::Template(template))
     }
 
-    /// A line for people: the time, the host, the level and the message, in whichever of their usual fields they stand.
+    /// A line for people, as a [`Renderer`] makes it without being told more.
     pub fn text() -> Self {
         Self(Kind::Text)
     }
@@ -89,19 +87,17 @@ impl Format {
     /// The fields that it needs; none where it needs them all. With [`Export::fields`](super::Export::fields) the others
     /// need not travel.
     pub fn fields(&self) -> Option<Vec<String>> {
-        let of_document = |name: &str| !matches!(name, "_index" | "_id");
         let names: Vec<&str> = match &self.0 {
             Kind::Sources | Kind::Hits | Kind::Text => return None,
-            Kind::Csv(table) => table.columns.iter().map(String::as_str).collect(),
-            Kind::Template(template) => template.fields().collect(),
+            Kind::Csv(table) => {
+                let columns = table.columns.iter().map(String::as_str);
+                columns
+                    .filter(|name| !matches!(*name, "_index" | "_id"))
+                    .collect()
+            }
+            Kind::Template(template) => template.fields()?,
         };
-        Some(
-            names
-                .into_iter()
-                .filter(|name| of_document(name))
-                .map(str::to_owned)
-                .collect(),
-        )
+        Some(names.into_iter().map(str::to_owned).collect())
     }
 
     /// What tells this format from others beside unfinished files, which releases to come go on with: written by hand, so
@@ -132,19 +128,35 @@ impl Format {
     }
 
     /// Writes a document.
-    pub fn hit(&self, hit: &Hit<'_>, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// [`Answer`](crate::ErrorKind::Answer) where lines for people are made of a hit that is of another shape than hits
+    /// are; JSON and tables take any.
+    pub fn hit(&self, hit: &Hit<'_>, out: &mut Vec<u8>) -> Result<()> {
         match &self.0 {
             Kind::Sources => line(hit.source(), out),
             Kind::Hits => line(hit.whole(), out),
             Kind::Csv(table) => table.write(hit, out),
-            Kind::Template(template) => template.write(hit, out),
-            Kind::Text => text(hit, out),
+            Kind::Template(template) => {
+                let filled = template.fill(&hit.to_hit()?, None, &TimeZone::UTC);
+                out.extend_from_slice(filled.as_bytes());
+                out.push(b'\n');
+            }
+            Kind::Text => {
+                let text = Renderer::new().render(&hit.to_hit()?);
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'\n');
+            }
         }
+        Ok(())
     }
 
     /// Writes the documents of a page.
-    pub fn page(&self, page: &Page, out: &mut Vec<u8>) {
-        page.hits().for_each(|hit| self.hit(&hit, out));
+    ///
+    /// # Errors
+    /// Those of [`hit`](Self::hit).
+    pub fn page(&self, page: &Page, out: &mut Vec<u8>) -> Result<()> {
+        page.hits().try_for_each(|hit| self.hit(&hit, out))
     }
 }
 
@@ -154,33 +166,6 @@ fn line(json: &[u8], out: &mut Vec<u8>) {
         out.extend(json.iter().filter(|byte| !matches!(byte, b'\n' | b'\r')));
     } else {
         out.extend_from_slice(json);
-    }
-    out.push(b'\n');
-}
-
-/// Writes what people look at.
-fn text(hit: &Hit<'_>, out: &mut Vec<u8>) {
-    const PARTS: [&[&str]; 4] = [
-        &["@timestamp", "timestamp", "time"],
-        &["host.name", "host.hostname", "host", "hostname"],
-        &["log.level", "level", "severity"],
-        &["message", "msg", "log"],
-    ];
-    let members = Members::of(hit.source());
-    let start = out.len();
-    for names in PARTS {
-        let mut values = names.iter().map(|name| members.at(name));
-        let value = values.find(|value| matches!(value, Found::Text(_) | Found::Scalar(_)));
-        if let Some(value) = value {
-            if out.len() > start {
-                out.push(b' ');
-            }
-            // Writing to a Vec cannot fail.
-            let _ = write!(out, "{}", value.printable());
-        }
-    }
-    if out.len() == start {
-        return line(hit.source(), out);
     }
     out.push(b'\n');
 }
@@ -203,7 +188,7 @@ mod tests {
         let mut out = Vec::new();
         one(source)
             .hits()
-            .for_each(|hit| format.hit(&hit, &mut out));
+            .for_each(|hit| format.hit(&hit, &mut out).expect("a hit"));
         String::from_utf8_lossy(&out).into_owned()
     }
 
@@ -236,18 +221,26 @@ mod tests {
                 Format::csv(["a", "b"]).danger_formulas(true),
                 "502d5ef62875e473",
             ),
-            (Format::template("{{a}}: "), "948d642bd001872b"),
+            (Format::template("{{a}}: ".into()), "948d642bd001872b"),
         ] {
             assert_eq!(format.name(), name, "{format:?}");
         }
     }
 
     #[test]
-    fn text_takes_the_usual_fields() {
-        let format = Format::text();
-        let ecs = r#"{"@timestamp":"t","host":{"name":"h"},"log":{"level":"warn"},"message":"m\u001b[1m"}"#;
-        assert_eq!(written(&format, ecs), "t h warn m\\u{1b}[1m\n");
-        assert_eq!(written(&format, r#"{"host":"h","msg":"m"}"#), "h m\n");
-        assert_eq!(written(&format, r#"{"a":1}"#), "{\"a\":1}\n");
+    fn lines_for_people_are_those_of_the_renderer() {
+        let source = r#"{"@timestamp":"2026-01-02T03:04:05+01:00","beat":{"hostname":"h"},"level":50,"msg":"m\u001b[1m\n"}"#;
+        assert_eq!(
+            written(&Format::text(), source),
+            "2026-01-02T02:04:05.000Z h ERROR m\\u{1b}[1m\n"
+        );
+        assert_eq!(written(&Format::text(), r#"{"a":1}"#), "{\"a\":1}\n");
+        let format =
+            Format::template("{{host}} {{level}} {{_index}}/{{_id}} {{.Names}} {{absent}}".into());
+        assert_eq!(written(&format, source), "h ERROR logs/1 {{.Names}} -\n");
+        let fields = format.fields().expect("not all");
+        assert!(fields.iter().any(|name| name == "beat.hostname"));
+        assert!(fields.iter().any(|name| name == "absent"));
+        assert_eq!(Format::template("{{message}}".into()).fields(), None);
     }
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use clusterops_core::Printable;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -93,11 +92,6 @@ impl<'a> Found<'a> {
             Self::Text(text) | Self::Json(text) => text,
             Self::Scalar(text) => text,
         }
-    }
-
-    /// The text within one line, with nothing in it that acts on a terminal.
-    pub(crate) fn printable(&self) -> Printable<'_> {
-        Printable(self.text())
     }
 }
 
