@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::output::{Output, unwritable};
 use super::{Break, Export, Format, Pages, Progress};
-use crate::Result;
+use crate::{Error, Result};
 
 /// What has been exported.
 ///
@@ -48,7 +48,7 @@ impl Export {
     /// # Errors
     /// [`Input`](crate::ErrorKind::Input) for a file that is there and whole, in use, or of another export;
     /// [`Io`](crate::ErrorKind::Io) for one that cannot be written, as on a full disk, after which the same call goes on; and those
-    /// of [`start`](Self::start) and [`Pages::next`].
+    /// of [`start`](Self::start), [`Pages::next`] and [`Format::page`].
     pub async fn to_file(
         &self,
         path: impl AsRef<Path>,
@@ -93,24 +93,19 @@ impl Pages {
     /// it may have got a part of a page.
     ///
     /// # Errors
-    /// Those of [`next`](Self::next), and [`Io`](crate::ErrorKind::Io) for what the writer says.
+    /// Those of [`next`](Self::next) and [`Format::page`], and [`Io`](crate::ErrorKind::Io) for what the writer says.
     pub async fn write_to(&mut self, format: &Format, out: &mut impl Write) -> Result<Summary> {
         let mut bytes = 0;
         let mut buffer = Vec::new();
         format.header(&mut buffer);
         loop {
-            out.write_all(&buffer)
-                .map_err(|error| unwritable("the output", error))?;
+            out.write_all(&buffer).map_err(broken)?;
             bytes += buffer.len() as u64;
-            buffer.clear();
-            match self.next().await? {
-                Some(page) => format.page(&page, &mut buffer)?,
-                None => break,
+            if !self.fill(&mut buffer, format).await? {
+                out.flush().map_err(broken)?;
+                return Ok(self.summary(bytes));
             }
         }
-        out.flush()
-            .map_err(|error| unwritable("the output", error))?;
-        Ok(self.summary(bytes))
     }
 
     /// Like [`write_to`](Self::write_to), for what is written asynchronously.
@@ -128,20 +123,23 @@ impl Pages {
         let mut buffer = Vec::new();
         format.header(&mut buffer);
         loop {
-            out.write_all(&buffer)
-                .await
-                .map_err(|error| unwritable("the output", error))?;
+            out.write_all(&buffer).await.map_err(broken)?;
             bytes += buffer.len() as u64;
-            buffer.clear();
-            match self.next().await? {
-                Some(page) => format.page(&page, &mut buffer)?,
-                None => break,
+            if !self.fill(&mut buffer, format).await? {
+                out.flush().await.map_err(broken)?;
+                return Ok(self.summary(bytes));
             }
         }
-        out.flush()
-            .await
-            .map_err(|error| unwritable("the output", error))?;
-        Ok(self.summary(bytes))
+    }
+
+    /// Puts the next page into the buffer in place of what is there; false behind the last one.
+    async fn fill(&mut self, buffer: &mut Vec<u8>, format: &Format) -> Result<bool> {
+        buffer.clear();
+        let page = self.next().await?;
+        if let Some(page) = &page {
+            format.page(page, buffer)?;
+        }
+        Ok(page.is_some())
     }
 
     fn summary(&self, bytes: u64) -> Summary {
@@ -153,4 +151,9 @@ impl Pages {
             breaks: self.breaks().to_vec(),
         }
     }
+}
+
+/// An error of a writer, which has no name.
+fn broken(error: std::io::Error) -> Error {
+    unwritable("the output", error)
 }
