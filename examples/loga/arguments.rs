@@ -1,4 +1,4 @@
-//! What is asked for: by flags of our own, by Logasaurus's, by its configuration.
+//! Flags and configuration become settings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,285 +10,20 @@ use clusterops::logs::jiff::{SignedDuration, Timestamp};
 use clusterops::logs::look::Context;
 use clusterops::logs::render::Template;
 
-use crate::command_line::{Arguments, Misused, Result, Subcommand, Switch, described, text};
+use crate::command_line::{Arguments, Misused, Result, Switch, text};
 use crate::config::{Config, Form};
-use crate::times;
-
-const DEFINE: Switch = also(
-    "--define",
-    &["-d"],
-    "QUERY",
-    "a query in Lucene's syntax; it is followed, as Logasaurus did",
-);
-const SERVICE: Switch = also(
-    "--service",
-    &["-s"],
-    "NAME",
-    "the query of this name in the configuration; it is followed",
-);
-const LUCENE: Switch = Switch::of("--lucene", "QUERY", "a query in Lucene's syntax");
-const KQL: Switch = Switch::of("--kql", "QUERY", "a query in Kibana's language");
-const EXCLUDE: Switch = Switch::many(
-    "--exclude",
-    "QUERY",
-    "leaves out what this finds, in the same language",
-);
-const CONFIG: Switch = also(
-    "--config",
-    &["-c"],
-    "FILE",
-    "the configuration (./loga.yaml, else ~/.loga/config.yaml)",
-);
-const HOST: Switch = also(
-    "--elasticsearch",
-    &["-e"],
-    "URL",
-    "the server, with or without https:// (127.0.0.1)",
-);
-const PORT: Switch = also(
-    "--port",
-    &["-p"],
-    "PORT",
-    "its port, where the URL has none (9200)",
-);
-const CLUSTER: Switch = Switch::many(
-    "--cluster",
-    "NAME=URL",
-    "a cluster, its nodes separated by commas; may be repeated, for several at once",
-);
-const INDEX: Switch = also(
-    "--index",
-    &["-in"],
-    "INDEX",
-    "indices, patterns, data streams, aliases, separated by commas (logstash-*)",
-);
-const START: Switch = also(
-    "--start-time",
-    &["-st"],
-    "MINUTES",
-    "begins so many minutes earlier",
-);
-const DEPTH: Switch = also(
-    "--sync-depth",
-    &["-sd"],
-    "MINUTES",
-    "how far back to go at first (10)",
-);
-const INTERVAL: Switch = also(
-    "--sync-interval",
-    &["-si"],
-    "SECONDS",
-    "how often to ask for more (1)",
-);
-const COUNT: Switch = also(
-    "--count",
-    &["-co"],
-    "LINES",
-    "this many lines at most, the oldest; where they are followed, at once (500)",
-);
-const SINCE: Switch = Switch::of(
-    "--since",
-    "TIME",
-    "from when on: 15m, 2h, 3d, 2026-01-02, 2026-01-02T03:04:05Z",
-);
-const UNTIL: Switch = Switch::of("--until", "TIME", "until when, not included");
-const FOLLOW: Switch = Switch::flag("--follow", "goes on with what is written from now on");
-const ONCE: Switch = Switch::flag("--no-follow", "ends with what is there");
-const STATE: Switch = Switch::of("--state", "FILE", "keeps there how far it was followed");
-const RESUME: Switch = Switch::of(
-    "--resume",
-    "FILE",
-    "follows from where this file says, and keeps it up to date",
-);
-const CONTEXT: Switch = also(
-    "--context",
-    &["-C"],
-    "LINES",
-    "so many lines before and after each, of the same host",
-);
-const BEFORE: Switch = also("--before", &["-B"], "LINES", "so many lines before each");
-const AFTER: Switch = also("--after", &["-A"], "LINES", "so many lines after each");
-const COUNT_ONLY: Switch = Switch::flag("--count-only", "how many there are");
-const HISTOGRAM: Switch = Switch::flag("--histogram", "how many there are, over time");
-const TOP: Switch = Switch::of("--top", "FIELD", "the values of a field that are frequent");
-const OUTPUT: Switch = Switch::of(
-    "--output",
-    "FORM",
-    "text, message (what -d and -s give), json, or template={{host}} {{message}}",
-);
-const COLOUR: Switch = Switch::of("--color", "WHEN", "auto, always or never");
-const TIME_ZONE: Switch = Switch::of(
-    "--time-zone",
-    "ZONE",
-    "UTC, or a name such as Europe/Berlin (the system's)",
-);
-const HIGHLIGHT: Switch = flag(
-    "--highlight",
-    &["-hl"],
-    "marks what matched, where there are colours",
-);
-const H: Switch = flag(
-    "-h",
-    &[],
-    "as --highlight; with a configuration that has `define:`, shows hosts",
-);
-const VERBOSE: Switch = flag("--verbose", &["-v"], "says what is asked of whom");
-const PRINT: Switch = Switch::flag(
-    "--print-query",
-    "shows the first search for lines and looks for none; --kql asks for the types of fields",
-);
-const USER: Switch = Switch::of(
-    "--user",
-    "NAME",
-    "who we are; the password is in LOGA_PASSWORD, or asked for",
-);
-const API_KEY: Switch = Switch::of(
-    "--api-key-env",
-    "VARIABLE",
-    "the variable of the environment that has an API key",
-);
-const CA: Switch = Switch::many(
-    "--ca",
-    "FILE",
-    "who signed the server's certificate, in PEM (whom the system trusts)",
-);
-const CERT: Switch = Switch::of("--cert", "FILE", "our certificate, in PEM; needs --key");
-const KEY: Switch = Switch::of("--key", "FILE", "its key");
-const PLAIN: Switch = Switch::flag("--danger-plain-http", "sends credentials over http:// too");
-const VERSION: Switch = flag("--version", &["-version", "-V"], "says the version");
-
-const LOGA: Subcommand = Subcommand {
-    name: "loga",
-    words: "",
-    about: "shows and follows logs",
-    options: &[
-        &DEFINE,
-        &SERVICE,
-        &LUCENE,
-        &KQL,
-        &EXCLUDE,
-        &CONFIG,
-        &HOST,
-        &PORT,
-        &CLUSTER,
-        &INDEX,
-        &SINCE,
-        &UNTIL,
-        &FOLLOW,
-        &ONCE,
-        &START,
-        &DEPTH,
-        &INTERVAL,
-        &COUNT,
-        &STATE,
-        &RESUME,
-        &CONTEXT,
-        &BEFORE,
-        &AFTER,
-        &COUNT_ONLY,
-        &HISTOGRAM,
-        &TOP,
-        &OUTPUT,
-        &COLOUR,
-        &TIME_ZONE,
-        &HIGHLIGHT,
-        &H,
-        &USER,
-        &API_KEY,
-        &CA,
-        &CERT,
-        &KEY,
-        &PLAIN,
-        &PRINT,
-        &VERBOSE,
-        &VERSION,
-    ],
+use crate::settings::{Access, Language, Output, Settings, What};
+use crate::switches::{
+    AFTER, API_KEY, BEFORE, CA, CERT, CLUSTER, COLOUR, CONFIG, CONTEXT, COUNT, COUNT_ONLY, DEFINE,
+    DEPTH, EXCLUDE, FOLLOW, H, HIGHLIGHT, HISTOGRAM, HOST, INDEX, INTERVAL, KEY, KQL, LOGA, LUCENE,
+    ONCE, OUTPUT, PLAIN, PORT, PRINT, RESUME, SERVICE, SINCE, START, STATE, TIME_ZONE, TOP, UNTIL,
+    USER, VERBOSE, VERSION, help,
 };
-
-const fn also(
-    name: &'static str,
-    also: &'static [&'static str],
-    value: &'static str,
-    about: &'static str,
-) -> Switch {
-    Switch {
-        also,
-        ..Switch::of(name, value, about)
-    }
-}
-
-const fn flag(name: &'static str, also: &'static [&'static str], about: &'static str) -> Switch {
-    Switch {
-        also,
-        is_switchable: true,
-        ..Switch::flag(name, about)
-    }
-}
+use crate::times;
 
 pub(crate) enum Asked {
     Text(String),
     Something(Box<Settings>),
-}
-
-/// Everything that is asked for.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) what: What,
-    pub(crate) language: Language,
-    pub(crate) query: String,
-    pub(crate) excluded: Vec<String>,
-    /// Names and the URLs of nodes; one without a name is the only one.
-    pub(crate) clusters: Vec<(String, Vec<String>)>,
-    pub(crate) index: String,
-    pub(crate) since: Timestamp,
-    pub(crate) until: Option<Timestamp>,
-    pub(crate) interval: Duration,
-    pub(crate) count: Option<u32>,
-    pub(crate) state: Option<PathBuf>,
-    pub(crate) resume: Option<PathBuf>,
-    pub(crate) output: Output,
-    pub(crate) shows_host: bool,
-    pub(crate) colours: Option<bool>,
-    pub(crate) highlights: bool,
-    pub(crate) zone: TimeZone,
-    pub(crate) access: Access,
-    /// Whether what would be sent is printed, and nothing looked for.
-    pub(crate) is_printed: bool,
-    pub(crate) is_verbose: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum What {
-    Lines,
-    Follow,
-    Context(Context),
-    Count,
-    Histogram,
-    Top(String),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Language {
-    Lucene,
-    Kql,
-}
-
-#[derive(Debug)]
-pub(crate) enum Output {
-    Text,
-    Message,
-    Json,
-    Template(Template),
-}
-
-/// Who we are, and whom we trust.
-#[derive(Debug)]
-pub(crate) struct Access {
-    pub(crate) user: Option<String>,
-    pub(crate) api_key_variable: Option<String>,
-    pub(crate) authorities: Vec<PathBuf>,
-    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
-    pub(crate) plain_http: bool,
 }
 
 fn misused<T>(why: impl Into<String>) -> Result<T> {
@@ -311,14 +46,6 @@ pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Asked> {
     given
         .settings(&config)
         .map(|settings| Asked::Something(Box::new(settings)))
-}
-
-fn help() -> String {
-    format!(
-        "Usage: loga [OPTION...]\n\nShows and follows logs in OpenSearch and Elasticsearch. One of -d, -s, --lucene and --kql says \
-         which.\n\n{}",
-        described(LOGA.options)
-    )
 }
 
 struct Given(Arguments);
@@ -648,20 +375,6 @@ fn url(host: &str, port: &str) -> String {
     match name.contains(':') {
         true => format!("{scheme}://{authority}{path}"),
         false => format!("{scheme}://{authority}:{port}{path}"),
-    }
-}
-
-impl Settings {
-    /// What is asked of whom.
-    pub(crate) fn described(&self) -> String {
-        let urls: Vec<&str> = self
-            .clusters
-            .iter()
-            .flat_map(|(_, urls)| urls)
-            .map(String::as_str)
-            .collect();
-        let (query, index, since) = (&self.query, &self.index, self.since);
-        format!("`{query}` in {index} at {}, since {since}", urls.join(", "))
     }
 }
 

@@ -6,9 +6,10 @@ use clusterops::http::HttpOptions;
 use clusterops::logs::Client;
 use clusterops::secrecy::{ExposeSecret as _, SecretString};
 
-use crate::arguments::Settings;
 use crate::command_line::Result;
+use crate::complain;
 use crate::passphrase::ask_for;
+use crate::settings::Settings;
 
 /// A cluster by its name, which is empty where there is one.
 pub(crate) struct Cluster {
@@ -67,4 +68,30 @@ fn options(settings: &Settings) -> Result<HttpOptions> {
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// Says that the others go on without a cluster, and why.
+pub(crate) fn tell_left_out(name: &str, error: clusterops::logs::Error) {
+    complain(&LeftOut {
+        name: name.to_owned(),
+        error,
+    });
+}
+
+#[derive(Debug)]
+struct LeftOut {
+    name: String,
+    error: clusterops::logs::Error,
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the cluster {} is left out", self.name)
+    }
+}
+
+impl std::error::Error for LeftOut {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
 }

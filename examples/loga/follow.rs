@@ -10,12 +10,11 @@ use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::tail::{Document, Tail, Token};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::Settings;
-use crate::clusters::Cluster;
-use crate::once::Failed;
-use crate::output::warn;
+use crate::clusters::{Cluster, tell_left_out};
+use crate::command_line;
+use crate::output::{Unwritten, warn};
+use crate::settings::Settings;
 use crate::show::Printer;
-use crate::{command_line, complain};
 
 struct Tailing(Tail);
 
@@ -61,79 +60,106 @@ pub(crate) async fn run(
     settings: &Settings,
     clusters: &[Cluster],
 ) -> command_line::Result<ExitCode> {
-    let mut state = settings.kept_state()?;
+    let mut following = Following {
+        settings,
+        printer: Printer::new(settings),
+        state: settings.kept_state()?,
+        shown_to: None,
+        clusters: clusters.len(),
+        left_out: 0,
+    };
     let mut merge = Merge::new(MergeOptions::following());
     for cluster in clusters {
-        let token = state.get(&cluster.name).map(String::as_str);
+        let token = following.state.get(&cluster.name).map(String::as_str);
         let tail = settings.tail(&cluster.client, token)?;
         merge.add(&cluster.name, Tailing(tail));
     }
-    let mut printer = Printer::new(settings);
-    let mut shown_to = None;
-    let mut left = clusters.len();
     // They stay, so that none is missed while a line is printed.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    loop {
+    while following.left_out < clusters.len() {
         let next = tokio::select! {
             next = merge.next() => next,
             _ = interrupted.recv() => break,
             _ = terminated.recv() => break,
         };
         match next {
+            Some(merged) => following.take(merged)?,
             None => break,
-            Some(Merged::Item {
-                source,
-                item: Piece::Document(document),
-                late,
-            }) => {
-                shown_to = shown_to.max(document.time);
-                // One that was written before comes again when it is written anew.
-                let again = document.hit.version.is_some_and(|version| version > 1);
-                let remark = match (late || document.late, again) {
-                    (_, true) => Some("again"),
-                    (true, false) => Some("late"),
-                    (false, false) => None,
-                };
-                printer.hit(&document.hit, &source, remark)?;
-            }
-            Some(Merged::Item {
-                source,
-                item: Piece::Notice(notice),
-                ..
-            }) => {
-                printer.flush()?;
-                told(&source, &notice);
-            }
-            Some(Merged::Mark { source, mark }) => {
-                printer.flush()?;
-                if let Some(path) = &settings.state {
-                    state.insert(source.to_string(), mark.to_string());
-                    write(path, &state)?;
-                }
-            }
-            Some(Merged::Down { source, error }) => {
-                printer.flush()?;
-                told(&source, &format!("{error}; trying again"));
-            }
-            Some(Merged::Back { source }) => told(&source, "answers again"),
-            Some(Merged::Failed { source, error }) => {
-                printer.flush()?;
-                left -= 1;
-                if clusters.len() == 1 {
-                    return Err(error.into());
-                }
-                complain(&Failed(format!("the cluster {source} is left out"), error));
-                if left == 0 {
-                    return Ok(ExitCode::FAILURE);
-                }
-            }
-            Some(_) => {}
         }
     }
-    printer.flush()?;
-    say_how_to_go_on(settings, shown_to);
-    Ok(ExitCode::SUCCESS)
+    following.end()
+}
+
+/// How far it has come.
+struct Following<'s> {
+    settings: &'s Settings,
+    printer: Printer,
+    state: State,
+    /// The latest time of a line that was shown.
+    shown_to: Option<Timestamp>,
+    clusters: usize,
+    left_out: usize,
+}
+
+impl Following<'_> {
+    fn take(&mut self, merged: Merged<Piece, Token>) -> command_line::Result<()> {
+        let (source, item, late) = match merged {
+            Merged::Item { source, item, late } => (source, item, late),
+            other => return self.note(other),
+        };
+        match item {
+            Piece::Document(document) => self.show(&document, &source, late)?,
+            Piece::Notice(notice) => {
+                self.printer.flush()?;
+                told(&source, &notice);
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, document: &Document, source: &str, late: bool) -> Result<(), Unwritten> {
+        self.shown_to = self.shown_to.max(document.time);
+        // One that was written before comes again when it is written anew.
+        let again = document.hit.version.is_some_and(|version| version > 1);
+        let remark = match (late || document.late, again) {
+            (_, true) => Some("again"),
+            (true, false) => Some("late"),
+            (false, false) => None,
+        };
+        self.printer.hit(&document.hit, source, remark)
+    }
+
+    /// What is no line: how far a cluster was followed, and what became of it. Lines stand before it.
+    fn note(&mut self, merged: Merged<Piece, Token>) -> command_line::Result<()> {
+        self.printer.flush()?;
+        match merged {
+            Merged::Mark { source, mark } => {
+                if let Some(path) = &self.settings.state {
+                    self.state.insert(source.to_string(), mark.to_string());
+                    write(path, &self.state)?;
+                }
+            }
+            Merged::Down { source, error } => told(&source, &format!("{error}; trying again")),
+            Merged::Back { source } => told(&source, "answers again"),
+            Merged::Failed { error, .. } if self.clusters == 1 => return Err(error.into()),
+            Merged::Failed { source, error } => {
+                self.left_out += 1;
+                tell_left_out(&source, error);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> command_line::Result<ExitCode> {
+        self.printer.flush()?;
+        say_how_to_go_on(self.settings, self.shown_to);
+        Ok(match self.left_out == self.clusters {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
+        })
+    }
 }
 
 /// Says something about a cluster.

@@ -7,11 +7,10 @@ use clusterops::core::Printable;
 use clusterops::logs::look::Drawing;
 use rustix::termios::tcgetwinsize;
 
-use crate::arguments::{Settings, What};
-use crate::clusters::Cluster;
-use crate::once::Failed;
+use crate::clusters::{Cluster, tell_left_out};
+use crate::command_line;
+use crate::settings::{Settings, What};
 use crate::show::Printer;
-use crate::{command_line, complain};
 
 /// How many columns a histogram has for its intervals, about.
 const INTERVALS: usize = 60;
@@ -31,10 +30,7 @@ pub(crate) async fn run(
         match answered {
             Err(error) if clusters.len() > 1 && error.is::<clusterops::logs::Error>() => {
                 if let Ok(error) = error.downcast() {
-                    complain(&Failed(
-                        format!("the cluster {} is left out", cluster.name),
-                        *error,
-                    ));
+                    tell_left_out(&cluster.name, *error);
                 }
                 code = ExitCode::FAILURE;
             }

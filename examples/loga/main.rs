@@ -10,28 +10,31 @@
 
 mod arguments;
 mod clusters;
-#[path = "../seal/command_line.rs"]
+#[path = "../support/command_line.rs"]
 #[expect(dead_code, reason = "the example `seal` uses all of it")]
 mod command_line;
 mod config;
 mod follow;
 mod look;
 mod once;
-#[path = "../seal/output.rs"]
+#[path = "../support/output.rs"]
 #[expect(dead_code, reason = "the example `seal` uses all of it")]
 mod output;
-#[path = "../seal/passphrase.rs"]
+#[path = "../support/passphrase.rs"]
 #[expect(dead_code, reason = "the example `seal` uses all of it")]
 mod passphrase;
 mod query;
+mod settings;
 mod show;
+mod switches;
 mod times;
 
 use std::process::ExitCode;
 
-use arguments::{Asked, What};
+use arguments::Asked;
 use command_line::Misused;
 use output::{Unwritten, print, warn};
+use settings::What;
 
 #[tokio::main]
 async fn main() -> ExitCode {

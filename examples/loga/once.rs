@@ -8,13 +8,12 @@ use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::render::Line;
 use clusterops::logs::{Export, Hit, Indices, Result};
-
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::Settings;
-use crate::clusters::Cluster;
+use crate::clusters::{Cluster, tell_left_out};
+use crate::settings::Settings;
 use crate::show::Printer;
-use crate::{command_line, complain, warn};
+use crate::{command_line, warn};
 
 /// An export, of which pages are read when they are needed.
 struct Reading {
@@ -59,7 +58,7 @@ pub(crate) async fn run(
     let mut merge = Merge::new(MergeOptions::sorted());
     let mut code = ExitCode::SUCCESS;
     let mut left_out = |source: &str, error| {
-        complain(&Failed(format!("the cluster {source} is left out"), error));
+        tell_left_out(source, error);
         code = ExitCode::FAILURE;
     };
     for cluster in clusters {
@@ -123,21 +122,5 @@ async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
             Printable(&cluster.name),
             Printable(&settings.index)
         ));
-    }
-}
-
-/// What an error is about, with the error as its cause.
-#[derive(Debug)]
-pub(crate) struct Failed(pub(crate) String, pub(crate) clusterops::logs::Error);
-
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failed {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.1)
     }
 }

@@ -8,10 +8,10 @@ use clusterops::logs::tail::{Since, Tail};
 use clusterops::logs::{Client, Export, Indices, Look, Query};
 use serde_json::{Value, json};
 
-use crate::arguments::{Language, Settings, What};
 use crate::clusters::Cluster;
 use crate::command_line::Result;
 use crate::output::{print, warn};
+use crate::settings::{Language, Settings, What};
 use crate::{complain, show};
 
 impl Settings {

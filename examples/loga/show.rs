@@ -5,8 +5,8 @@ use std::io::{IsTerminal as _, stdout};
 use clusterops::logs::Hit;
 use clusterops::logs::render::{Format, Origin, Renderer};
 
-use crate::arguments::{Output, Settings};
 use crate::output::{Unwritten, print};
+use crate::settings::{Output, Settings};
 
 /// Gathers lines, and prints them together.
 pub(crate) struct Printer {

@@ -9,25 +9,24 @@
 //! Other than Mantle's, none of them prints or logs a private key, and `decode` alone prints values: that is what it is for.
 //! Secrets stand in no argument.
 
-#[path = "../seal/arguments.rs"]
-#[expect(dead_code, reason = "the example `seal` uses all of it")]
-mod arguments;
-#[path = "../seal/command_line.rs"]
+#[path = "../support/command_line.rs"]
 mod command_line;
-#[path = "../seal/keys.rs"]
+#[path = "../support/keys.rs"]
 #[expect(dead_code, reason = "the example `seal` uses all of it")]
 mod keys;
 mod migrate;
-#[path = "../seal/output.rs"]
+#[path = "../support/output.rs"]
 mod output;
-#[path = "../seal/passphrase.rs"]
+#[path = "../support/passphrase.rs"]
 mod passphrase;
+#[path = "../support/sealing.rs"]
+#[expect(dead_code, reason = "the example `seal` uses all of it")]
+mod sealing;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arguments::{FORMAT, ID, KEY, PASSPHRASE, PIN, RECIPIENTS, SIGNER, nothing_to_seal};
 use clusterops::deploy::{Deploy, Deployed, Trust, dry_run};
 use clusterops::http::HttpOptions;
 use clusterops::marathon::Marathon;
@@ -37,6 +36,7 @@ use clusterops::secrets::{Digest, Sealed, harden_process, open, seal};
 use command_line::{Arguments, Asked, Misused, Program, Result, Subcommand, Switch};
 use keys::{generate, identities, private_keys, signers};
 use output::{Unwritten, print, print_line, warn};
+use sealing::{FORMAT, ID, KEY, PASSPHRASE, PIN, RECIPIENTS, SIGNER, nothing_to_seal};
 
 const MARATHON: Switch = Switch::many(
     "--marathon",

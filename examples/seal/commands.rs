@@ -17,10 +17,10 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
-use super::arguments::{KEY, PASSPHRASE, nothing_to_seal};
 use super::command_line::{Arguments, Misused, Result, text};
 use super::keys::{generate, identities, private_keys, signers, signing_key};
 use super::output::{print, print_line, warn};
+use super::sealing::{KEY, PASSPHRASE, nothing_to_seal};
 use super::{EMPTY, NEW_ID, complain, passphrase};
 
 /// The exit status of a command that fails: where 1 says something else, it is another one.

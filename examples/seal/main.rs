@@ -6,21 +6,26 @@
 //! cargo run --example seal -- set prod/web.json /env/DB_PASSWORD <password
 //! ```
 
-mod arguments;
+#[path = "../support/command_line.rs"]
 mod command_line;
 mod commands;
+#[path = "../support/keys.rs"]
 mod keys;
+#[path = "../support/output.rs"]
 mod output;
+#[path = "../support/passphrase.rs"]
 mod passphrase;
+#[path = "../support/sealing.rs"]
+mod sealing;
 mod walk;
 
 use std::process::ExitCode;
 
-use arguments::{FORMAT, ID, KEY, PASSPHRASE, PIN, RECIPIENTS, SIGNER};
 use clusterops::secrets::harden_process;
 use command_line::{Asked, Misused, Program, Subcommand, Switch};
 use keys::{PLAIN, SIGNING};
 use output::{Unwritten, print, warn};
+use sealing::{FORMAT, ID, KEY, PASSPHRASE, PIN, RECIPIENTS, SIGNER};
 
 const NEW_ID: Switch = Switch::of(
     "--new-id",

@@ -1,4 +1,4 @@
-//! What stands on the command line of these programs. No secret does.
+//! What stands on the command line of programs that seal. No secret does.
 
 use std::ffi::OsString;
 use std::path::Path;

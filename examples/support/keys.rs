@@ -8,10 +8,10 @@ use clusterops::secrets::{
     DEFAULT_BITS, Identity, PrivateKey, Signer, SigningKey, Thumbprint, VerifyingKey,
 };
 
-use super::arguments::{KEY, PASSPHRASE, SIGNER};
 use super::command_line::{Arguments, Misused, Result, Switch};
 use super::output::print_line;
 use super::passphrase;
+use super::sealing::{KEY, PASSPHRASE, SIGNER};
 
 pub(crate) const SIGNING: Switch =
     Switch::flag("--signing", "a key to sign with, not to open with");
