@@ -90,7 +90,7 @@ pub enum Merged<T, M> {
         source: Arc<str>,
         /// The line.
         item: T,
-        /// Whether one with a later time was handed over before it.
+        /// Whether one with a later time was handed over before it; times that lay in the future then do not count.
         late: bool,
     },
     /// All lines of this source up to here were handed over.

@@ -13,7 +13,7 @@ pub(super) struct Order<T, M> {
     sources: Vec<Open<M>>,
     /// How many lines have come in all.
     count: u64,
-    /// The latest time that went out.
+    /// The latest time that went out and was no time in the future.
     shown_to: Timestamp,
 }
 
@@ -100,7 +100,11 @@ impl<T, M> Order<T, M> {
         let at = (held.arrival - source.first) as usize;
         source.arrivals[at].left -= 1;
         let late = held.time < self.shown_to;
-        self.shown_to = self.shown_to.max(held.time);
+        // A time in the future says nothing of what is yet to come. Nor does the present in its place: lines arrive with
+        // times that lie a little behind it.
+        if held.time > self.shown_to && held.time <= Timestamp::now() {
+            self.shown_to = held.time;
+        }
         Some((held.source, held.item, late))
     }
 

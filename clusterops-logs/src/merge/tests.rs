@@ -172,6 +172,34 @@ async fn what_comes_too_late_is_marked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_in_the_future_makes_nothing_late() {
+    // In the year 2090.
+    const FUTURE: i64 = 3_797_000_000;
+    let mut merge = Merge::new(MergeOptions::following().hold(Duration::from_millis(100)));
+    merge.add("a", script([lines(&[(FUTURE, "2090"), (5, "5")]), Hang]));
+    merge.add(
+        "b",
+        script([
+            Pause(101),
+            lines(&[(4, "4"), (FUTURE - 1, "2089"), (6, "6")]),
+            Hang,
+        ]),
+    );
+    assert_eq!(
+        told(&mut merge, 7).await,
+        [
+            "100 a 5",
+            "100 a 2090",
+            "100 a #1",
+            "201 b 4 late",
+            "201 b 6",
+            "201 b 2089",
+            "201 b #1",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_down_is_told_once_and_comes_back() {
     let mut merge = Merge::new(MergeOptions::following().hold(Duration::ZERO));
     let fail = || Fail(ErrorKind::Connection, true);
