@@ -83,7 +83,9 @@ async fn read<S: Source>(
                 if is_down && sender.send(Sent::Back).await.is_err() {
                     return;
                 }
-                (is_down, has_worked, pause) = (false, true, options.first_pause);
+                // A notice, such as that the cluster is busy, says nothing of whether the query is understood.
+                has_worked |= arrival.has_lines();
+                (is_down, pause) = (false, options.first_pause);
                 Sent::Arrival(arrival)
             }
             Ok(None) => Sent::Ended,

@@ -47,7 +47,8 @@ pub trait Source: Send + 'static {
     /// Waits for the next lines. `None` is the end.
     ///
     /// # Errors
-    /// What kept it from reading; another call tries again.
+    /// What kept it from reading; another call tries again. One that is not [retryable](Error::is_retryable), such as a
+    /// query that the server refuses, ends a source that has had no line with a time yet.
     fn next(
         &mut self,
     ) -> impl Future<Output = Result<Option<Arrival<Self::Item, Self::Mark>>>> + Send;
@@ -57,7 +58,8 @@ pub trait Source: Send + 'static {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Arrival<T, M> {
-    /// Each with its time; one without stays behind the one before it.
+    /// Each with its time; one without stays behind the one before it, and can be something else than a line, such as a
+    /// notice.
     pub items: Vec<(Option<Timestamp>, T)>,
     /// What is true once they are dealt with.
     pub mark: Option<M>,
@@ -77,6 +79,11 @@ impl<T, M> Arrival<T, M> {
     pub fn mark(mut self, mark: M) -> Self {
         self.mark = Some(mark);
         self
+    }
+
+    /// Whether it has what a source only gives once it has been read.
+    fn has_lines(&self) -> bool {
+        self.items.iter().any(|(time, _)| time.is_some())
     }
 }
 

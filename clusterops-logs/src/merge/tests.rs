@@ -274,6 +274,55 @@ async fn one_that_will_never_work_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_notice_does_not_prove_that_a_query_is_understood() {
+    let notice = || Lines(vec![(None, "busy")]);
+    for proof in [notice(), Lines(Vec::new())] {
+        let mut merge = Merge::new(MergeOptions::following().hold(Duration::ZERO));
+        merge.add(
+            "a",
+            script([
+                proof,
+                Fail(ErrorKind::Unavailable, true),
+                notice(),
+                Fail(ErrorKind::Rejected, false),
+                lines(&[(1, "1")]),
+            ]),
+        );
+        let told = told(&mut merge, 99).await;
+        assert_eq!(
+            told.last().unwrap(),
+            "1000 a failed: it is down",
+            "{told:?}"
+        );
+        assert_eq!(told.iter().filter(|line| line.contains("down:")).count(), 1);
+    }
+    // After lines, it is the cluster or the rights that have changed.
+    let mut merge = Merge::new(MergeOptions::following().hold(Duration::ZERO));
+    merge.add(
+        "a",
+        script([
+            lines(&[(1, "1")]),
+            notice(),
+            Fail(ErrorKind::Denied, false),
+            lines(&[(2, "2")]),
+        ]),
+    );
+    assert_eq!(
+        told(&mut merge, 99).await,
+        [
+            "0 a 1",
+            "0 a #1",
+            "0 a busy",
+            "0 a #2",
+            "0 a down: it is down",
+            "1000 a back",
+            "1000 a 2",
+            "1000 a #3",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_without_a_time_stay_in_their_place() {
     let mut merge = Merge::new(MergeOptions::sorted());
     let of_a = vec![(None, "-"), (Some(3), "3"), (None, "3b"), (Some(5), "5")];
