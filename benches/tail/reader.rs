@@ -33,7 +33,8 @@ impl Reader {
             .create(true)
             .append(true)
             .open(folder.join("out"))?;
-        writeln!(log, "started")?;
+        // The kill can have cut the last line.
+        writeln!(log, "\nstarted")?;
         let child = Command::new(std::env::current_exe()?)
             .args([MODE, &urls.join(","), pattern])
             .arg(folder)

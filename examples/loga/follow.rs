@@ -119,7 +119,9 @@ impl Following<'_> {
     }
 
     fn show(&mut self, document: &Document, source: &str, late: bool) -> Result<(), Unwritten> {
-        self.shown_to = self.shown_to.max(document.time);
+        // One from the future is no place to go on from.
+        let time = document.time.map(|time| time.min(Timestamp::now()));
+        self.shown_to = self.shown_to.max(time);
         // One that was written before comes again when it is written anew.
         let again = document.hit.version.is_some_and(|version| version > 1);
         let remark = match (late || document.late, again) {

@@ -1,6 +1,9 @@
 //! What is there, and then the end.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clusterops::core::Printable;
 use clusterops::logs::export::Pages;
@@ -21,18 +24,27 @@ struct Reading {
     pages: Option<Pages>,
     /// Whether lines are merged, for which their times are needed.
     is_one_of_several: bool,
+    /// Whether no more is wanted.
+    enough: Arc<AtomicBool>,
 }
+
+/// How long servers may take to let go of what they hold for an export.
+const CLOSING: Duration = Duration::from_secs(5);
 
 impl Source for Reading {
     type Item = Hit;
     type Mark = ();
 
     async fn next(&mut self) -> Result<Option<Arrival<Hit, ()>>> {
-        let pages = match &mut self.pages {
-            Some(pages) => pages,
-            None => self.pages.insert(self.export.start().await?),
+        let page = match &mut self.pages {
+            _ if self.enough.load(Ordering::Relaxed) => None,
+            Some(pages) => pages.next().await?,
+            None => {
+                let pages = self.pages.insert(self.export.start().await?);
+                pages.next().await?
+            }
         };
-        let Some(page) = pages.next().await? else {
+        let Some(page) = page else {
             if let Some(pages) = self.pages.take() {
                 pages.close().await;
             }
@@ -56,6 +68,7 @@ pub(crate) async fn run(
     clusters: &[Cluster],
 ) -> command_line::Result<ExitCode> {
     let mut merge = Merge::new(MergeOptions::sorted());
+    let enough = Arc::new(AtomicBool::new(false));
     let mut code = ExitCode::SUCCESS;
     let mut left_out = |source: &str, error| {
         tell_left_out(source, error);
@@ -74,6 +87,7 @@ pub(crate) async fn run(
             export: settings.export(&cluster.client, fields.as_ref())?,
             pages: None,
             is_one_of_several: clusters.len() > 1,
+            enough: Arc::clone(&enough),
         };
         merge.add(&cluster.name, reading);
     }
@@ -99,6 +113,10 @@ pub(crate) async fn run(
         }
     }
     printer.flush()?;
+    // Points in time would stay open for minutes, and servers allow a few hundred.
+    enough.store(true, Ordering::Relaxed);
+    let end = async { while merge.next().await.is_some() {} };
+    let _ = tokio::time::timeout(CLOSING, end).await;
     if printer.lines == 0 {
         for cluster in clusters {
             tell_nothing_matches(settings, cluster).await;
