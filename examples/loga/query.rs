@@ -154,7 +154,7 @@ pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Resu
                     What::Count => "_count",
                     _ => "_search",
                 };
-                (what, json!({"query": look.query()}))
+                (what, json!({"query": look.query()?}))
             }
         };
         let url = client

@@ -11,7 +11,7 @@ use super::source::{self, Held, Source, input};
 use super::token::{Binding, SliceState, State};
 use super::{Order, Token, pit};
 use crate::digest::digest;
-use crate::{Client, Error, ErrorKind, Query, Result};
+use crate::{Client, Query, Result};
 
 /// The most slices that are of use: a server has no more threads for one caller.
 const MOST_SLICES: usize = 64;
@@ -128,16 +128,17 @@ impl Export {
     /// Counts the documents, takes a point in time where the server has such, and begins.
     ///
     /// # Errors
-    /// [`Input`](ErrorKind::Input) for no index, or several slices in another order than that of arrival;
-    /// [`NotFound`](ErrorKind::NotFound) for an index that is not there; what the servers say else.
+    /// [`Input`](crate::ErrorKind::Input) for no index, a query that no server would take, or several slices in another order
+    /// than that of arrival; [`NotFound`](crate::ErrorKind::NotFound) for an index that is not there; what the servers say else.
     pub async fn start(&self) -> Result<Pages> {
-        self.check()?;
+        let query = self.check()?;
         let held = pit::open(&self.client, &self.joined(), self.keep_alive).await?;
         let nanoseconds = match self.order.field() {
             Some(field) => source::has_both_dates(&self.client, &self.joined(), field).await?,
             None => false,
         };
-        let mut source = self.source(held.clone(), 0);
+        let of = self.binding(&query);
+        let mut source = self.source(query, held.clone(), 0);
         let counted = source.survey().await?;
         source.bounds = counted.bounds;
         source.keys = self.order.keys(nanoseconds, !source.is_of_one_index());
@@ -161,7 +162,7 @@ impl Export {
             }
         }
         let state = State {
-            of: self.binding()?,
+            of,
             total: counted.total,
             pit: held,
             bounds: source.bounds.clone(),
@@ -177,14 +178,14 @@ impl Export {
     /// The point in time of the export's start goes on to be used if the server still has it.
     ///
     /// # Errors
-    /// [`Input`](ErrorKind::Input) for a token of another export, and what [`start`](Self::start) gives.
+    /// [`Input`](crate::ErrorKind::Input) for a token of another export, and what [`start`](Self::start) gives.
     pub async fn resume(&self, token: &Token) -> Result<Pages> {
-        self.check()?;
-        token.check(&self.binding()?)?;
+        let query = self.check()?;
+        token.check(&self.binding(&query))?;
         let state = (*token.0).clone();
         // Another point in time than the first is none of what was counted.
         let generation = u64::from(!state.breaks.is_empty());
-        let mut source = self.source(state.pit.clone(), generation);
+        let mut source = self.source(query, state.pit.clone(), generation);
         source.bounds.clone_from(&state.bounds);
         source.keys = self
             .order
@@ -211,10 +212,10 @@ impl Export {
     /// ```
     ///
     /// # Errors
-    /// [`Input`](ErrorKind::Input) for an export that [`start`](Self::start) would refuse before it asks anybody.
+    /// [`Input`](crate::ErrorKind::Input) for an export that [`start`](Self::start) would refuse before it asks anybody.
     pub fn first_search(&self) -> Result<Value> {
-        self.check()?;
-        let mut source = self.source(None, 0);
+        let query = self.check()?;
+        let mut source = self.source(query, None, 0);
         source.keys = self.order.keys(false, true);
         let slice = SliceState {
             range: None,
@@ -231,18 +232,18 @@ impl Export {
     }
 
     /// What tells this export from others.
-    pub(super) fn binding(&self) -> Result<Binding> {
-        let query = serde_json::to_string(&self.query).map_err(|error| unwritable(&error))?;
-        Ok(Binding {
+    fn binding(&self, query: &Value) -> Binding {
+        Binding {
             indices: digest(self.indices.iter().map(String::as_str)),
-            query: digest([query.as_str()]),
+            query: digest([query.to_string().as_str()]),
             fields: digest(self.fields.iter().map(String::as_str)),
             order: self.order.name(),
             slices: self.slices,
-        })
+        }
     }
 
-    fn check(&self) -> Result<()> {
+    /// The query's JSON, where what is set goes together.
+    fn check(&self) -> Result<Value> {
         if self.indices.iter().all(String::is_empty) {
             return Err(input(
                 "an export needs the name or the pattern of an index; `*` is all of them",
@@ -253,16 +254,14 @@ impl Export {
                 "an export in the order of a field has one slice; several come mixed",
             ));
         }
-        serde_json::to_value(&self.query)
-            .map(drop)
-            .map_err(|error| unwritable(&error))
+        self.query.to_json()
     }
 
     fn joined(&self) -> String {
         self.indices.join(",")
     }
 
-    fn source(&self, pit: Option<String>, generation: u64) -> Source {
+    fn source(&self, query: Value, pit: Option<String>, generation: u64) -> Source {
         let mut members = self.members.clone();
         if !self.fields.is_empty() {
             members.insert("_source".into(), json!({"includes": self.fields}));
@@ -270,8 +269,7 @@ impl Export {
         Source {
             client: self.client.clone(),
             indices: self.joined(),
-            // Checked before.
-            query: serde_json::to_value(&self.query).unwrap_or(Value::Null),
+            query,
             members,
             keys: Value::Null,
             keep_alive: self.keep_alive,
@@ -302,13 +300,6 @@ impl Export {
     }
 }
 
-fn unwritable(error: &serde_json::Error) -> Error {
-    Error::new(
-        ErrorKind::Input,
-        format!("the query is not to be written as JSON: {error}"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
@@ -335,13 +326,26 @@ mod tests {
 
     #[test]
     fn exports_differ_by_what_they_give() {
-        let ours = export().binding().unwrap();
-        assert_eq!(ours, export().page_size(7).binding().unwrap());
-        assert_ne!(ours, export().slices(2).binding().unwrap());
-        assert_ne!(ours, export().fields(["a"]).binding().unwrap());
-        assert_ne!(
-            ours,
-            export().order(Order::oldest_first("a")).binding().unwrap()
-        );
+        let binding = |export: Export| export.binding(&export.check().unwrap());
+        let ours = binding(export());
+        assert_eq!(ours, binding(export().page_size(7)));
+        assert_ne!(ours, binding(export().slices(2)));
+        assert_ne!(ours, binding(export().fields(["a"])));
+        assert_ne!(ours, binding(export().order(Order::oldest_first("a"))));
+    }
+
+    #[tokio::test]
+    async fn what_no_server_would_take_is_not_sent() {
+        let wrong = Query::range("@timestamp").gte("now-15min");
+        let export = Export {
+            query: wrong.into(),
+            ..export()
+        };
+        let token = crate::export::token::tests::token();
+        for begun in [export.start().await, export.resume(&token).await] {
+            let error = begun.unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Input);
+            assert!(error.message().contains("now-15min"), "{error}");
+        }
     }
 }

@@ -122,7 +122,7 @@ impl Look {
     /// What the servers say.
     pub async fn excerpts(&self, context: &Context, most: usize) -> Result<Vec<Excerpt>> {
         let nanoseconds = self.in_nanoseconds().await?;
-        let filter = self.filter(&[self.timed()]);
+        let filter = self.filter(&[self.timed()])?;
         let hits = self
             .lines(filter, Direction::Older, nanoseconds, most)
             .await?;
@@ -197,8 +197,8 @@ impl Look {
             {
                 done.push(joined(one)?);
             }
+            let filter = self.filter_all(filters)?;
             running.spawn(async move {
-                let filter = look.filter_all(filters);
                 look.around_one(hit, place, origin, filter, (before, after), nanoseconds)
                     .await
             });

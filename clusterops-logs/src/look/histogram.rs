@@ -161,7 +161,7 @@ impl Look {
     async fn span(&self) -> Result<Option<(i64, i64)>> {
         let mut body = Map::new();
         body.insert("size".into(), 0.into());
-        body.insert("query".into(), self.filter(&[]));
+        body.insert("query".into(), self.filter(&[])?);
         let of = |metric: &str| json!({metric: {"field": self.time_field}});
         body.insert(
             "aggs".into(),
@@ -225,7 +225,7 @@ impl Look {
     async fn buckets(&self, name: &str, interval: u64) -> Result<Value> {
         let mut body = Map::new();
         body.insert("size".into(), 0.into());
-        body.insert("query".into(), self.filter(&[]));
+        body.insert("query".into(), self.filter(&[])?);
         // The gaps are filled here: a server counts them as buckets too.
         let times =
             json!({"field": self.time_field, name: format!("{interval}ms"), "min_doc_count": 1});

@@ -90,7 +90,8 @@ impl Look {
     /// How many documents there are.
     ///
     /// # Errors
-    /// What the server says; [`Partial`](ErrorKind::Partial) where shards failed.
+    /// [`Input`](ErrorKind::Input) for a query that no server would take, as all calls of a look give it; what the server
+    /// says; [`Partial`](ErrorKind::Partial) where shards failed.
     pub async fn count(&self) -> Result<u64> {
         #[derive(Deserialize)]
         struct Count {
@@ -98,7 +99,7 @@ impl Look {
         }
         let request = self
             .request("_count")?
-            .json(&json!({"query": self.filter(&[])}).to_string().into());
+            .json(&json!({"query": self.filter(&[])?}).to_string().into());
         let answer = self.whole(request).await?;
         read::<Count>(answer).map(|answer| answer.count)
     }
@@ -112,22 +113,30 @@ impl Look {
     ///
     /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
     /// let look = Look::new(&client, ["logs-*"], Query::match_all());
-    /// assert_eq!(look.query()["bool"]["filter"], json!([{"match_all": {}}]));
+    /// assert_eq!(look.query()?["bool"]["filter"], json!([{"match_all": {}}]));
     /// # Ok::<(), clusterops_logs::Error>(())
     /// ```
-    pub fn query(&self) -> Value {
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for a query that no server would take.
+    pub fn query(&self) -> Result<Value> {
         self.filter(&[])
     }
 
     /// The query without what is excluded, and with more that must hold.
-    fn filter(&self, more: &[Value]) -> Value {
-        let query = serde_json::to_value(&self.query).unwrap_or(Value::Null);
+    fn filter(&self, more: &[Value]) -> Result<Value> {
+        let query = self.query.to_json()?;
         self.filter_all([query].into_iter().chain(more.iter().cloned()).collect())
     }
 
     /// All of these, without what is excluded.
-    fn filter_all(&self, filters: Vec<Value>) -> Value {
-        json!({"bool": {"filter": filters, "must_not": self.excluded}})
+    fn filter_all(&self, filters: Vec<Value>) -> Result<Value> {
+        let excluded: Vec<Value> = self
+            .excluded
+            .iter()
+            .map(Query::to_json)
+            .collect::<Result<_>>()?;
+        Ok(json!({"bool": {"filter": filters, "must_not": excluded}}))
     }
 
     async fn search(&self, body: Map<String, Value>) -> Result<Value> {
@@ -188,4 +197,29 @@ fn read<'de, T: Deserialize<'de>>(
         let message = "the answer of a search is of another shape than expected";
         Error::new(ErrorKind::Answer, message).caused_by(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+    use clusterops_core::http::HttpOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_no_server_would_take_is_not_sent() {
+        let client = Client::new(&["http://127.0.0.1:1"], HttpOptions::default()).unwrap();
+        let wrong: Query = Query::range("@timestamp").gte("now-15min").into();
+        let asked = Look::new(&client, ["logs"], wrong.clone());
+        let excluded = Look::new(&client, ["logs"], Query::match_all()).exclude(wrong);
+        for look in [asked, excluded] {
+            for error in [
+                look.count().await.unwrap_err(),
+                look.histogram(10).await.unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+                assert!(error.to_string().contains("now-15min"), "{error}");
+            }
+        }
+    }
 }

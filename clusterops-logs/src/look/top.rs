@@ -77,7 +77,7 @@ impl Look {
         let field = exact.aggregatable()?;
         let mut body = Map::new();
         body.insert("size".into(), 0.into());
-        body.insert("query".into(), self.filter(&[]));
+        body.insert("query".into(), self.filter(&[])?);
         body.insert(
             "aggs".into(),
             json!({"top": {"terms": {"field": field, "size": most.max(1)}}}),
