@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Client, HitReader, Indices, WithJson, json_of};
-use crate::search::Shards;
+use crate::search::{Shards, TotalHits};
 use crate::{Page, Query, Result, Search};
 
 /// Whether a query would be accepted, and how it is understood.
@@ -75,24 +75,13 @@ impl Client {
     /// How many documents match.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send), and [`Partial`](crate::ErrorKind::Partial) where shards failed.
+    /// Those of [`search`](Self::search).
     pub async fn count(&self, indices: &Indices, query: &Query) -> Result<u64> {
-        #[derive(Deserialize)]
-        struct Answer {
-            count: u64,
-            #[serde(rename = "_shards", default)]
-            shards: Shards,
-        }
-        let request = HttpRequest::post("/")
-            .segment(indices.as_str())
-            .segment("_count")
-            .with_json(of_query(query)?)
-            .repeatable(true);
-        let answer: Answer = self.json(request).await?;
-        match answer.shards.shortfall("the count") {
-            Some(error) => Err(error),
-            None => Ok(answer.count),
-        }
+        // Servers make this search of `_count` too, whose answer does not tell of clusters that were left out.
+        let search = Search::new(query.clone())
+            .size(0)
+            .track_total_hits(TotalHits::Exact);
+        self.search(indices, &search).await?.counted()
     }
 
     /// Whether a query would be accepted by these indices.

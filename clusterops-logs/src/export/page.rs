@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Token;
+use crate::search::{Clusters, Shards, shortfall_of};
 use crate::{Error, ErrorKind, Result};
 
 /// A page: the server's answer as it came, and where in it the hits stand.
@@ -157,16 +158,13 @@ struct RawAnswer<'a> {
     pit_id: Option<Cow<'a, str>>,
     #[serde(default)]
     timed_out: bool,
-    #[serde(rename = "_shards")]
-    shards: Option<Shards>,
+    terminated_early: Option<bool>,
+    #[serde(rename = "_shards", default)]
+    shards: Shards,
+    #[serde(rename = "_clusters")]
+    clusters: Option<Clusters>,
     #[serde(borrow)]
     hits: RawHits<'a>,
-}
-
-#[derive(Deserialize)]
-struct Shards {
-    #[serde(default)]
-    failed: u64,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +186,7 @@ struct RawHit<'a> {
 }
 
 impl Answer {
-    /// Reads an answer to a search.
+    /// Reads an answer to a search, which has to cover everything.
     pub(super) fn read(answer: HttpResponse) -> Result<Self> {
         let name = answer.request().to_owned();
         Self::of(Body::Answer(answer), &name)
@@ -204,15 +202,15 @@ impl Answer {
             return Err(unreadable());
         }
         let raw: RawAnswer<'_> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
-        let failed = raw.shards.map_or(0, |shards| shards.failed);
-        if raw.timed_out || failed > 0 {
-            let message = match failed {
-                0 => format!(
-                    "{name}: the search timed out on the server, so its answer is not whole"
-                ),
-                _ => format!("{name}: {failed} shards failed, so the answer is not whole"),
-            };
-            return Err(Error::new(ErrorKind::Partial, message).retryable());
+        let stopped_early = raw.terminated_early == Some(true);
+        let lack = shortfall_of(
+            raw.timed_out,
+            stopped_early,
+            &raw.shards,
+            raw.clusters.as_ref(),
+        );
+        if let Some(error) = lack {
+            return Err(error);
         }
         let mut spans = Vec::with_capacity(raw.hits.hits.len());
         for whole in raw.hits.hits {
@@ -337,6 +335,8 @@ pub(super) mod tests {
         for text in [
             r#"{"timed_out":true,"hits":{"hits":[]}}"#,
             r#"{"_shards":{"failed":1},"hits":{"hits":[]}}"#,
+            r#"{"terminated_early":true,"hits":{"hits":[]}}"#,
+            r#"{"_clusters":{"total":2,"successful":1,"skipped":1},"hits":{"hits":[]}}"#,
         ] {
             assert_eq!(answer(text).err().unwrap().kind(), ErrorKind::Partial);
         }

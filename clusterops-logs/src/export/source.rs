@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clusterops_core::http::HttpRequest;
+use clusterops_core::http::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use super::page::Answer;
 use super::pit;
 use super::token::SliceState;
 use crate::client::Pit;
-use crate::{Client, Error, ErrorKind, Indices, Result};
+use crate::{Client, Error, ErrorKind, Indices, Page, Result};
 
 /// With more indices than that, the bound of the whole stands for those of each.
 const MOST_BOUNDS: usize = 500;
@@ -64,8 +65,7 @@ impl Source {
     /// A page behind where the slice stands, and the generation of the point in time that it is of.
     pub(super) async fn page(&self, slice: &SliceState, size: u32) -> Result<(Answer, u64)> {
         let with = |held: &Held| self.page_body(held, slice, size);
-        let (answer, held) = self.search(with).await?;
-        let answer = Answer::read(answer)?;
+        let (answer, held) = self.search(with, Answer::read).await?;
         if let Some(id) = &answer.pit_id {
             let mut now = self.held.lock().await;
             if now.generation == held.generation && now.pit.as_ref() != Some(id) {
@@ -105,9 +105,7 @@ impl Source {
             body.insert("track_total_hits".into(), true.into());
             body
         };
-        let (answer, _) = self.search(with).await?;
-        let answer: Totals = answer.json()?;
-        Ok(answer.hits.total.count())
+        self.search(with, whole).await?.0.counted()
     }
 
     /// Counts what there is, and takes the bounds.
@@ -127,19 +125,20 @@ impl Source {
             );
             body
         };
-        let (answer, _) = self.search(with).await?;
-        let answer: Totals = answer.json()?;
-        let total = answer.hits.total.count();
-        let Some(found) = answer.aggregations else {
+        let (mut page, _) = self.search(with, whole).await?;
+        let total = page.counted()?;
+        let mut found = |name: &str| page.aggregations.remove(name);
+        let (Some(highest), Some(indices)) = (found("highest"), found("indices")) else {
             // A pattern that no index fits has no aggregations either.
             return Ok(Counted {
                 total,
                 ..Counted::default()
             });
         };
-        let highest = found.highest.number();
-        let complete = found.indices.sum_other_doc_count == 0;
-        let bounds = found.indices.buckets.into_iter();
+        let highest = read::<Metric>(highest)?.number();
+        let indices: Buckets = read(indices)?;
+        let complete = indices.sum_other_doc_count == 0;
+        let bounds = indices.buckets.into_iter();
         let bounds = bounds.filter_map(|bucket| Some((bucket.key, bucket.highest.number()?)));
         let mut bounds: Vec<(String, u64)> = match complete {
             true => bounds.collect(),
@@ -180,17 +179,19 @@ impl Source {
         }
     }
 
-    /// Searches until there is an answer: a lost point in time is replaced, a server that is busy or away is waited for.
-    async fn search(
+    /// Searches until there is an answer that can be used: a lost point in time is replaced, a server that is busy or away,
+    /// or a part of which is, is waited for.
+    async fn search<T>(
         &self,
         body: impl Fn(&Held) -> Map<String, Value>,
-    ) -> Result<(clusterops_core::http::HttpResponse, Held)> {
+        read: impl Fn(HttpResponse) -> Result<T>,
+    ) -> Result<(T, Held)> {
         let mut failing: Option<(Instant, Duration)> = None;
         let mut replaced = 0;
         loop {
             let held = self.held.lock().await.clone();
             let outcome = self.client.send(self.request(&held, body(&held))).await;
-            let error = match outcome {
+            let error = match outcome.and_then(&read) {
                 Ok(answer) => return Ok((answer, held)),
                 Err(error) => error,
             };
@@ -295,37 +296,16 @@ pub(crate) async fn has_both_dates(client: &Client, indices: &str, field: &str) 
     }
 }
 
-#[derive(Deserialize)]
-struct Totals {
-    hits: TotalHits,
-    aggregations: Option<Found>,
+/// Reads an answer without hits, which has to cover everything.
+fn whole(answer: HttpResponse) -> Result<Page> {
+    Page::from_json(answer.body())?.whole()
 }
 
-#[derive(Deserialize)]
-struct TotalHits {
-    total: Total,
-}
-
-/// A number before Elasticsearch 7.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Total {
-    Number(u64),
-    Object { value: u64 },
-}
-
-impl Total {
-    fn count(&self) -> u64 {
-        match self {
-            Self::Number(value) | Self::Object { value } => *value,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Found {
-    highest: Metric,
-    indices: Buckets,
+fn read<T: DeserializeOwned>(found: Value) -> Result<T> {
+    serde_json::from_value(found).map_err(|error| {
+        let message = "what indices hold is told in another shape than expected";
+        Error::new(ErrorKind::Answer, message).caused_by(error)
+    })
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::{Drawing, Look, read};
 use crate::{Error, ErrorKind, Result};
@@ -105,6 +105,11 @@ struct Metric {
 }
 
 #[derive(Deserialize)]
+struct Times {
+    buckets: Vec<Found>,
+}
+
+#[derive(Deserialize)]
 struct Found {
     key: f64,
     doc_count: u64,
@@ -167,10 +172,10 @@ impl Look {
             "aggs".into(),
             json!({"first": of("min"), "last": of("max")}),
         );
-        let answer = self.search(body).await?;
-        let metric = |name: &str| match &answer["aggregations"][name] {
-            Value::Null => Ok(None),
-            found => read::<Metric>(found).map(|metric| metric.value),
+        let page = self.search(body).await?;
+        let metric = |name: &str| match page.aggregations.get(name) {
+            Some(found) => read::<Metric>(found).map(|metric| metric.value),
+            None => Ok(None),
         };
         Ok(match (metric("first")?, metric("last")?) {
             // A float holds the milliseconds of all dates that servers know.
@@ -181,16 +186,12 @@ impl Look {
 
     async fn histogram_in(&self, first: i64, last: i64, interval: u64) -> Result<Histogram> {
         // Elasticsearch before 7.2 knows the older name only.
-        let answer = match self.buckets("fixed_interval", interval).await {
+        let found = match self.buckets("fixed_interval", interval).await {
             Err(error) if error.kind() == ErrorKind::Rejected => self
                 .buckets("interval", interval)
                 .await
                 .map_err(|_| error)?,
             outcome => outcome?,
-        };
-        let found: Vec<Found> = match &answer["aggregations"]["times"]["buckets"] {
-            Value::Null => Vec::new(),
-            buckets => read(buckets)?,
         };
         let step = i64::try_from(interval).unwrap_or(i64::MAX);
         let start = |at: i64| at.div_euclid(step).saturating_mul(step);
@@ -222,7 +223,7 @@ impl Look {
         })
     }
 
-    async fn buckets(&self, name: &str, interval: u64) -> Result<Value> {
+    async fn buckets(&self, name: &str, interval: u64) -> Result<Vec<Found>> {
         let mut body = Map::new();
         body.insert("size".into(), 0.into());
         body.insert("query".into(), self.filter(&[])?);
@@ -230,7 +231,11 @@ impl Look {
         let times =
             json!({"field": self.time_field, name: format!("{interval}ms"), "min_doc_count": 1});
         body.insert("aggs".into(), json!({"times": {"date_histogram": times}}));
-        self.search(body).await
+        let page = self.search(body).await?;
+        match page.aggregations.get("times") {
+            Some(found) => read::<Times>(found).map(|times| times.buckets),
+            None => Ok(Vec::new()),
+        }
     }
 }
 

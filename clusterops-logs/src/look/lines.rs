@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Look;
 use crate::export::{has_both_dates, time_key};
-use crate::{Error, ErrorKind, Hit, Page, Result};
+use crate::{Error, ErrorKind, Hit, Result};
 
 /// The most hits that a server gives in one answer by default (`index.max_result_window`).
 const MOST: usize = 10_000;
@@ -158,9 +158,7 @@ impl Look {
         if let Some(after) = after {
             body.insert("search_after".into(), after);
         }
-        // Not by way of a tree, so that documents keep their bytes.
-        let answer = self.client.send(self.search_request(body)?).await?;
-        Ok(Page::from_json(answer.body())?.whole()?.hits)
+        Ok(self.search(body).await?.hits)
     }
 }
 

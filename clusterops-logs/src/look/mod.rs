@@ -22,7 +22,7 @@ pub use histogram::{Bucket, Histogram};
 pub use merge::{Excerpt, Line};
 pub use top::{Top, TopValue};
 
-use crate::{Client, Error, ErrorKind, Query, Result};
+use crate::{Client, Error, ErrorKind, Indices, Page, Query, Result};
 
 /// Where to look, and for what.
 ///
@@ -93,15 +93,9 @@ impl Look {
     /// [`Input`](ErrorKind::Input) for a query that no server would take, as all calls of a look give it; what the server
     /// says; [`Partial`](ErrorKind::Partial) where shards failed.
     pub async fn count(&self) -> Result<u64> {
-        #[derive(Deserialize)]
-        struct Count {
-            count: u64,
-        }
-        let request = self
-            .request("_count")?
-            .json(&json!({"query": self.filter(&[])?}).to_string().into());
-        let answer = self.whole(request).await?;
-        read::<Count>(answer).map(|answer| answer.count)
+        let indices = Indices::new(&self.indices)?;
+        let query = Query::raw(self.filter(&[])?);
+        self.client.count(&indices, &query).await
     }
 
     /// The query as each search of a look has it, for those who want to see it before it is sent.
@@ -139,35 +133,20 @@ impl Look {
         Ok(json!({"bool": {"filter": filters, "must_not": excluded}}))
     }
 
-    async fn search(&self, body: Map<String, Value>) -> Result<Value> {
-        self.whole(self.search_request(body)?).await
-    }
-
-    fn search_request(&self, body: Map<String, Value>) -> Result<HttpRequest> {
-        let request = self
-            .request("_search")?
-            .query("allow_partial_search_results", "false");
-        Ok(request.json(&Value::Object(body).to_string().into()))
-    }
-
-    fn request(&self, what: &str) -> Result<HttpRequest> {
+    /// A page that covers everything.
+    async fn search(&self, body: Map<String, Value>) -> Result<Page> {
         if self.indices.is_empty() {
             let message = "a look needs the name or the pattern of an index; `*` is all of them";
             return Err(Error::new(ErrorKind::Input, message));
         }
-        Ok(HttpRequest::post("/")
+        let request = HttpRequest::post("/")
             .segment(&self.indices)
-            .segment(what)
-            .repeatable(true))
-    }
-
-    /// An answer that covers everything.
-    async fn whole(&self, request: HttpRequest) -> Result<Value> {
-        let name = format!("{request:?}");
-        let answer: Value = self.client.json(request).await?;
-        let failed = answer["_shards"]["failed"].as_u64().unwrap_or(0);
-        whole(&name, failed, answer["timed_out"] == true)?;
-        Ok(answer)
+            .segment("_search")
+            .query("allow_partial_search_results", "false")
+            .json(&Value::Object(body).to_string().into())
+            .repeatable(true);
+        let answer = self.client.send(request).await?;
+        Page::from_json(answer.body())?.whole()
     }
 }
 
@@ -177,23 +156,9 @@ impl fmt::Debug for Look {
     }
 }
 
-/// Refuses an answer that does not cover everything.
-fn whole(name: &str, failed: u64, timed_out: bool) -> Result<()> {
-    let message = match (failed, timed_out) {
-        (0, false) => return Ok(()),
-        (0, true) => {
-            format!("{name}: the search timed out on the server, so its answer is not whole")
-        }
-        _ => format!("{name}: {failed} shards failed, so the answer is not whole"),
-    };
-    Err(Error::new(ErrorKind::Partial, message).retryable())
-}
-
-/// Reads a part of an answer.
-fn read<'de, T: Deserialize<'de>>(
-    answer: impl serde::de::IntoDeserializer<'de, serde_json::Error>,
-) -> Result<T> {
-    T::deserialize(answer.into_deserializer()).map_err(|error| {
+/// Reads an aggregation.
+fn read<'de, T: Deserialize<'de>>(found: &'de Value) -> Result<T> {
+    T::deserialize(found).map_err(|error| {
         let message = "the answer of a search is of another shape than expected";
         Error::new(ErrorKind::Answer, message).caused_by(error)
     })

@@ -48,7 +48,7 @@ impl Top {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Terms {
     #[serde(default)]
     doc_count_error_upper_bound: i64,
@@ -82,14 +82,11 @@ impl Look {
             "aggs".into(),
             json!({"top": {"terms": {"field": field, "size": most.max(1)}}}),
         );
-        let answer = self.search(body).await?;
-        let terms: Terms = match answer["aggregations"]["top"].clone() {
-            Value::Null => Terms {
-                doc_count_error_upper_bound: 0,
-                sum_other_doc_count: 0,
-                buckets: Vec::new(),
-            },
-            found => read(found)?,
+        let page = self.search(body).await?;
+        // A pattern that no index fits has no aggregations.
+        let terms: Terms = match page.aggregations.get("top") {
+            Some(found) => read(found)?,
+            None => Terms::default(),
         };
         let value = |term: Term| TopValue {
             value: match (term.key_as_string, term.key) {

@@ -31,7 +31,7 @@ mod sort;
 
 pub(crate) use hits::hit_options;
 pub(crate) use page::Answer;
-pub(crate) use shortfall::partial;
+pub(crate) use shortfall::{of as shortfall_of, partial};
 
 pub use aggregation::{
     Aggregation, Bucket, Cardinality, Composite, CompositeSource, DateHistogram, Filter, Filters,

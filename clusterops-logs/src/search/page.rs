@@ -77,9 +77,20 @@ impl Page {
         }
     }
 
+    /// How many documents match, where that was asked for.
+    pub(crate) fn counted(&self) -> Result<u64> {
+        self.total
+            .ok_or_else(|| Error::new(ErrorKind::Answer, "the answer to a search has no total"))
+    }
+
     /// What this page lacks of what was asked for, where it lacks something.
     pub fn shortfall(&self) -> Option<Error> {
-        super::shortfall::of(self)
+        super::shortfall::of(
+            self.timed_out,
+            self.terminated_early && !self.may_stop_early,
+            &self.shards,
+            self.clusters.as_ref(),
+        )
     }
 }
 

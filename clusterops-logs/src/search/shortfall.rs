@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Page;
 use crate::client::{kind_of, shortened};
 use crate::{Error, ErrorKind};
 
@@ -89,19 +88,24 @@ pub struct ClusterDetails {
     pub failures: Vec<ShardFailure>,
 }
 
-/// What a page lacks.
-pub(super) fn of(page: &Page) -> Option<Error> {
+/// What the answer of a search lacks, by what it tells of itself.
+pub(crate) fn of(
+    timed_out: bool,
+    stopped_early: bool,
+    shards: &Shards,
+    clusters: Option<&Clusters>,
+) -> Option<Error> {
     let mut lacks = Vec::new();
     let mut failures: Vec<&ShardFailure> = Vec::new();
-    if page.timed_out {
+    if timed_out {
         lacks.push("the search ran into its timeout".to_owned());
     }
-    if page.terminated_early && !page.may_stop_early {
+    if stopped_early {
         lacks.push("shards stopped early".to_owned());
     }
-    failures.extend(&page.shards.failures);
-    lacks.extend(page.shards.lack());
-    if let Some(clusters) = &page.clusters {
+    failures.extend(&shards.failures);
+    lacks.extend(shards.lack());
+    if let Some(clusters) = clusters {
         lacks.extend(clusters.lack());
         failures.extend(clusters.details.values().flat_map(|one| &one.failures));
     }

@@ -1,7 +1,10 @@
 //! What answers: transcribed from documentation pages, and from servers that ran.
 
-use clusterops_logs::client::Product;
-use clusterops_logs::{ErrorKind, Page};
+use std::time::Duration;
+
+use clusterops_logs::client::{Product, Server};
+use clusterops_logs::look::Context;
+use clusterops_logs::{Error, ErrorKind, Export, Indices, Look, Page, Query};
 
 use crate::stand::{Reply, Stand};
 
@@ -147,4 +150,68 @@ fn what_a_page_lacks_is_named() {
         let page = Page::from_json(answer.as_bytes()).unwrap().whole().unwrap();
         assert_eq!((page.total, page.total_is_lower_bound), expected);
     }
+}
+
+/// What the same search answers when all clusters do.
+const WHOLE: &str = r#"{"took":5,"timed_out":false,"_shards":{"total":20,"successful":20,"skipped":0,"failed":0},
+    "_clusters":{"total":2,"successful":2,"skipped":0},"hits":{"total":{"value":1,"relation":"eq"},"hits":[
+    {"_index":"eu:logs","_id":"1","_source":{},"sort":[0,"eu:logs"]}]},"aggregations":{"highest":{"value":0.0},
+    "indices":{"sum_other_doc_count":0,"buckets":[{"key":"eu:logs","doc_count":1,"highest":{"value":0.0}}]}}}"#;
+
+/// A server without points in time whose searches answer so.
+async fn searched(
+    answer: impl Fn(usize) -> &'static str + Send + Sync + 'static,
+) -> (Stand, clusterops_logs::Client) {
+    let stand = Stand::start(move |head, before| match head.contains("/_field_caps") {
+        true => Reply::json(
+            200,
+            r#"{"fields":{"host":{"keyword":{"aggregatable":true}}}}"#,
+        ),
+        false => Reply::json(200, answer(before)),
+    })
+    .await;
+    let server = Server::new(Product::OpenSearch, (1, 3, 20)).unwrap();
+    let client = stand.client().assume(server);
+    (stand, client)
+}
+
+fn assert_left_out(error: &Error) {
+    assert_eq!(error.kind(), ErrorKind::Partial, "{error}");
+    let named = error.message().contains("`cluster_one` was left out");
+    assert!(named && error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_left_out_is_told_whatever_was_asked() {
+    let (_stand, client) = searched(|_| SKIPPED).await;
+    let indices = Indices::new("eu:logs-*").unwrap();
+    let count = client.count(&indices, &Query::match_all()).await;
+    assert_left_out(&count.unwrap_err());
+    let look = Look::new(&client, ["eu:logs-*"], Query::match_all());
+    assert_left_out(&look.count().await.unwrap_err());
+    assert_left_out(&look.histogram(10).await.unwrap_err());
+    assert_left_out(&look.top("host", 10).await.unwrap_err());
+    let excerpts = look.excerpts(&Context::default(), 10).await;
+    assert_left_out(&excerpts.unwrap_err());
+    let export = Export::new(&client, ["eu:logs-*"], Query::match_all()).patience(Duration::ZERO);
+    assert_left_out(&export.start().await.unwrap_err());
+    // At the start all were there.
+    let (_stand, client) = searched(|before| if before == 0 { WHOLE } else { SKIPPED }).await;
+    let export = Export::new(&client, ["eu:logs-*"], Query::match_all()).patience(Duration::ZERO);
+    let mut pages = export.start().await.unwrap();
+    assert_left_out(&pages.next().await.unwrap_err());
+}
+
+#[tokio::test]
+async fn an_export_waits_for_a_cluster_that_is_left_out_for_a_while() {
+    let (stand, client) = searched(|before| match before {
+        0 | 2 => SKIPPED,
+        _ => WHOLE,
+    })
+    .await;
+    let export = Export::new(&client, ["eu:logs-*"], Query::match_all());
+    let mut pages = export.start().await.unwrap();
+    assert_eq!(pages.next().await.unwrap().unwrap().len(), 1);
+    assert!(pages.next().await.unwrap().is_none());
+    assert_eq!(stand.seen().len(), 4);
 }

@@ -80,7 +80,7 @@ async fn serve(stream: TcpStream, renewals: Arc<Mutex<Vec<Value>>>) {
             let highest = json!({"value": 1000.0});
             let buckets = json!([{"key": "logs", "doc_count": 1000, "highest": highest}]);
             let indices = json!({"sum_other_doc_count": 0, "buckets": buckets});
-            json!({"hits": {"total": {"value": 1000}, "hits": []}, "aggregations": {"highest": highest, "indices": indices}})
+            json!({"hits": {"total": {"value": 1000, "relation": "eq"}, "hits": []}, "aggregations": {"highest": highest, "indices": indices}})
         } else {
             let after = body["search_after"][0].as_u64().unwrap_or(0);
             json!({"hits": {"hits": [hit(after + 1), hit(after + 2)]}})
