@@ -113,6 +113,16 @@ async fn an_answer_that_says_later_is_asked_for_again() {
         ),
         (
             HttpRequest::post("/x"),
+            Reply::with(429, "Retry-After: 0\r\n", ""),
+            3,
+        ),
+        (
+            HttpRequest::post("/x"),
+            Reply::with(503, "Retry-After: 0\r\n", ""),
+            1,
+        ),
+        (
+            HttpRequest::post("/x").repeatable(true),
             Reply::with(503, "Retry-After: 0\r\n", ""),
             3,
         ),
@@ -486,6 +496,11 @@ async fn another_node_takes_over_only_where_nothing_can_happen_twice() {
         (HttpRequest::get("/x"), Reply::json(500, "{}"), false),
         (HttpRequest::post("/x"), Reply::Drop, false),
         (HttpRequest::post("/x"), Reply::json(502, "{}"), false),
+        (
+            HttpRequest::post("/x"),
+            Reply::with(503, "Retry-After: 0\r\n", ""),
+            false,
+        ),
     ] {
         let name = format!("{request:?} {reply:?}");
         let first = Server::start(move |_, _| reply.clone()).await;

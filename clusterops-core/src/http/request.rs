@@ -126,7 +126,8 @@ impl HttpRequest {
     ///
     /// By default that follows the method (RFC 9110 section 9.2.2): a GET, PUT or DELETE may, a POST may not. One that may
     /// is tried again after a lost connection and after the answers 429, 502, 503 and 504; one that may not only where it
-    /// did not reach the server, or where the server itself asks for it by `Retry-After` with 429 or 503.
+    /// did not reach the server, or where the server did not begin with it and asks for it again: 429 with `Retry-After`.
+    /// A 503 is no such answer, since a proxy can give it for what a server behind it has done.
     #[must_use]
     pub fn repeatable(mut self, repeatable: bool) -> Self {
         self.repeatable = repeatable;

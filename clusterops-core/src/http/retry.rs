@@ -16,6 +16,10 @@ pub(super) enum Again {
 }
 
 /// What an answer allows: the pause that the server asks for, or our own.
+///
+/// With 429 a server says that it did not begin with the request (RFC 6585 section 4). 503 says no such thing: a proxy also
+/// gives it for a server that was lost after it had acted, and `Retry-After` then only tells when another request makes
+/// sense (RFC 9110 sections 9.2.2 and 15.6.4).
 pub(super) fn after_answer(
     status: u16,
     retry_after: Option<&str>,
@@ -24,7 +28,7 @@ pub(super) fn after_answer(
 ) -> Option<Duration> {
     let asked = retry_after.and_then(|text| pause(text, jiff::Timestamp::now()));
     match status {
-        429 | 503 if asked.is_some() => asked,
+        429 if asked.is_some() => asked,
         429 | 502 | 503 | 504 if repeatable => Some(asked.unwrap_or(our_pause)),
         _ => None,
     }
@@ -75,13 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn what_may_happen_twice_is_repeated_only_where_the_server_asks_for_it() {
+    fn what_may_happen_twice_is_repeated_only_where_the_server_did_not_begin() {
         let ours = Duration::from_secs(1);
         for (status, asked, repeatable, expected) in [
             (503, None, true, Some(1)),
             (503, None, false, None),
-            (503, Some("7"), false, Some(7)),
+            (503, Some("7"), false, None),
+            (503, Some("7"), true, Some(7)),
+            (429, Some("7"), false, Some(7)),
             (429, Some("7"), true, Some(7)),
+            (429, None, false, None),
             (502, Some("7"), false, None),
             (504, None, true, Some(1)),
             (500, Some("7"), true, None),

@@ -68,6 +68,8 @@ async fn what_may_have_been_done_is_not_sent_again() {
     for broken in [
         Reply::Bytes(Vec::new()),
         Reply::json(503, "{}"),
+        // What a proxy answers for a node that was lost after it had written.
+        Reply::with(503, "Retry-After: 0\r\n", b"{}"),
         Reply::json(429, "{}"),
     ] {
         let ill = Stand::start(move |_, _| broken.clone()).await;
