@@ -21,7 +21,9 @@ pub enum ErrorKind {
     Tls,
     /// A deadline passed.
     Timeout,
-    /// The credentials are missing, wrong or not sufficient.
+    /// The credentials are missing or wrong.
+    Unauthenticated,
+    /// The user has no right to do that.
     Denied,
     /// The index, the alias or the document is not there.
     NotFound,
@@ -79,6 +81,13 @@ impl Error {
             retryable: false,
             source: None,
         }))
+    }
+
+    /// Says that it is of another kind.
+    #[must_use]
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
     }
 
     /// Names the column of the query, counted in characters from 1, unless one is named already.

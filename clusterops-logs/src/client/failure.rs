@@ -13,6 +13,16 @@ const LONGEST: usize = 300;
 
 /// The error that an answer is, whose status is none of success.
 pub(super) fn of_answer(nodes: &HttpNodes, answer: HttpResponse) -> Error {
+    // Servers name both the same: who you are, and what you may do.
+    let is_nobody = answer.status() == 401;
+    let error = told(nodes, answer);
+    match is_nobody {
+        true => error.of_kind(ErrorKind::Unauthenticated),
+        false => error,
+    }
+}
+
+fn told(nodes: &HttpNodes, answer: HttpResponse) -> Error {
     let (status, request) = (answer.status(), answer.request().to_owned());
     let told = Told::read(answer.body());
     let by_status = match answer.into_success() {

@@ -290,7 +290,8 @@ impl Tail {
     /// [`Notice`], and the tail goes on by itself. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// What no waiting mends: [`Denied`](ErrorKind::Denied), a query that the server [rejects](ErrorKind::Rejected).
+    /// What no waiting mends: [`Unauthenticated`](ErrorKind::Unauthenticated), [`Denied`](ErrorKind::Denied), a query that the
+    /// server [rejects](ErrorKind::Rejected).
     /// Another call tries again.
     pub async fn next(&mut self) -> Result<Batch> {
         loop {

@@ -149,7 +149,7 @@ async fn what_is_wrong_with_tls_or_credentials_is_told_without_them() {
     let proxy = Proxy::start("127.0.0.1:1", Some("Bearer right"), false).await;
     let client = Client::new(&[&proxy.url], trusting().bearer("hunter2-correct-horse")).unwrap();
     let error = client.server().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert_eq!(error.server_type(), Some("security_exception"));
     let told = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
     assert!(

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use clusterops_logs::Client;
 use clusterops_logs::http::{HttpOptions, HttpRequest, HttpRetries};
 use clusterops_logs::tail::{Notice, Since};
+use clusterops_logs::{Client, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::relay::{Fate, Relay};
@@ -19,6 +19,7 @@ on_each! {
     failing => what_fails_for_a_while_is_tried_again;
     moved => shards_that_move_lose_and_repeat_nothing;
     part => one_failing_shard_is_told_and_the_others_go_on;
+    nobody => a_wrong_password_is_an_error_and_no_reason_to_go_by_time;
     serverless => where_statistics_are_not_shown_times_are_gone_by;
     red => a_shard_without_a_primary_keeps_its_position;
     mistaken => a_primary_that_is_not_where_it_was_is_looked_for_again;
@@ -223,6 +224,15 @@ async fn part(cluster: &Cluster) {
     let released = Notice::Released { index, shard: 0 };
     assert!(seen.notices.contains(&released), "{:?}", seen.notices);
     seen.are_once(0..100);
+}
+
+async fn nobody(cluster: &Cluster) {
+    let relay = Relay::before(&cluster.url, |_, _| Fate::Answer(401, "security_exception")).await;
+    let error = cluster
+        .tail_of(&client(&relay), &cluster.pattern())
+        .next()
+        .await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
 
 async fn serverless(cluster: &Cluster) {
