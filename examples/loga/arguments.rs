@@ -41,6 +41,16 @@ pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Asked> {
         let version = env!("CARGO_PKG_VERSION");
         return Ok(Asked::Text(format!("loga {version}\n")));
     }
+    if !given.words.is_empty() {
+        // What they are stays unsaid: one may have been meant as a secret.
+        let words = match given.words.len() {
+            1 => "1 word belongs".to_owned(),
+            several => format!("{several} words belong"),
+        };
+        return misused(format!(
+            "{words} to no option; a query of several words is quoted: -d 'error AND nginx'"
+        ));
+    }
     let given = Given(given);
     let config = Config::find(given.path(&CONFIG))?;
     given
@@ -267,15 +277,17 @@ impl Given {
         let start = self.number(&START)?.or(config.start).unwrap_or(0);
         let depth = self.number(&DEPTH)?.or(config.depth).unwrap_or(10);
         let since = match self.text(&SINCE)? {
-            Some(since) => times::point(since, now, zone)?,
+            Some(since) => times::point(SINCE.name, since, now, zone)?,
             None => now.saturating_sub(minutes(start) + minutes(depth))?,
         };
         let until = self
             .text(&UNTIL)?
-            .map(|until| times::point(until, now, zone))
+            .map(|until| times::point(UNTIL.name, until, now, zone))
             .transpose()?;
-        if until.is_some_and(|until| until <= since) {
-            return misused("--until is not later than the time from when on");
+        if let Some(until) = until.filter(|until| *until <= since) {
+            return misused(format!(
+                "--until is not later than the beginning ({until:.0} and {since:.0}); --since says an earlier one"
+            ));
         }
         Ok((since, until))
     }

@@ -25,9 +25,14 @@ pub(crate) fn connect(settings: &Settings) -> Result<Vec<Cluster>> {
         false => HttpOptions::default().danger_plain_http(true),
     };
     let connect = |(name, urls): &(String, Vec<String>)| {
+        let client = Client::new(urls, options.clone());
+        let client = client.map_err(|error| match &**name {
+            "" => error.to_string(),
+            name => format!("the cluster {name}: {error}"),
+        })?;
         Ok(Cluster {
             name: name.clone(),
-            client: Client::new(urls, options.clone())?,
+            client,
         })
     };
     settings.clusters.iter().map(connect).collect()
@@ -45,11 +50,10 @@ fn options(settings: &Settings) -> Result<HttpOptions> {
     if let Some(user) = &access.user {
         let password = match std::env::var("LOGA_PASSWORD") {
             Ok(password) => SecretString::from(password),
-            Err(_) => ask_for(&format!("password of {user}")).map_err(|_| {
-                format!(
-                    "there is no terminal to ask for the password of {user} at; LOGA_PASSWORD can hold it"
-                )
-            })?,
+            Err(_) => ask_for(
+                &format!("password of {user}"),
+                "the variable LOGA_PASSWORD can hold it",
+            )?,
         };
         options = options.basic(user, password);
     }

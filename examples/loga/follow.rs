@@ -188,9 +188,13 @@ fn say_how_to_go_on(settings: &Settings, shown_to: Option<Timestamp>) {
 }
 
 fn read(path: &Path) -> command_line::Result<State> {
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    Ok(serde_json::from_str(&text).map_err(|error| failed(&error))?)
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("{name}: {error}; --state makes one"),
+        _ => format!("{name}: {error}"),
+    })?;
+    Ok(serde_json::from_str(&text)
+        .map_err(|error| format!("{name}: this is no file that --state has written: {error}"))?)
 }
 
 /// Writes the file anew, whole or not at all.

@@ -32,9 +32,10 @@ mod times;
 use std::process::ExitCode;
 
 use arguments::Asked;
+use clusterops::logs::ErrorKind;
 use command_line::Misused;
 use output::{Unwritten, print, warn};
-use settings::What;
+use settings::{Access, What};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,11 +49,27 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Says on standard error what went wrong, and why.
+/// Says on standard error what went wrong, and why: what the libraries below ours say on the way to the last cause tells
+/// nobody more.
 fn complain(error: &dyn std::error::Error) {
     warn(format_args!("loga: {error}"));
     let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.for_each(|cause| warn(format_args!("  because {cause}")));
+    for cause in causes {
+        if cause.is::<clusterops::logs::Error>() || cause.source().is_none() {
+            warn(format_args!("  because {cause}"));
+        }
+    }
+}
+
+/// An error with what to do about it, where a server refuses those whose name it does not know.
+fn with_advice(error: Box<dyn std::error::Error>, access: &Access) -> Box<dyn std::error::Error> {
+    let is_denied = error
+        .downcast_ref()
+        .is_some_and(|error: &clusterops::logs::Error| error.kind() == ErrorKind::Denied);
+    match is_denied && access.user.is_none() && access.api_key_variable.is_none() {
+        true => format!("{error}; --user NAME or --api-key-env VARIABLE says who we are").into(),
+        false => error,
+    }
 }
 
 async fn run() -> command_line::Result<ExitCode> {
@@ -73,11 +90,12 @@ async fn run() -> command_line::Result<ExitCode> {
     if asked.is_verbose {
         warn(format_args!("loga: {}", asked.described()));
     }
-    match &asked.what {
+    let outcome = match &asked.what {
         What::Follow => follow::run(&asked, &clusters).await,
         What::Lines => once::run(&asked, &clusters).await,
         What::Context(_) | What::Count | What::Histogram | What::Top(_) => {
             look::run(&asked, &clusters).await
         }
-    }
+    };
+    outcome.map_err(|error| with_advice(error, &asked.access))
 }

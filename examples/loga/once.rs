@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clusterops::core::Printable;
 use clusterops::logs::export::Pages;
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
@@ -135,10 +134,13 @@ async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
         && found.aliases.is_empty()
         && found.data_streams.is_empty()
     {
+        let of = match &*cluster.name {
+            "" => String::new(),
+            name => format!(" of {name}"),
+        };
+        let index = &settings.index;
         warn(format_args!(
-            "loga: no index of {} matches `{}`; --index names others",
-            Printable(&cluster.name),
-            Printable(&settings.index)
+            "loga: no index{of} matches `{index}`; --index names others"
         ));
     }
 }

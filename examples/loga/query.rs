@@ -43,7 +43,13 @@ impl Settings {
             tail = tail.raw("highlight", highlight);
         }
         Ok(match token {
-            Some(token) => tail.resume(token.parse()?)?,
+            Some(token) => {
+                let resumed = token.parse().and_then(|token| tail.resume(token));
+                resumed.map_err(|error| match &self.resume {
+                    Some(path) => format!("{}: {error}", path.display()),
+                    None => error.to_string(),
+                })?
+            }
             None => tail,
         })
     }
@@ -92,7 +98,9 @@ impl Settings {
                         kql = kql.time_zone(zone);
                     }
                 }
-                Ok(kql.query(text)?)
+                Ok(kql
+                    .query(text)
+                    .map_err(|error| format!("in `{text}`, {error}"))?)
             }
         }
     }

@@ -151,8 +151,9 @@ pub(crate) const PLAIN: Switch =
 pub(crate) const VERSION: Switch = flag("--version", &["-version", "-V"], "says the version");
 
 pub(crate) const LOGA: Subcommand = Subcommand {
-    name: "loga",
-    words: "",
+    name: "",
+    // They are refused with more to say than that there are some.
+    words: "[WORD...]",
     about: "shows and follows logs",
     options: &[
         &DEFINE,

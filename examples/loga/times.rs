@@ -6,11 +6,11 @@ use clusterops::logs::jiff::{SignedDuration, Timestamp};
 
 use crate::command_line::{Misused, Result};
 
-/// A time: so long ago (`15m`, `now-2h`), `now`, a date, or a date and a time, in the zone where they name none.
-pub(crate) fn point(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp> {
+/// The time that a flag says: so long ago (`15m`, `now-2h`), `now`, a date, or a date and a time, in the zone where they name none.
+pub(crate) fn point(name: &str, text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp> {
     let wrong = || {
         Misused(format!(
-            "`{text}` is no time; 15m, 2h, 3d, 2026-01-02 and 2026-01-02T03:04:05Z are some"
+            "{name}: `{text}` is no time; 15m, 2h, 3d, 2026-01-02 and 2026-01-02T03:04:05Z are some"
         ))
     };
     if text == "now" {

@@ -94,7 +94,11 @@ fn set(arguments: &Arguments) -> Result<()> {
     let file = arguments.file(path)?;
     let options = arguments.options(file.path())?;
     let value = match stdin().is_terminal() {
-        true => passphrase::ask_for(&format!("value of {}", text(at)?))?.into(),
+        true => passphrase::ask_for(
+            &format!("value of {}", text(at)?),
+            "standard input can hold it",
+        )?
+        .into(),
         false => Value::read(stdin().lock())?,
     };
     if value.is_empty() && !arguments.has(&EMPTY) {

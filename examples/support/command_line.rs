@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clusterops::core::did_you_mean;
+
 pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// A program with subcommands.
@@ -20,6 +22,7 @@ pub(crate) struct Program {
 /// A subcommand, as its help says it.
 #[derive(Debug)]
 pub(crate) struct Subcommand {
+    /// Empty for a program that has no others.
     pub(crate) name: &'static str,
     /// What follows it; what stands in brackets can be left out, and of the last there are several if it ends with `...`.
     pub(crate) words: &'static str,
@@ -226,15 +229,24 @@ impl Subcommand {
         };
         let Some(option) = find(name) else {
             // A secret can begin with a dash too, and is not said again.
-            let mut why = match looks_like_an_option(name) {
-                true => format!(
-                    "{} has no option {}",
-                    self.name,
-                    shown(OsStr::from_bytes(name))
-                ),
-                false => format!("{} has no such option", self.name),
+            let whose = match self.name {
+                "" => "there is".to_owned(),
+                name => format!("{name} has"),
             };
-            let meant = |option: &&&Switch| name.len() == 2 && option.name.as_bytes()[2] == name[1];
+            let mut why = match looks_like_an_option(name) {
+                true => {
+                    let name = shown(OsStr::from_bytes(name));
+                    let long = self.options.iter().map(|option| option.name);
+                    // Any letter is near any other.
+                    let long = long.filter(|_| name.len() > 3);
+                    format!("{whose} no option {name}{}", did_you_mean(&name, long))
+                }
+                false => format!("{whose} no such option"),
+            };
+            let meant = |option: &&&Switch| {
+                let bytes = option.name.as_bytes();
+                name.len() == 2 && bytes.starts_with(b"--") && bytes[2] == name[1]
+            };
             if let Some(option) = self.options.iter().find(meant) {
                 let _ = write!(why, " (is it {}?)", option.name);
             }

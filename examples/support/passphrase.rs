@@ -18,6 +18,9 @@ use super::command_line::Result;
 /// The longest line, with its end. A terminal takes no longer one.
 const LONGEST: usize = 4096;
 
+/// What to do about a passphrase without a terminal.
+pub(crate) const IN_A_FILE: &str = "--passphrase names a file with it";
+
 /// The first line of a file, without its end.
 pub(crate) fn first_line(path: &Path) -> Result<SecretString> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
@@ -36,13 +39,19 @@ pub(crate) fn first_line(path: &Path) -> Result<SecretString> {
 
 /// Asks for the passphrase of a key.
 pub(crate) fn ask(key: &Path) -> Result<SecretString> {
-    ask_for(&format!("passphrase of {}", key.display()))
+    ask_for(&format!("passphrase of {}", key.display()), IN_A_FILE)
 }
 
 /// Asks for the passphrase of a new key, twice.
 pub(crate) fn ask_twice(key: &Path) -> Result<SecretString> {
-    let first = not_empty(ask_for(&format!("new passphrase of {}", key.display()))?)?;
-    let second = ask_for(&format!("once more, the passphrase of {}", key.display()))?;
+    let first = not_empty(ask_for(
+        &format!("new passphrase of {}", key.display()),
+        IN_A_FILE,
+    )?)?;
+    let second = ask_for(
+        &format!("once more, the passphrase of {}", key.display()),
+        IN_A_FILE,
+    )?;
     match first.expose_secret() == second.expose_secret() {
         true => Ok(first),
         false => Err("the two passphrases are not the same; no key was made".into()),
@@ -56,11 +65,11 @@ pub(crate) fn not_empty(passphrase: SecretString) -> Result<SecretString> {
     }
 }
 
-/// Asks for one line that is not shown.
-pub(crate) fn ask_for(what: &str) -> Result<SecretString> {
-    let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| {
-        "a secret is asked for at a terminal, and there is none; --passphrase names a file with a passphrase"
-    })?;
+/// Asks for one line that is not shown; what else can be done is told where there is no terminal.
+pub(crate) fn ask_for(what: &str, otherwise: &str) -> Result<SecretString> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty");
+    let mut terminal = terminal
+        .map_err(|_| format!("there is no terminal to ask for the {what} at; {otherwise}"))?;
     let mut line = Zeroizing::new([0; LONGEST]);
     let length = loop {
         write!(terminal, "{}: ", Printable(what))?;

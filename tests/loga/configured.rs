@@ -33,7 +33,20 @@ fn what_is_wrong_says_where_and_what_to_do() {
             2,
             "--count takes a whole number, not `ten`",
         ),
-        (LOGA_YAML, "-d a -frob", 2, "no option -frob"),
+        (
+            LOGA_YAML,
+            "-d a -frob",
+            2,
+            "loga: there is no option -frob;",
+        ),
+        (LOGA_YAML, "-d a --sinec 1h", 2, "did you mean `--since`?"),
+        (
+            LOGA_YAML,
+            "-d level:error AND nginx",
+            2,
+            "loga: 2 words belong to no option; a query of several words is quoted",
+        ),
+        (LOGA_YAML, "-d a nginx", 2, "1 word belongs to no option"),
         (LOGA_YAML, "-d a -h=maybe", 2, "-h takes no value"),
         (
             LOGA_YAML,
@@ -42,7 +55,12 @@ fn what_is_wrong_says_where_and_what_to_do() {
             "--follow goes on without an end",
         ),
         (LOGA_YAML, "-d a --until 3h", 2, "--until is not later"),
-        (LOGA_YAML, "-d a --since soon", 2, "`soon` is no time"),
+        (
+            LOGA_YAML,
+            "-d a --since soon",
+            2,
+            "--since: `soon` is no time",
+        ),
         (
             LOGA_YAML,
             "-d a --top x --histogram",
@@ -74,7 +92,30 @@ fn what_is_wrong_says_where_and_what_to_do() {
             2,
             "--user and --api-key-env",
         ),
-        (LOGA_YAML, "--kql level:( --print-query", 1, "column "),
+        (
+            LOGA_YAML,
+            "--kql level:( --print-query",
+            1,
+            "loga: in `level:(`, column 8: ",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --resume nope",
+            1,
+            "loga: nope: No such file or directory (os error 2); --state makes one",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --resume loga.yaml",
+            1,
+            "loga.yaml: this is no file that --state has written",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --cluster eu=[",
+            1,
+            "loga: the cluster eu: ",
+        ),
         // `-c` is read in time.
         (LOGA_YAML, "-c foo.yaml -d error", 1, "foo.yaml: "),
         // Nothing is replaced silently.

@@ -17,6 +17,10 @@ struct Listener {
 
 impl Listener {
     fn start() -> Self {
+        Self::answering(|path, body| (200, answer(path, body)))
+    }
+
+    fn answering(answer: fn(&str, &Value) -> (u16, Value)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("ours"));
         let (sender, searches) = channel();
@@ -24,7 +28,7 @@ impl Listener {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let sender = sender.clone();
-                thread::spawn(move || serve(stream, &sender));
+                thread::spawn(move || serve(stream, answer, &sender));
             }
         });
         Self { url, searches }
@@ -42,7 +46,11 @@ impl Listener {
     }
 }
 
-fn serve(stream: TcpStream, sender: &Sender<(String, Value)>) -> Option<()> {
+fn serve(
+    stream: TcpStream,
+    answer: fn(&str, &Value) -> (u16, Value),
+    sender: &Sender<(String, Value)>,
+) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -61,14 +69,15 @@ fn serve(stream: TcpStream, sender: &Sender<(String, Value)>) -> Option<()> {
         let target = head.split(' ').nth(1).expect("a target");
         let path = target.split('?').next().expect("a path");
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        let answer = answer(path, &body).to_string();
+        let (status, answer) = answer(path, &body);
+        let answer = answer.to_string();
         if path.ends_with("/_search") || path.ends_with("/_count") {
             // Nobody may wait for it any more.
             let _ = sender.send((path.to_owned(), body));
         }
         let length = answer.len();
         let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
         reader
             .get_mut()
@@ -176,4 +185,27 @@ fn types_that_are_not_known_are_told() {
     );
     let (_, body) = printed(&ran.printed);
     assert_eq!(body["sort"][0]["@timestamp"]["order"], "asc");
+}
+
+#[test]
+fn who_is_refused_is_told_how_to_log_in() {
+    let refused = |_: &str, _: &Value| {
+        let reason = "missing authentication credentials";
+        let error = json!({"type": "security_exception", "reason": reason});
+        (401, json!({"error": error, "status": 401}))
+    };
+    let listener = Listener::answering(refused);
+    let folder = folder(&[]);
+    // One that follows does not try again and again either.
+    for words in [&["-d", "error"][..], &["--lucene", "error"]] {
+        let ran = run(folder.path(), &[&["-e", &*listener.url], words].concat());
+        assert_eq!((ran.code, &*ran.printed), (Some(1), ""), "{words:?}");
+        let advice = "missing authentication credentials; --user NAME or --api-key-env VARIABLE says who we are\n";
+        assert!(ran.said.ends_with(advice), "{words:?}: {}", ran.said);
+        assert!(
+            !ran.said.contains("trying again"),
+            "{words:?}: {}",
+            ran.said
+        );
+    }
 }

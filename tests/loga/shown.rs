@@ -116,7 +116,11 @@ fn what_matches_no_index_and_a_password_that_nobody_has_are_told() {
         ];
         let ran = run(folder.path(), &nowhere);
         assert_eq!((ran.code, &*ran.printed), (Some(0), ""), "{}", ran.said);
-        assert!(ran.said.contains("matches `no-such-*`"), "{}", ran.said);
+        assert!(
+            ran.said.contains("loga: no index matches `no-such-*`"),
+            "{}",
+            ran.said
+        );
         let ran = run(
             folder.path(),
             &index.arguments(&["-d", "x", "--user", "me", "--no-follow"]),
