@@ -122,6 +122,12 @@ impl HttpRequest {
         self
     }
 
+    /// What was given to be sent, for those who send it in another form.
+    pub fn to_send(&self) -> Option<SecretSlice<u8>> {
+        let (_, Body(body)) = self.body.as_ref()?;
+        Some(SecretSlice::from(body.to_vec()))
+    }
+
     /// Says whether the server may get this request twice without harm.
     ///
     /// By default that follows the method (RFC 9110 section 9.2.2): a GET, PUT or DELETE may, a POST may not. One that may

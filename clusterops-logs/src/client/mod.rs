@@ -25,6 +25,7 @@
 mod bulk;
 mod failure;
 mod fields;
+mod highlight;
 mod indices;
 mod names;
 mod pit;
@@ -125,11 +126,16 @@ impl Client {
     /// # Errors
     /// What the connection, the deadline or the server's answer say; what the server says stands in the sentence and in
     /// [`Error::server_type`].
-    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let answer = self.0.nodes.send(request).await?;
-        match answer.is_success() {
-            true => Ok(answer),
-            false => Err(failure::of_answer(&self.0.nodes, answer)),
+    pub async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse> {
+        loop {
+            let answer = self.0.nodes.send(request.clone()).await?;
+            if answer.is_success() {
+                return Ok(answer);
+            }
+            match self.with_less_to_highlight(&request, &answer).await {
+                Some(less) => request = less,
+                None => return Err(failure::of_answer(&self.0.nodes, answer)),
+            }
         }
     }
 
@@ -145,13 +151,16 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
-    pub async fn stream(&self, request: HttpRequest) -> Result<HttpStream> {
-        let answer = self.0.nodes.stream(request).await?;
-        match answer.is_success() {
-            true => Ok(answer),
-            false => {
-                let answer = answer.collect().await?;
-                Err(failure::of_answer(&self.0.nodes, answer))
+    pub async fn stream(&self, mut request: HttpRequest) -> Result<HttpStream> {
+        loop {
+            let answer = self.0.nodes.stream(request.clone()).await?;
+            if answer.is_success() {
+                return Ok(answer);
+            }
+            let answer = answer.collect().await?;
+            match self.with_less_to_highlight(&request, &answer).await {
+                Some(less) => request = less,
+                None => return Err(failure::of_answer(&self.0.nodes, answer)),
             }
         }
     }

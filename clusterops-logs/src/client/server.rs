@@ -93,6 +93,16 @@ impl Server {
         }
     }
 
+    /// The member of a `highlight` that says how much of a text is looked at, so that a longer one is no error:
+    /// Elasticsearch from 7.12 on, OpenSearch from 2.2 on under another name.
+    pub(super) fn highlight_limit(&self) -> Option<&'static str> {
+        match self.product {
+            Product::OpenSearch if self.version >= (2, 2, 0) => Some("max_analyzer_offset"),
+            Product::Elasticsearch if self.version >= (7, 12, 0) => Some("max_analyzed_offset"),
+            _ => None,
+        }
+    }
+
     /// The request that opens a point in time.
     pub(super) fn open_pit(&self, indices: &str) -> HttpRequest {
         let request = HttpRequest::post("/").segment(indices);

@@ -13,6 +13,11 @@ pub const MATCH_END: char = '\u{10fff1}';
 
 /// The `highlight` of a search whose hits are to be rendered: all fields, whole, with [`MATCH_START`] and [`MATCH_END`].
 ///
+/// Servers refuse a search that matches in a text of more than 1,000,000 characters (`index.highlight.max_analyzed_offset`).
+/// A [`Client`](crate::Client) then asks again, for what matched in the beginnings of texts where the server can limit it
+/// (Elasticsearch from 7.12 on, OpenSearch from 2.2 on), and otherwise without marks. So tails and exports do not fail by
+/// one text; a search of which servers may give a part (`allow_partial_search_results`) lacks its shard.
+///
 /// ```
 /// use clusterops_logs::render::highlighting;
 /// use clusterops_logs::{Query, Search};

@@ -4,6 +4,7 @@
 
 mod aggregations;
 mod found;
+mod long;
 mod queries;
 mod searches;
 #[path = "../support/mod.rs"]
