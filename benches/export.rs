@@ -19,7 +19,7 @@ use bench::servers::Servers;
 use bench::{Result, measure, on_two_threads, project, run, target_folder};
 use clusterops::http::{HttpOptions, HttpRequest};
 use clusterops::logs::export::{Export, Format};
-use clusterops::logs::{Client, Query};
+use clusterops::logs::{Client, Indices, Query};
 use serde_json::{Value, json};
 
 const DOCUMENTS: u64 = 1_000_000;
@@ -123,7 +123,7 @@ async fn compare() -> Result<()> {
 async fn export_once(url: &str, slices: &str, wire: &str, file: &str) -> Result<()> {
     let _ = std::fs::remove_file(file);
     let client = Client::new(&[url], HttpOptions::default().gzip(wire == GZIP))?;
-    let export = export(&client).slices(slices.parse()?);
+    let export = export(&client)?.slices(slices.parse()?);
     let summary = export.to_file(file, &Format::ndjson(), |_| {}).await?;
     match summary.is_whole() && summary.frozen {
         true => Ok(()),
@@ -131,8 +131,8 @@ async fn export_once(url: &str, slices: &str, wire: &str, file: &str) -> Result<
     }
 }
 
-fn export(client: &Client) -> Export {
-    Export::new(client, [INDEX], Query::match_all()).page_size(PAGE)
+fn export(client: &Client) -> Result<Export> {
+    Ok(Export::new(client, &Indices::new(INDEX)?, Query::match_all()).page_size(PAGE))
 }
 
 /// Makes the index.
@@ -249,7 +249,7 @@ async fn curl_config(client: &Client, url: &str, folder: &Path) -> Result<PathBu
         .ok_or("a point in time has an id")?;
     let mut after: Option<Value> = None;
     let mut config = String::from("silent\nshow-error\nfail\n");
-    let mut pages = export(client).start().await?;
+    let mut pages = export(client)?.start().await?;
     let mut number = 0;
     loop {
         let mut body = json!({

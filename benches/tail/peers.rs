@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clusterops::logs::tail::{Notice, Since, Tail};
-use clusterops::logs::{Client, Query, http::HttpRequest};
+use clusterops::logs::{Client, Indices, Query, http::HttpRequest};
 use clusterops::secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ pub(crate) async fn by_time(
     pattern: String,
     progress: Arc<Progress>,
 ) -> Result<JoinHandle<Result<Counts>>> {
-    let mut tail = Tail::new(&client, &pattern, &Query::match_all())?
+    let mut tail = Tail::new(&client, &Indices::new(&pattern)?, &Query::match_all())?
         .by_time()
         .since(Since::Start);
     let first = tail.next().await?;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clusterops::logs::tail::{Since, Tail, Token};
-use clusterops::logs::{Client, Query, http::HttpOptions};
+use clusterops::logs::{Client, Indices, Query, http::HttpOptions};
 use serde_json::Value;
 
 use crate::bench::Result;
@@ -98,7 +98,8 @@ pub(crate) async fn read(arguments: &[String]) -> Result<()> {
     let folder = Path::new(folder);
     let urls: Vec<&str> = urls.split(',').collect();
     let client = Client::new(&urls, HttpOptions::default())?;
-    let mut tail = Tail::new(&client, pattern, &Query::match_all())?.since(Since::Start);
+    let mut tail =
+        Tail::new(&client, &Indices::new(pattern)?, &Query::match_all())?.since(Since::Start);
     let token = folder.join("token");
     if let Ok(text) = std::fs::read_to_string(&token) {
         tail = tail.resume(text.parse::<Token>()?)?;

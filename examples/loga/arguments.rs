@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clusterops::core::did_you_mean;
+use clusterops::logs::Indices;
 use clusterops::logs::jiff::tz::TimeZone;
 use clusterops::logs::jiff::{SignedDuration, Timestamp};
 use clusterops::logs::look::Context;
@@ -98,6 +99,16 @@ impl Given {
         self.0.given(switch).last().map(|value| value != "false")
     }
 
+    fn indices(&self, config: &Config) -> Result<Indices> {
+        let (from, indices) = match (self.text(&INDEX)?, config.index.as_deref()) {
+            (Some(given), _) => (INDEX.name, given),
+            (None, Some(given)) => ("elasticsearch_index", given),
+            (None, None) => ("", "logstash-*"),
+        };
+        let indices = if indices.is_empty() { "*" } else { indices };
+        Indices::new(indices).or_else(|error| misused(format!("{from}: {error}")))
+    }
+
     fn settings(&self, config: &Config) -> Result<Settings> {
         let (language, query) = self.query(config)?;
         let as_logasaurus = self.0.has(&DEFINE) || self.0.has(&SERVICE);
@@ -122,11 +133,7 @@ impl Given {
             query,
             excluded: self.texts(&EXCLUDE)?,
             clusters: self.clusters(config)?,
-            index: match self.text(&INDEX)?.or(config.index.as_deref()) {
-                None => "logstash-*".to_owned(),
-                Some("") => "*".to_owned(),
-                Some(index) => index.to_owned(),
-            },
+            indices: self.indices(config)?,
             since,
             until,
             interval: match self.number(&INTERVAL)?.or(config.interval).unwrap_or(1) {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clusterops::core::Printable;
 use clusterops::logs::export::Pages;
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::render::Line;
-use clusterops::logs::{Export, Hit, Indices, Result};
+use clusterops::logs::{Export, Hit, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clusters::{Cluster, tell_left_out};
@@ -126,10 +127,7 @@ pub(crate) async fn run(
 
 /// Says that there are no indices, where that is why nothing was found. Where it cannot be found out, nothing is said.
 async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
-    let Ok(indices) = Indices::new(&settings.index) else {
-        return;
-    };
-    if let Ok(found) = cluster.client.resolve(&indices).await
+    if let Ok(found) = cluster.client.resolve(&settings.indices).await
         && found.indices.is_empty()
         && found.aliases.is_empty()
         && found.data_streams.is_empty()
@@ -138,7 +136,7 @@ async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
             "" => String::new(),
             name => format!(" of {name}"),
         };
-        let index = &settings.index;
+        let index = Printable(settings.indices.as_str());
         warn(format_args!(
             "loga: no index{of} matches `{index}`; --index names others"
         ));

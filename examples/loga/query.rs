@@ -5,7 +5,7 @@ use clusterops::logs::export::Order;
 use clusterops::logs::kql::{Fields, Kql};
 use clusterops::logs::render::highlighting;
 use clusterops::logs::tail::{Since, Tail};
-use clusterops::logs::{Client, Export, Indices, Look, Query};
+use clusterops::logs::{Client, Export, Look, Query};
 use serde_json::{Value, json};
 
 use crate::clusters::Cluster;
@@ -18,8 +18,8 @@ impl Settings {
     /// All lines of a cluster, the oldest first.
     pub(crate) fn export(&self, client: &Client, fields: Option<&Fields>) -> Result<Export> {
         let query = self.wanted_in_window(fields)?;
-        let mut export = Export::new(client, self.index.split(','), query)
-            .order(Order::oldest_first("@timestamp"));
+        let mut export =
+            Export::new(client, &self.indices, query).order(Order::oldest_first("@timestamp"));
         if let Some(count) = self.count {
             export = export.page_size(count.min(5000));
         }
@@ -33,7 +33,7 @@ impl Settings {
     pub(crate) fn tail(&self, client: &Client, token: Option<&str>) -> Result<Tail> {
         // A token is that of one query, and the types of fields change.
         let query = self.wanted(None)?;
-        let mut tail = Tail::new(client, &self.index, &query)?
+        let mut tail = Tail::new(client, &self.indices, &query)?
             .since(Since::Time(self.since))
             .pause(self.interval);
         if let Some(count) = self.count {
@@ -57,7 +57,7 @@ impl Settings {
     /// A look at the lines of a cluster.
     pub(crate) fn look(&self, client: &Client, fields: Option<&Fields>) -> Result<Look> {
         let query = self.wanted_in_window(fields)?;
-        Ok(Look::new(client, self.index.split(','), query))
+        Ok(Look::new(client, &self.indices, query))
     }
 
     /// What is looked for, whenever it was.
@@ -115,9 +115,7 @@ impl Settings {
         if !self.needs_fields() {
             return Ok(None);
         }
-        let caps = client
-            .field_caps(&Indices::new(&self.index)?, &["*"])
-            .await?;
+        let caps = client.field_caps(&self.indices, &["*"]).await?;
         Ok(Some(Fields::from(&caps)))
     }
 
@@ -170,7 +168,7 @@ pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Resu
             .next()
             .unwrap_or_default()
             .trim_end_matches('/');
-        let (url, index) = (Printable(url), Printable(&settings.index));
+        let (url, index) = (Printable(url), Printable(settings.indices.as_str()));
         print(format_args!(
             "POST {url}/{index}/{what}\n{}\n\n",
             serde_json::to_string_pretty(&body)?

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clusterops::logs::Indices;
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::jiff::tz::TimeZone;
 use clusterops::logs::look::Context;
@@ -17,7 +18,7 @@ pub(crate) struct Settings {
     pub(crate) excluded: Vec<String>,
     /// Names and the URLs of nodes; one without a name is the only one.
     pub(crate) clusters: Vec<(String, Vec<String>)>,
-    pub(crate) index: String,
+    pub(crate) indices: Indices,
     pub(crate) since: Timestamp,
     pub(crate) until: Option<Timestamp>,
     pub(crate) interval: Duration,
@@ -44,8 +45,11 @@ impl Settings {
             .flat_map(|(_, urls)| urls)
             .map(String::as_str)
             .collect();
-        let (query, index, since) = (&self.query, &self.index, self.since);
-        format!("`{query}` in {index} at {}, since {since}", urls.join(", "))
+        let (query, indices, since) = (&self.query, &self.indices, self.since);
+        format!(
+            "`{query}` in {indices} at {}, since {since}",
+            urls.join(", ")
+        )
     }
 }
 

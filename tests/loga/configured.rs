@@ -47,6 +47,8 @@ fn what_is_wrong_says_where_and_what_to_do() {
             "loga: 2 words belong to no option; a query of several words is quoted",
         ),
         (LOGA_YAML, "-d a nginx", 2, "1 word belongs to no option"),
+        // An empty name would be every index.
+        (LOGA_YAML, "-d a --index logs,", 2, "--index: column 6: "),
         (LOGA_YAML, "-d a -h=maybe", 2, "-h takes no value"),
         (
             LOGA_YAML,

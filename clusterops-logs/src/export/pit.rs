@@ -8,13 +8,13 @@ use crate::{Client, ErrorKind, Indices, Result};
 /// Opens a point in time: none where the server has no such thing, or refuses one.
 pub(super) async fn open(
     client: &Client,
-    indices: &str,
+    indices: &Indices,
     keep_alive: Duration,
 ) -> Result<Option<String>> {
     if !client.server().await?.has_points_in_time() {
         return Ok(None);
     }
-    match client.open_pit(&Indices::new(indices)?, keep_alive).await {
+    match client.open_pit(indices, keep_alive).await {
         Ok(pit) => Ok(Some(pit.id().to_owned())),
         // What is wrong with the indices themselves, the search that follows says.
         Err(error) => match error.kind() {

@@ -11,7 +11,7 @@ use super::source::{self, Held, Source, input};
 use super::token::{Binding, SliceState, State};
 use super::{Order, Token, pit};
 use crate::digest::digest;
-use crate::{Client, Query, Result};
+use crate::{Client, Indices, Query, Result};
 
 /// The most slices that are of use: a server has no more threads for one caller.
 const MOST_SLICES: usize = 64;
@@ -24,11 +24,11 @@ const MOST_SLICES: usize = 64;
 /// ```no_run
 /// use clusterops_logs::export::{Export, Format};
 /// use clusterops_logs::http::HttpOptions;
-/// use clusterops_logs::{Client, Query};
+/// use clusterops_logs::{Client, Indices, Query};
 ///
 /// # async fn example() -> clusterops_logs::Result<()> {
 /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
-/// let export = Export::new(&client, ["logs-*"], Query::match_all()).slices(2);
+/// let export = Export::new(&client, &Indices::new("logs-*")?, Query::match_all()).slices(2);
 /// let summary = export.to_file("logs.ndjson", &Format::ndjson(), |progress| eprintln!("{progress}")).await?;
 /// println!("{} documents", summary.documents);
 /// # Ok(())
@@ -37,7 +37,7 @@ const MOST_SLICES: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Export {
     client: Client,
-    indices: Vec<String>,
+    indices: Indices,
     query: Query,
     fields: Vec<String>,
     members: Map<String, Value>,
@@ -49,18 +49,11 @@ pub struct Export {
 }
 
 impl Export {
-    /// An export of what the query finds in these indices: names, patterns, aliases and data streams.
-    pub fn new<I: AsRef<str>>(
-        client: &Client,
-        indices: impl IntoIterator<Item = I>,
-        query: Query,
-    ) -> Self {
+    /// An export of what the query finds in these indices.
+    pub fn new(client: &Client, indices: &Indices, query: Query) -> Self {
         Self {
             client: client.clone(),
-            indices: indices
-                .into_iter()
-                .map(|index| index.as_ref().to_owned())
-                .collect(),
+            indices: indices.clone(),
             query,
             fields: Vec::new(),
             members: Map::new(),
@@ -128,13 +121,13 @@ impl Export {
     /// Counts the documents, takes a point in time where the server has such, and begins.
     ///
     /// # Errors
-    /// [`Input`](crate::ErrorKind::Input) for no index, a query that no server would take, or several slices in another order
-    /// than that of arrival; [`NotFound`](crate::ErrorKind::NotFound) for an index that is not there; what the servers say else.
+    /// [`Input`](crate::ErrorKind::Input) for a query that no server would take, or several slices in another order than that
+    /// of arrival; [`NotFound`](crate::ErrorKind::NotFound) for an index that is not there; what the servers say else.
     pub async fn start(&self) -> Result<Pages> {
         let query = self.check()?;
-        let held = pit::open(&self.client, &self.joined(), self.keep_alive).await?;
+        let held = pit::open(&self.client, &self.indices, self.keep_alive).await?;
         let nanoseconds = match self.order.field() {
-            Some(field) => source::has_both_dates(&self.client, &self.joined(), field).await?,
+            Some(field) => source::has_both_dates(&self.client, &self.indices, field).await?,
             None => false,
         };
         let of = self.binding(&query);
@@ -201,10 +194,11 @@ impl Export {
     /// ```
     /// use clusterops_logs::export::Order;
     /// use clusterops_logs::http::HttpOptions;
-    /// use clusterops_logs::{Client, Export, Query};
+    /// use clusterops_logs::{Client, Export, Indices, Query};
     ///
     /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
-    /// let export = Export::new(&client, ["logs-*"], Query::match_all()).order(Order::oldest_first("@timestamp"));
+    /// let export = Export::new(&client, &Indices::new("logs-*")?, Query::match_all());
+    /// let export = export.order(Order::oldest_first("@timestamp"));
     /// let body = export.first_search()?;
     /// assert_eq!(body["query"]["bool"]["filter"][0]["match_all"], serde_json::json!({}));
     /// assert_eq!(body["sort"][0]["@timestamp"]["order"], "asc");
@@ -234,7 +228,7 @@ impl Export {
     /// What tells this export from others.
     fn binding(&self, query: &Value) -> Binding {
         Binding {
-            indices: digest(self.indices.iter().map(String::as_str)),
+            indices: digest([self.indices.as_str()]),
             query: digest([query.to_string().as_str()]),
             fields: digest(self.fields.iter().map(String::as_str)),
             order: self.order.name(),
@@ -244,21 +238,12 @@ impl Export {
 
     /// The query's JSON, where what is set goes together.
     fn check(&self) -> Result<Value> {
-        if self.indices.iter().all(String::is_empty) {
-            return Err(input(
-                "an export needs the name or the pattern of an index; `*` is all of them",
-            ));
-        }
         if self.slices > 1 && self.order != Order::Arrival {
             return Err(input(
                 "an export in the order of a field has one slice; several come mixed",
             ));
         }
         self.query.to_json()
-    }
-
-    fn joined(&self) -> String {
-        self.indices.join(",")
     }
 
     fn source(&self, query: Value, pit: Option<String>, generation: u64) -> Source {
@@ -268,17 +253,14 @@ impl Export {
         }
         Source {
             client: self.client.clone(),
-            indices: self.joined(),
+            indices: self.indices.clone(),
             query,
             members,
             keys: Value::Null,
             keep_alive: self.keep_alive,
             patience: self.patience,
             bounds: Vec::new(),
-            preference: format!(
-                "clusterops-{}",
-                digest(self.indices.iter().map(String::as_str))
-            ),
+            preference: format!("clusterops-{}", digest([self.indices.as_str()])),
             frozen: AtomicBool::new(pit.is_some() && generation == 0),
             held: Mutex::new(Held { pit, generation }),
         }
@@ -309,7 +291,7 @@ mod tests {
 
     fn export() -> Export {
         let client = Client::new(&["http://127.0.0.1:1"], HttpOptions::default()).unwrap();
-        Export::new(&client, ["logs"], Query::match_all())
+        Export::new(&client, &Indices::new("logs").unwrap(), Query::match_all())
     }
 
     #[test]

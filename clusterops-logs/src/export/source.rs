@@ -29,8 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Where pages come from. Shared by the slices.
 pub(super) struct Source {
     pub(super) client: Client,
-    /// Joined by commas.
-    pub(super) indices: String,
+    pub(super) indices: Indices,
     pub(super) query: Value,
     /// What the searches for pages have besides.
     pub(super) members: Map<String, Value>,
@@ -229,7 +228,7 @@ impl Source {
         let request = match held.pit {
             Some(_) => HttpRequest::post("/_search"),
             None => HttpRequest::post("/")
-                .segment(&self.indices)
+                .segment(self.indices.as_str())
                 .segment("_search")
                 .query("preference", &self.preference),
         };
@@ -285,8 +284,12 @@ pub(super) async fn keep_alive(source: Arc<Source>) {
 }
 
 /// Whether the field is of both types of dates, which one sort can only compare in nanoseconds.
-pub(crate) async fn has_both_dates(client: &Client, indices: &str, field: &str) -> Result<bool> {
-    match client.field_caps(&Indices::new(indices)?, &[field]).await {
+pub(crate) async fn has_both_dates(
+    client: &Client,
+    indices: &Indices,
+    field: &str,
+) -> Result<bool> {
+    match client.field_caps(indices, &[field]).await {
         Ok(caps) => {
             let has = |wanted| caps.types(field).any(|kind| kind == wanted);
             Ok(has("date") && has("date_nanos"))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Look;
 use crate::client::FieldCaps;
-use crate::{Error, ErrorKind, Indices, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Where the values of a field stand whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +19,8 @@ pub(super) struct Exact {
 impl Look {
     /// Finds out where the whole values of a field stand.
     pub(super) async fn exact(&self, field: &str) -> Result<Exact> {
-        let indices = Indices::new(&self.indices)?;
         let wanted = [field, &format!("{field}.*")];
-        let caps = self.client.field_caps(&indices, &wanted).await?;
+        let caps = self.client.field_caps(&self.indices, &wanted).await?;
         Ok(Exact::of(field, &caps))
     }
 }

@@ -29,12 +29,13 @@ use crate::{Client, Error, ErrorKind, Indices, Page, Query, Result};
 /// ```no_run
 /// use clusterops_logs::http::HttpOptions;
 /// use clusterops_logs::look::Look;
-/// use clusterops_logs::{Client, Query};
+/// use clusterops_logs::{Client, Indices, Query};
 /// use serde_json::json;
 ///
 /// # async fn example() -> clusterops_logs::Result<()> {
 /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
-/// let look = Look::new(&client, ["logs-*"], Query::raw(json!({"match": {"message": "refused"}})))
+/// let refused = Query::raw(json!({"match": {"message": "refused"}}));
+/// let look = Look::new(&client, &Indices::new("logs-*")?, refused)
 ///     .exclude(Query::raw(json!({"term": {"host.name": "test-1"}})));
 /// println!("{} lines", look.count().await?);
 /// println!("{}", look.histogram(60).await?.draw(80, 6));
@@ -47,26 +48,18 @@ use crate::{Client, Error, ErrorKind, Indices, Page, Query, Result};
 #[derive(Clone)]
 pub struct Look {
     client: Client,
-    indices: String,
+    indices: Indices,
     query: Query,
     excluded: Vec<Query>,
     time_field: String,
 }
 
 impl Look {
-    /// A look at what the query finds in these indices: names, patterns, aliases and data streams.
-    pub fn new<I: AsRef<str>>(
-        client: &Client,
-        indices: impl IntoIterator<Item = I>,
-        query: Query,
-    ) -> Self {
-        let indices: Vec<String> = indices
-            .into_iter()
-            .map(|index| index.as_ref().to_owned())
-            .collect();
+    /// A look at what the query finds in these indices.
+    pub fn new(client: &Client, indices: &Indices, query: Query) -> Self {
         Self {
             client: client.clone(),
-            indices: indices.join(","),
+            indices: indices.clone(),
             query,
             excluded: Vec::new(),
             time_field: "@timestamp".to_owned(),
@@ -93,20 +86,19 @@ impl Look {
     /// [`Input`](ErrorKind::Input) for a query that no server would take, as all calls of a look give it; what the server
     /// says; [`Partial`](ErrorKind::Partial) where shards failed.
     pub async fn count(&self) -> Result<u64> {
-        let indices = Indices::new(&self.indices)?;
         let query = Query::raw(self.filter(&[])?);
-        self.client.count(&indices, &query).await
+        self.client.count(&self.indices, &query).await
     }
 
     /// The query as each search of a look has it, for those who want to see it before it is sent.
     ///
     /// ```
     /// use clusterops_logs::http::HttpOptions;
-    /// use clusterops_logs::{Client, Look, Query};
+    /// use clusterops_logs::{Client, Indices, Look, Query};
     /// use serde_json::json;
     ///
     /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
-    /// let look = Look::new(&client, ["logs-*"], Query::match_all());
+    /// let look = Look::new(&client, &Indices::new("logs-*")?, Query::match_all());
     /// assert_eq!(look.query()?["bool"]["filter"], json!([{"match_all": {}}]));
     /// # Ok::<(), clusterops_logs::Error>(())
     /// ```
@@ -135,12 +127,8 @@ impl Look {
 
     /// A page that covers everything.
     async fn search(&self, body: Map<String, Value>) -> Result<Page> {
-        if self.indices.is_empty() {
-            let message = "a look needs the name or the pattern of an index; `*` is all of them";
-            return Err(Error::new(ErrorKind::Input, message));
-        }
         let request = HttpRequest::post("/")
-            .segment(&self.indices)
+            .segment(self.indices.as_str())
             .segment("_search")
             .query("allow_partial_search_results", "false")
             .json(&Value::Object(body).to_string().into())
@@ -175,8 +163,9 @@ mod tests {
     async fn what_no_server_would_take_is_not_sent() {
         let client = Client::new(&["http://127.0.0.1:1"], HttpOptions::default()).unwrap();
         let wrong: Query = Query::range("@timestamp").gte("now-15min").into();
-        let asked = Look::new(&client, ["logs"], wrong.clone());
-        let excluded = Look::new(&client, ["logs"], Query::match_all()).exclude(wrong);
+        let logs = Indices::new("logs").unwrap();
+        let asked = Look::new(&client, &logs, wrong.clone());
+        let excluded = Look::new(&client, &logs, Query::match_all()).exclude(wrong);
         for look in [asked, excluded] {
             for error in [
                 look.count().await.unwrap_err(),

@@ -35,7 +35,7 @@ impl Exact {
         }
         let meant = match gone.is_empty() {
             true => HashMap::new(),
-            false => facts_or_none(settings, &settings.indices).await?,
+            false => facts_or_none(settings, settings.indices.as_str()).await?,
         };
         for (uuid, name) in gone {
             let facts = match meant.get(&uuid) {

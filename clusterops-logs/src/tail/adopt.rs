@@ -11,7 +11,7 @@ use super::follow::Follow;
 use super::survey::{self, Facts, Primary, Reach, Survey};
 use super::token::Position;
 use super::{Notice, Settings, Since};
-use crate::{Error, ErrorKind, Indices, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// An index that is followed.
 #[derive(Debug)]
@@ -61,19 +61,19 @@ impl Exact {
         let old = self.reached.is_none_or(|then| then.elapsed() >= REACH);
         if !unknown.is_empty() || old {
             self.look_for_unseen(settings, survey, notices).await?;
-            let reached = survey::reach(&settings.client, &settings.indices).await?;
+            let reached = survey::reach(&settings.client, settings.indices.as_str()).await?;
             self.reached = Some(Instant::now());
             self.reach(survey, &reached);
             if !unknown.is_empty() {
                 // Without them, every index that comes later counts as new.
-                let facts = facts_or_none(settings, &settings.indices).await?;
+                let facts = facts_or_none(settings, settings.indices.as_str()).await?;
                 self.take_up(settings, survey, &unknown, &facts, &reached, notices);
             }
         }
         self.begin_shards(settings, survey);
         if survey.names.is_empty() && !self.begun && !self.nothing_told {
             self.nothing_told = true;
-            let indices = settings.indices.clone();
+            let indices = settings.indices.to_string();
             notices.push(Notice::NothingMatches { indices });
         }
         self.begun = true;
@@ -90,10 +90,13 @@ impl Exact {
         survey: &Survey,
         notices: &mut Vec<Notice>,
     ) -> Result<()> {
-        let indices = Indices::new(&settings.indices)?;
         let field = settings.wanted.time_field.as_str();
         // Where this cannot be answered, nothing is known.
-        let Ok(readable) = settings.client.field_caps(&indices, &[field]).await else {
+        let Ok(readable) = settings
+            .client
+            .field_caps(&settings.indices, &[field])
+            .await
+        else {
             return Ok(());
         };
         let is_shown =
@@ -104,7 +107,7 @@ impl Exact {
             return Ok(());
         }
         // One that has just come is shown now.
-        let again = Survey::read(&settings.client, &settings.indices).await?;
+        let again = Survey::read(&settings.client, settings.indices.as_str()).await?;
         unseen.retain(|name| !is_shown(&again, name));
         if again.silent > 0 {
             return Ok(());

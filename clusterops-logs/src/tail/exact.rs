@@ -123,7 +123,7 @@ impl Exact {
 
     /// The shards that are meant, and those that are still read nonetheless.
     async fn survey(&mut self, settings: &Settings) -> Result<Survey> {
-        let mut survey = Survey::read(&settings.client, &settings.indices).await?;
+        let mut survey = Survey::read(&settings.client, settings.indices.as_str()).await?;
         let leaving = std::mem::take(&mut self.leaving);
         self.leaving = leaving
             .into_iter()

@@ -14,11 +14,11 @@
 //! ```no_run
 //! use clusterops_logs::tail::{Since, Tail};
 //! use clusterops_logs::http::HttpOptions;
-//! use clusterops_logs::{Client, Query};
+//! use clusterops_logs::{Client, Indices, Query};
 //!
 //! # async fn example() -> clusterops_logs::Result<()> {
 //! let client = Client::new(&["http://127.0.0.1:9200"], HttpOptions::default())?;
-//! let mut tail = Tail::new(&client, "logs-*", &Query::match_all())?.since(Since::Now);
+//! let mut tail = Tail::new(&client, &Indices::new("logs-*")?, &Query::match_all())?.since(Since::Now);
 //! loop {
 //!     let batch = tail.next().await?;
 //!     for notice in &batch.notices {
@@ -87,7 +87,7 @@ pub struct Tail {
 #[derive(Debug, Clone)]
 struct Settings {
     client: Client,
-    indices: String,
+    indices: Indices,
     query: Value,
     since: Since,
     began: Timestamp,
@@ -130,16 +130,16 @@ pub struct Batch {
 }
 
 impl Tail {
-    /// Follows what the query finds in these indices: names, patterns, data streams and aliases, separated by commas.
+    /// Follows what the query finds in these indices.
     ///
     /// # Errors
-    /// [`Input`](ErrorKind::Input) for an expression that names no index, and for a query that no server would take.
-    pub fn new(client: &Client, indices: &str, query: &Query) -> Result<Self> {
-        let by_time = Indices::new(indices)?.has_remote();
+    /// [`Input`](ErrorKind::Input) for a query that no server would take.
+    pub fn new(client: &Client, indices: &Indices, query: &Query) -> Result<Self> {
+        let by_time = indices.has_remote();
         let query = query.to_json()?;
         let settings = Settings {
             client: client.clone(),
-            indices: indices.to_owned(),
+            indices: indices.clone(),
             query,
             since: Since::Now,
             began: Timestamp::now(),
@@ -180,7 +180,7 @@ impl Tail {
     /// # Errors
     /// [`Input`](ErrorKind::Input) for a token of other indices or another query.
     pub fn resume(mut self, token: Token) -> Result<Self> {
-        let what = if token.indices != self.settings.indices {
+        let what = if token.indices != self.settings.indices.as_str() {
             format!(
                 "the indices `{}`, not `{}`",
                 token.indices, self.settings.indices
@@ -269,11 +269,11 @@ impl Tail {
     /// ```
     /// use clusterops_logs::http::HttpOptions;
     /// use clusterops_logs::tail::Tail;
-    /// use clusterops_logs::{Client, Query};
+    /// use clusterops_logs::{Client, Indices, Query};
     /// use serde_json::json;
     ///
     /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default())?;
-    /// let tail = Tail::new(&client, "logs-*", &Query::match_all())?;
+    /// let tail = Tail::new(&client, &Indices::new("logs-*")?, &Query::match_all())?;
     /// assert_eq!(tail.first_search()["sort"], json!([{"_seq_no": "asc"}]));
     /// # Ok::<(), clusterops_logs::Error>(())
     /// ```
@@ -396,7 +396,7 @@ impl Tail {
         };
         Token {
             version: token::VERSION,
-            indices: self.settings.indices.clone(),
+            indices: self.settings.indices.to_string(),
             query: self.settings.query.clone(),
             began: self.settings.began,
             since: self.settings.since,

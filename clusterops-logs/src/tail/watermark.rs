@@ -69,7 +69,7 @@ impl Watermark {
             }
         };
         if page.shards.total == 0 && !std::mem::replace(&mut self.nothing_told, true) {
-            let indices = settings.indices.clone();
+            let indices = settings.indices.to_string();
             notices.push(Notice::NothingMatches { indices });
         }
         let began = settings.began.as_millisecond();
@@ -179,7 +179,7 @@ impl Watermark {
     async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Page> {
         let body = self.body(settings, size, overlap);
         let request = HttpRequest::post("/")
-            .segment(&settings.indices)
+            .segment(settings.indices.as_str())
             .segment("_search")
             .query("allow_partial_search_results", "false")
             .query("ignore_unavailable", "true")

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clusterops_logs::client::{Product, Server};
 use clusterops_logs::look::Context;
-use clusterops_logs::{Error, ErrorKind, Export, Indices, Look, Page, Query};
+use clusterops_logs::{Error, ErrorKind, Export, Look, Page, Query};
 
 use crate::stand::{Reply, Stand};
+use crate::support::indices;
 
 /// <https://www.elastic.co/guide/en/elasticsearch/reference/8.15/rest-api-root.html>
 const ELASTICSEARCH_8: &str = r#"{"name":"instance-0000000000","cluster_name":"my_test_cluster","cluster_uuid":"5QaxoN0pRZuOmWSxstBBwQ",
@@ -184,20 +185,23 @@ fn assert_left_out(error: &Error) {
 #[tokio::test]
 async fn a_cluster_that_was_left_out_is_told_whatever_was_asked() {
     let (_stand, client) = searched(|_| SKIPPED).await;
-    let indices = Indices::new("eu:logs-*").unwrap();
-    let count = client.count(&indices, &Query::match_all()).await;
+    let count = client
+        .count(&indices("eu:logs-*"), &Query::match_all())
+        .await;
     assert_left_out(&count.unwrap_err());
-    let look = Look::new(&client, ["eu:logs-*"], Query::match_all());
+    let look = Look::new(&client, &indices("eu:logs-*"), Query::match_all());
     assert_left_out(&look.count().await.unwrap_err());
     assert_left_out(&look.histogram(10).await.unwrap_err());
     assert_left_out(&look.top("host", 10).await.unwrap_err());
     let excerpts = look.excerpts(&Context::default(), 10).await;
     assert_left_out(&excerpts.unwrap_err());
-    let export = Export::new(&client, ["eu:logs-*"], Query::match_all()).patience(Duration::ZERO);
+    let export =
+        Export::new(&client, &indices("eu:logs-*"), Query::match_all()).patience(Duration::ZERO);
     assert_left_out(&export.start().await.unwrap_err());
     // At the start all were there.
     let (_stand, client) = searched(|before| if before == 0 { WHOLE } else { SKIPPED }).await;
-    let export = Export::new(&client, ["eu:logs-*"], Query::match_all()).patience(Duration::ZERO);
+    let export =
+        Export::new(&client, &indices("eu:logs-*"), Query::match_all()).patience(Duration::ZERO);
     let mut pages = export.start().await.unwrap();
     assert_left_out(&pages.next().await.unwrap_err());
 }
@@ -209,7 +213,7 @@ async fn an_export_waits_for_a_cluster_that_is_left_out_for_a_while() {
         _ => WHOLE,
     })
     .await;
-    let export = Export::new(&client, ["eu:logs-*"], Query::match_all());
+    let export = Export::new(&client, &indices("eu:logs-*"), Query::match_all());
     let mut pages = export.start().await.unwrap();
     assert_eq!(pages.next().await.unwrap().unwrap().len(), 1);
     assert!(pages.next().await.unwrap().is_none());

@@ -40,7 +40,7 @@ async fn texts_that_are_too_long_to_mark_are_found_all_the_same() {
             let is_limited = cluster.is_opensearch() && !is_lower;
             let mut seen = Vec::new();
 
-            let tail = Tail::new(&client, &index.name, &query).unwrap();
+            let tail = Tail::new(&client, &support::indices(&index.name), &query).unwrap();
             let mut tail = tail.since(Since::Start).raw("highlight", highlighting());
             let mut hits = Vec::new();
             while hits.len() < 3 {
@@ -50,7 +50,7 @@ async fn texts_that_are_too_long_to_mark_are_found_all_the_same() {
             }
             seen.push(of_hits(&hits));
 
-            let export = Export::new(&client, [&index.name], query.clone());
+            let export = Export::new(&client, &support::indices(&index.name), query.clone());
             let mut pages = export
                 .raw("highlight", highlighting())
                 .start()

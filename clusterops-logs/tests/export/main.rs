@@ -13,6 +13,8 @@ use clusterops_logs::export::{Export, Format, Order, Pages};
 use clusterops_logs::{ErrorKind, Query};
 use serde_json::{Value, json};
 
+use support::indices;
+
 /// Documents with few different times, so that most share one with others.
 pub(crate) fn documents(count: usize) -> Vec<Value> {
     let document = |number: usize| {
@@ -60,7 +62,11 @@ async fn every_document_comes_once_in_every_order_and_page_size() {
         let all = documents(1000);
         server.fill("export-once-a", 0, &all[..700]).await;
         server.fill("export-once-b", 700, &all[700..]).await;
-        let export = Export::new(&server.client(), ["export-once-*"], Query::match_all());
+        let export = Export::new(
+            &server.client(),
+            &indices("export-once-*"),
+            Query::match_all(),
+        );
         for (size, slices) in [(1, 1), (7, 1), (100, 3), (5000, 1), (5000, 8)] {
             let mut pages = export
                 .clone()
@@ -108,7 +114,11 @@ async fn what_is_written_meanwhile_does_not_show() {
         server.index("export-meanwhile", 2, json!({})).await;
         let all = documents(600);
         server.fill("export-meanwhile", 0, &all[..400]).await;
-        let export = Export::new(&server.client(), ["export-meanwhile"], Query::match_all());
+        let export = Export::new(
+            &server.client(),
+            &indices("export-meanwhile"),
+            Query::match_all(),
+        );
         let mut pages = export.page_size(50).start().await.unwrap();
         let first = pages.next().await.unwrap().unwrap().len();
         server.fill("export-meanwhile", 400, &all[400..]).await;
@@ -130,7 +140,7 @@ async fn fields_formats_and_queries() {
         server.index("export-formats", 1, json!({})).await;
         server.fill("export-formats", 0, &documents(30)).await;
         let query = Query::raw(json!({"range": {"number": {"lt": 2}}}));
-        let export = Export::new(&server.client(), ["export-formats"], query);
+        let export = Export::new(&server.client(), &indices("export-formats"), query);
         let format = Format::csv(["_id", "host.name", "message"]);
         let narrow = export.clone().fields(format.fields().unwrap());
         let mut out = Vec::new();
@@ -162,19 +172,19 @@ async fn what_is_not_there_is_told() {
     let _alone = servers::alone().await;
     for server in servers::all("what_is_not_there_is_told") {
         let client = server.client();
-        let error = Export::new(&client, ["export-absent"], Query::match_all())
+        let error = Export::new(&client, &indices("export-absent"), Query::match_all())
             .start()
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-        let mut pages = Export::new(&client, ["export-absent-*"], Query::match_all())
+        let mut pages = Export::new(&client, &indices("export-absent-*"), Query::match_all())
             .start()
             .await
             .unwrap();
         assert!(pages.next().await.unwrap().is_none());
         assert_eq!(pages.total(), 0);
         server.index("export-empty", 1, json!({})).await;
-        let mut pages = Export::new(&client, ["export-empty"], Query::match_all())
+        let mut pages = Export::new(&client, &indices("export-empty"), Query::match_all())
             .slices(3)
             .start()
             .await

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::support::indices;
+
 #[tokio::test]
 async fn a_slow_reader_has_its_point_in_time_renewed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -23,7 +25,7 @@ async fn a_slow_reader_has_its_point_in_time_renewed() {
         }
     });
     let client = Client::new(&[url], HttpOptions::default()).unwrap();
-    let export = Export::new(&client, ["logs"], Query::match_all()).page_size(2);
+    let export = Export::new(&client, &indices("logs"), Query::match_all()).page_size(2);
     let mut pages = export
         .keep_alive(Duration::from_secs(1))
         .start()

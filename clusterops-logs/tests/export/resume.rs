@@ -9,6 +9,7 @@ use clusterops_logs::export::{Export, Format, Order, Token};
 use clusterops_logs::{ErrorKind, Query};
 use serde_json::{Value, json};
 
+use crate::support::indices;
 use crate::{assert_each_once, documents, numbers, servers};
 
 /// Which server the child exports from, and where to; only set for the child of this file.
@@ -27,7 +28,7 @@ async fn a_token_goes_on_behind_its_page() {
             (Order::oldest_first("@timestamp"), 1),
         ] {
             for lose in [false, true] {
-                let export = Export::new(&client, ["export-token"], Query::match_all());
+                let export = Export::new(&client, &indices("export-token"), Query::match_all());
                 let export = export.page_size(40).slices(slices).order(order.clone());
                 let mut pages = export.start().await.unwrap();
                 let mut seen = Vec::new();
@@ -78,8 +79,12 @@ async fn a_lost_point_in_time_is_replaced_and_told() {
         server.index("export-lost", 2, json!({})).await;
         let all = documents(700);
         server.fill("export-lost", 0, &all[..500]).await;
-        let export =
-            Export::new(&server.client(), ["export-lost"], Query::match_all()).page_size(30);
+        let export = Export::new(
+            &server.client(),
+            &indices("export-lost"),
+            Query::match_all(),
+        )
+        .page_size(30);
         let mut pages = export.start().await.unwrap();
         let had_one = pages.is_frozen();
         let mut seen = pages.next().await.unwrap().unwrap().len();
@@ -113,7 +118,11 @@ async fn what_came_after_the_start_stays_out_when_its_point_in_time_is_lost() {
             .into_iter()
             .enumerate()
         {
-            let export = Export::new(&server.client(), ["export-closed*"], Query::match_all());
+            let export = Export::new(
+                &server.client(),
+                &indices("export-closed*"),
+                Query::match_all(),
+            );
             let mut pages = export
                 .page_size(30)
                 .order(order.clone())
@@ -164,7 +173,12 @@ async fn child() {
 }
 
 fn export_of(server: &servers::Server) -> Export {
-    Export::new(&server.client(), ["export-killed"], Query::match_all()).page_size(20)
+    Export::new(
+        &server.client(),
+        &indices("export-killed"),
+        Query::match_all(),
+    )
+    .page_size(20)
 }
 
 #[tokio::test]
@@ -230,8 +244,12 @@ async fn an_export_that_finds_no_room_goes_on_when_there_is_some() {
     for server in servers::all("an_export_that_finds_no_room_goes_on_when_there_is_some") {
         server.index("export-killed-room", 2, json!({})).await;
         server.fill("export-killed-room", 0, &documents(3000)).await;
-        let export =
-            Export::new(&server.client(), ["export-killed-room"], Query::match_all()).page_size(50);
+        let export = Export::new(
+            &server.client(),
+            &indices("export-killed-room"),
+            Query::match_all(),
+        )
+        .page_size(50);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs.ndjson");
         // A folder in the place of the file beside it is as bad as a full disk.

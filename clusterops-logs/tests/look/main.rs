@@ -14,6 +14,8 @@ use clusterops_logs::look::{Context, Excerpt, Look, Origin};
 use clusterops_logs::{ErrorKind, Query};
 use serde_json::{Value, json};
 
+use support::indices;
+
 /// Lines of three hosts within a few seconds, so that many have the same time.
 fn documents(count: usize) -> Vec<Value> {
     let document = |number: usize| {
@@ -54,7 +56,7 @@ async fn context_is_what_sorting_everything_gives() {
         server.fill("look-lines-a", 0, &all[..300]).await;
         server.fill("look-lines-b", 300, &all[300..]).await;
         let client = server.client();
-        let everything = Look::new(&client, ["look-lines-*"], Query::match_all());
+        let everything = Look::new(&client, &indices("look-lines-*"), Query::match_all());
         let excerpts = everything
             .excerpts(&Context::default(), 1000)
             .await
@@ -69,7 +71,7 @@ async fn context_is_what_sorting_everything_gives() {
 
         let errors = Query::raw(json!({"match": {"log.level": "error"}}));
         let heartbeats = Query::raw(json!({"match": {"message": "heartbeat"}}));
-        let look = Look::new(&client, ["look-lines-*"], errors).exclude(heartbeats);
+        let look = Look::new(&client, &indices("look-lines-*"), errors).exclude(heartbeats);
         for (before, after) in [(0, 0), (2, 3), (0, 7), (5, 0), (40, 40)] {
             let context = Context::default().before(before).after(after);
             let excerpts = look.excerpts(&context, 100).await.unwrap();
@@ -132,7 +134,11 @@ async fn a_line_has_its_surroundings_by_its_own_id() {
         documents.push(json!({"host": "old"}));
         documents.push(json!({"@timestamp": 1_700_000_000_000u64}));
         server.fill("look-around", 0, &documents).await;
-        let look = Look::new(&server.client(), ["look-around"], Query::match_all());
+        let look = Look::new(
+            &server.client(),
+            &indices("look-around"),
+            Query::match_all(),
+        );
         let context = Context::default().before(1).after(2);
         for origin in [
             Origin::Host,
@@ -171,7 +177,7 @@ async fn counts_histograms_and_frequent_values() {
         server.index("look-count", 3, json!({})).await;
         server.fill("look-count", 0, &documents(300)).await;
         let client = server.client();
-        let look = Look::new(&client, ["look-count"], Query::match_all());
+        let look = Look::new(&client, &indices("look-count"), Query::match_all());
         assert_eq!(look.count().await.unwrap(), 300);
         let excluded = look
             .clone()
@@ -196,7 +202,7 @@ async fn counts_histograms_and_frequent_values() {
         assert_eq!(histogram.total(), 300);
         let odd = Look::new(
             &client,
-            ["look-count"],
+            &indices("look-count"),
             Query::raw(json!({"terms": {"number": [0, 9]}})),
         );
         let counts: Vec<u64> = odd
@@ -223,7 +229,7 @@ async fn counts_histograms_and_frequent_values() {
         assert_eq!(error.kind(), ErrorKind::Input);
         let none = Look::new(
             &client,
-            ["look-count"],
+            &indices("look-count"),
             Query::raw(json!({"match_none": {}})),
         );
         assert!(none.histogram(20).await.unwrap().buckets.is_empty());
@@ -272,7 +278,11 @@ async fn times_in_milliseconds_and_nanoseconds_stand_in_one_order() {
         server
             .fill("look-nanos-b", 3, &[line("2026-03-01T10:00:00.001Z")])
             .await;
-        let look = Look::new(&server.client(), ["look-nanos-*"], Query::match_all());
+        let look = Look::new(
+            &server.client(),
+            &indices("look-nanos-*"),
+            Query::match_all(),
+        );
         let excerpt = look
             .around("look-nanos-b", "3", &Context::default().before(5).after(5))
             .await

@@ -12,9 +12,9 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use clusterops_logs::Client;
 use clusterops_logs::http::{HttpOptions, HttpRequest};
 use clusterops_logs::secrecy::{SecretSlice, SecretString};
+use clusterops_logs::{Client, Indices};
 use serde_json::{Value, json};
 
 /// A real cluster.
@@ -47,6 +47,11 @@ pub(crate) fn clusters(test: &str) -> Vec<Cluster> {
         assert!(!in_ci, "{test}: {reason}");
     }
     clusters
+}
+
+/// What an expression names.
+pub(crate) fn indices(expression: &str) -> Indices {
+    Indices::new(expression).unwrap()
 }
 
 impl Cluster {

@@ -55,7 +55,7 @@ impl Cluster {
     }
 
     pub(crate) fn tail_of(&self, client: &Client, indices: &str) -> Tail {
-        Tail::new(client, indices, &Query::match_all())
+        Tail::new(client, &support::indices(indices), &Query::match_all())
             .unwrap()
             .pause(Duration::from_millis(50))
     }

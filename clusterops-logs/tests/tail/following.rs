@@ -6,6 +6,7 @@ use clusterops_logs::tail::{Notice, Since, Token};
 use clusterops_logs::{ErrorKind, Query};
 use serde_json::json;
 
+use crate::support::indices;
 use crate::{Cluster, Seen, on_each};
 
 on_each! {
@@ -232,7 +233,7 @@ async fn refused(cluster: &Cluster) {
     let index = cluster.create("a", 1, 0, json!({})).await;
     cluster.write_some(&index, 0, 1).await;
     let query = Query::raw(json!({"no_such_query": {}}));
-    let tail = clusterops_logs::tail::Tail::new(&cluster.client, &index, &query);
+    let tail = clusterops_logs::tail::Tail::new(&cluster.client, &indices(&index), &query);
     let mut tail = tail.unwrap().since(Since::Start);
     let error = tail.next().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
