@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Client, Indices, json_of};
-use crate::search::{ShardFailure, ShardFailureReason, partial};
-use crate::{Error, ErrorKind, Result};
+use crate::search::{ShardFailure, partial};
+use crate::{Error, ErrorKind, Reason, Result};
 
 /// Documents to write and to delete, in one request.
 ///
@@ -131,7 +131,7 @@ pub struct BulkItem {
     /// The status: 200 and 201 are successes.
     pub status: u16,
     /// Why it failed.
-    pub error: Option<ShardFailureReason>,
+    pub error: Option<Reason>,
 }
 
 impl BulkAnswer {

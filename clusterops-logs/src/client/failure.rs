@@ -3,13 +3,10 @@
 use std::fmt;
 
 use clusterops_core::http::{HttpNodes, HttpResponse};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Error, ErrorKind};
-
-/// The longest text of a server that is repeated.
-const LONGEST: usize = 300;
+use crate::reason::kind_of;
+use crate::{Error, ErrorKind, Reason};
 
 /// The error that an answer is, whose status is none of success.
 pub(super) fn of_answer(nodes: &HttpNodes, answer: HttpResponse) -> Error {
@@ -34,14 +31,18 @@ fn told(nodes: &HttpNodes, answer: HttpResponse) -> Error {
         Some(told) => {
             let (kind, retryable) = told.kind(by_status.kind(), status);
             let (reason, causes) = told.sentence();
-            let name = told.decisive().map_or_else(String::new, ToOwned::to_owned);
-            let name_shown = nodes.shown(&name).into_owned();
-            let colon = if name.is_empty() { "" } else { ": " };
+            let name = told.decisive().map(|name| nodes.shown(name).into_owned());
+            let named = name
+                .as_ref()
+                .map_or_else(String::new, |name| format!("{name}: "));
             let message = format!(
-                "{request}: the answer is {status}: {name_shown}{colon}{}",
+                "{request}: the answer is {status}: {named}{}",
                 nodes.shown(&reason)
             );
-            let mut error = Error::new(kind, message).of_server_type(name_shown);
+            let mut error = Error::new(kind, message);
+            if let Some(name) = name {
+                error = error.of_server_type(name);
+            }
             if retryable {
                 error = error.retryable();
             }
@@ -57,94 +58,12 @@ fn told(nodes: &HttpNodes, answer: HttpResponse) -> Error {
     }
 }
 
-/// The kind of an error that a server names so, and whether waiting can help; by its status where the name says nothing.
-pub(crate) fn kind_of(name: &str) -> Option<(ErrorKind, bool)> {
-    let name = name.strip_suffix("_exception").unwrap_or(name);
-    Some(match name {
-        "index_not_found" | "resource_not_found" | "aliases_not_found" | "document_missing" => {
-            (ErrorKind::NotFound, false)
-        }
-        "search_context_missing" => (ErrorKind::Expired, false),
-        "security"
-        | "authentication"
-        | "authentication_processing"
-        | "unauthorized"
-        | "open_search_security"
-        | "opensearch_security" => (ErrorKind::Denied, false),
-        "circuit_breaking"
-        | "rejected_execution"
-        | "es_rejected_execution"
-        | "opensearch_rejected_execution"
-        | "open_search_rejected_execution"
-        | "master_not_discovered"
-        | "cluster_manager_not_discovered"
-        | "no_shard_available_action"
-        | "unavailable_shards"
-        | "node_not_connected"
-        | "node_disconnected"
-        | "node_closed"
-        | "connect_transport"
-        | "no_such_remote_cluster_connection"
-        | "not_master"
-        | "not_cluster_manager"
-        | "process_cluster_event_timeout"
-        | "receive_timeout_transport"
-        | "index_shard_not_started"
-        | "illegal_index_shard_state"
-        | "index_shard_recovering"
-        | "shard_not_found"
-        | "alias_not_ready" => (ErrorKind::Unavailable, true),
-        "search_timeout" | "timeout" | "elasticsearch_timeout" | "opensearch_timeout" => {
-            (ErrorKind::Timeout, true)
-        }
-        "task_cancelled" => (ErrorKind::Unavailable, true),
-        "parsing"
-        | "parse"
-        | "x_content_parse"
-        | "query_shard"
-        | "illegal_argument"
-        | "mapper_parsing"
-        | "document_parsing"
-        | "json_parse"
-        | "json_e_o_f"
-        | "number_format"
-        | "invalid_index_name"
-        | "index_closed"
-        | "version_conflict_engine"
-        | "script"
-        | "action_request_validation"
-        | "resource_already_exists"
-        | "too_many_clauses"
-        | "max_buckets"
-        | "too_many_buckets"
-        | "strict_dynamic_mapping"
-        | "invalid_alias_name"
-        | "not_x_content"
-        | "no_such_remote_cluster"
-        | "named_object_not_found"
-        | "input_coercion" => (ErrorKind::Rejected, false),
-        _ => return None,
-    })
-}
-
 /// What the body of an error tells; the forms are those of both products, of their gateways, and of the security plugins.
 #[derive(Debug)]
 struct Told {
     top: Reason,
     roots: Vec<Reason>,
     shards: Vec<Reason>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Reason {
-    #[serde(rename = "type")]
-    name: Option<String>,
-    reason: Option<String>,
-    line: Option<usize>,
-    col: Option<usize>,
-    durability: Option<String>,
-    caused_by: Option<Box<Reason>>,
 }
 
 impl Told {
@@ -181,17 +100,10 @@ impl Told {
 
     /// What went wrong below a general failure of a phase, or the top itself.
     fn main(&self) -> &Reason {
-        let general = self.top.name.as_deref().is_some_and(|name| {
-            matches!(
-                name,
-                "search_phase_execution_exception" | "exception" | "remote_transport_exception"
-            )
-        });
         let below = self.shards.first().or(self.roots.first());
         match below {
-            Some(below) if general => below,
-            _ if general => self.top.caused_by.as_deref().unwrap_or(&self.top),
-            _ => &self.top,
+            Some(below) if self.top.is_general() => below,
+            _ => self.top.root(),
         }
     }
 
@@ -234,7 +146,7 @@ impl Told {
 
     fn place(&self) -> (Option<usize>, Option<usize>) {
         let placed = self.all().find(|reason| reason.line.is_some());
-        placed.map_or((None, None), |reason| (reason.line, reason.col))
+        placed.map_or((None, None), |reason| (reason.line, reason.column))
     }
 
     /// The sentence, and what caused it, down to the bottom.
@@ -261,45 +173,6 @@ impl Told {
             }
         }
         (text, causes)
-    }
-}
-
-impl Reason {
-    fn of(value: Value) -> Self {
-        let text = value.as_str().map(ToOwned::to_owned);
-        match text {
-            Some(text) => Self::text(text),
-            None => serde_json::from_value(value).unwrap_or_default(),
-        }
-    }
-
-    fn text(text: String) -> Self {
-        Self {
-            reason: Some(text),
-            ..Self::default()
-        }
-    }
-
-    fn is(&self, name: &str) -> bool {
-        self.name.as_deref() == Some(name)
-    }
-
-    fn chain(&self) -> impl Iterator<Item = &Self> + Clone {
-        std::iter::successors(Some(self), |reason| reason.caused_by.as_deref())
-    }
-
-    /// The first line: parsers go on with all they expected.
-    fn shown(&self) -> String {
-        shortened(self.reason.as_deref().unwrap_or("no reason is given"))
-    }
-}
-
-/// The first line of a text, and of that not too much.
-pub(crate) fn shortened(text: &str) -> String {
-    let line = text.trim().lines().next().unwrap_or_default().trim_end();
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line.to_owned(),
     }
 }
 

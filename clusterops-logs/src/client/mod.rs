@@ -46,7 +46,6 @@ use tokio::sync::OnceCell;
 use crate::{Error, ErrorKind, Result};
 
 pub use bulk::{Bulk, BulkAnswer, BulkItem};
-pub(crate) use failure::{kind_of, shortened};
 pub use fields::{Field, FieldCaps};
 pub use indices::Indices;
 pub use names::{Alias, DataStream, Index, Resolved};

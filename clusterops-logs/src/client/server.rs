@@ -6,6 +6,7 @@ use clusterops_core::http::{HttpNodes, HttpRequest};
 use serde::Deserialize;
 
 use super::failure;
+use crate::reason::shortened;
 use crate::{Error, ErrorKind, Result};
 
 /// Which product a cluster runs.
@@ -248,7 +249,7 @@ impl Told {
     /// A few words about something else.
     fn what(&self, body: &[u8], server: Option<&str>) -> String {
         let by = match server {
-            Some(server) => format!(" from `{}`", failure::shortened(server)),
+            Some(server) => format!(" from `{}`", shortened(server)),
             None => String::new(),
         };
         let body = String::from_utf8_lossy(&body[..body.len().min(2000)]);
@@ -256,15 +257,15 @@ impl Told {
             .split_once("<title>")
             .and_then(|(_, rest)| Some(rest.split_once("</title>")?.0));
         if !self.tagline.is_empty() {
-            format!("`{}`{by}", failure::shortened(&self.tagline))
+            format!("`{}`{by}", shortened(&self.tagline))
         } else if let Some(title) = title {
-            format!("the page `{}`{by}", failure::shortened(title))
+            format!("the page `{}`{by}", shortened(title))
         } else if body.trim_start().starts_with('<') {
             format!("a page{by}")
         } else if body.trim().is_empty() {
             format!("nothing{by}")
         } else {
-            format!("`{}`{by}", failure::shortened(&body))
+            format!("`{}`{by}", shortened(&body))
         }
     }
 }

@@ -43,5 +43,5 @@ pub use fields::{FieldFormat, SourceFilter};
 pub use highlight::{Highlight, HighlightField, Highlighter};
 pub use page::{Hit, Page};
 pub use request::{Search, TotalHits};
-pub use shortfall::{ClusterDetails, Clusters, ShardFailure, ShardFailureReason, Shards};
+pub use shortfall::{ClusterDetails, Clusters, ShardFailure, Shards};
 pub use sort::{Direction, FieldSort, NestedSort, NumericType, Sort, SortMode};

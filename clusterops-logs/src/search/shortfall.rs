@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::client::{kind_of, shortened};
-use crate::{Error, ErrorKind};
+use crate::reason::kind_of;
+use crate::{Error, ErrorKind, Reason};
 
 /// How many different failures an error names.
 const NAMED: usize = 3;
@@ -37,20 +37,7 @@ pub struct ShardFailure {
     /// The id of the node it was on.
     pub node: Option<String>,
     /// The reason.
-    pub reason: ShardFailureReason,
-}
-
-/// The reason of a failure, in the server's words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct ShardFailureReason {
-    /// The server's name for it.
-    #[serde(rename = "type")]
-    pub name: Option<String>,
-    /// A sentence.
-    pub reason: Option<String>,
-    /// What caused it.
-    pub caused_by: Option<Box<ShardFailureReason>>,
+    pub reason: Reason,
 }
 
 /// What the clusters did that a search went to.
@@ -198,23 +185,11 @@ impl ShardFailure {
             .shard
             .map_or_else(String::new, |shard| format!("[{shard}]"));
         let name = reason.name.as_deref().unwrap_or("unknown");
-        let text = shortened(reason.reason.as_deref().unwrap_or("no reason is given"));
+        let text = reason.shown();
         let node = match &self.node {
             Some(node) => format!(" on the node {node}"),
             None => String::new(),
         };
         format!("{index}{shard}{node}: {name}: {text}")
-    }
-}
-
-impl ShardFailureReason {
-    /// The first reason that says something of its own.
-    fn root(&self) -> &Self {
-        let general = |name: &str| matches!(name, "exception" | "remote_transport_exception");
-        match (&self.name, &self.caused_by) {
-            (Some(name), Some(below)) if general(name) => below.root(),
-            (None, Some(below)) => below.root(),
-            _ => self,
-        }
     }
 }

@@ -138,6 +138,31 @@ async fn answers_that_are_none_are_told() {
 }
 
 #[tokio::test]
+async fn an_error_has_the_name_that_the_server_gives_it_and_no_other() {
+    let named = r#"{"error":{"type":"exception","reason":"x","caused_by":{"type":"remote_transport_exception","reason":"y",
+        "caused_by":{"type":"no_such_thing_exception","reason":"the real one"}}},"status":400}"#;
+    for (body, name, words) in [
+        (
+            named,
+            Some("no_such_thing_exception"),
+            "400: no_such_thing_exception: the real one",
+        ),
+        // As gateways say it.
+        (r#"{"message":"not today"}"#, None, "400: not today"),
+        (
+            r#"{"error":{"reason":null},"status":400}"#,
+            None,
+            "400: no reason is given",
+        ),
+    ] {
+        let stand = Stand::start(move |_, _| Reply::json(400, body)).await;
+        let error = search(&stand.client()).await.unwrap_err();
+        assert_eq!(error.server_type(), name, "{error}");
+        assert!(error.message().ends_with(words), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_an_error_where_the_page_does_not_end_well() {
     let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
     let hit = r#"{"_index":"a","_id":"1"}"#;
