@@ -1,7 +1,6 @@
 //! Searches, counts, and whether a query would be accepted.
 
 use clusterops_core::http::HttpRequest;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Client, HitReader, Indices, WithJson, json_of};
@@ -115,20 +114,13 @@ fn of_query(query: &Query) -> Result<String> {
 
 /// The request of a search, and whether it asks shards to stop early.
 fn asking(indices: &Indices, search: &Search) -> Result<(HttpRequest, bool)> {
-    #[derive(Default, Deserialize)]
-    struct Asked {
-        pit: Option<IgnoredAny>,
-        terminate_after: Option<IgnoredAny>,
-    }
     search.check()?;
-    let body = json_of(search)?;
-    let asked: Asked = serde_json::from_str(&body).unwrap_or_default();
-    let request = match asked.pit {
-        Some(_) => HttpRequest::post("/_search"),
-        None => HttpRequest::post("/")
+    let request = match search.has("pit") {
+        true => HttpRequest::post("/_search"),
+        false => HttpRequest::post("/")
             .segment(indices.as_str())
             .segment("_search"),
     };
-    let request = request.with_json(body).repeatable(true);
-    Ok((request, asked.terminate_after.is_some()))
+    let request = request.with_json(json_of(search)?).repeatable(true);
+    Ok((request, search.has("terminate_after")))
 }

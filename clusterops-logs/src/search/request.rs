@@ -163,6 +163,11 @@ impl Search {
         self.json().check().cloned()
     }
 
+    /// Whether its body has a member of this name, and not as `null`.
+    pub(crate) fn has(&self, member: &str) -> bool {
+        self.0.get(member).is_some_and(|value| !value.is_null())
+    }
+
     fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
         self.0.set(name, value);
         self
@@ -263,6 +268,14 @@ mod tests {
             "track_total_hits": false
         });
         assert_eq!(search.to_json().ok(), Some(expected));
+    }
+
+    #[test]
+    fn members_are_known_however_they_were_set() {
+        let search = Search::new(Query::match_all()).raw("terminate_after", json!(5));
+        assert!(search.has("terminate_after") && !search.has("pit"));
+        let search = search.point_in_time("a", Duration::from_secs(1));
+        assert!(search.has("pit") && !search.raw("pit", Value::Null).has("pit"));
     }
 
     #[test]
