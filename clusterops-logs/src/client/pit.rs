@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clusterops_core::http::HttpRequest;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Client, Indices, Server, WithJson, json_of};
-use crate::search::Shards;
-use crate::{Error, ErrorKind, Result, Search};
+use crate::search::{Clusters, Shards, TotalHits, kept_alive, pit_member, shortfall_of};
+use crate::{Error, ErrorKind, Page, Query, Result, Search};
 
 /// A point in time that the server holds.
 ///
@@ -60,14 +60,18 @@ impl Pit {
 
     /// The member `pit` of a search's body.
     pub fn member(&self) -> Value {
-        json!({ "id": self.id, "keep_alive": seconds(self.keep_alive) })
+        pit_member(&self.id, self.keep_alive)
     }
 
     /// Takes over the id that a page brings.
-    pub fn follow(&mut self, page: &crate::Page) {
+    pub fn follow(&mut self, page: &Page) {
         if let Some(id) = &page.pit_id {
-            self.id.clone_from(id);
+            self.follow_id(id);
         }
+    }
+
+    pub(crate) fn follow_id(&mut self, id: &str) {
+        id.clone_into(&mut self.id);
     }
 }
 
@@ -76,7 +80,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`send`](Self::send); [`Rejected`](ErrorKind::Rejected) where the server has no points in time
-    /// ([`Server::has_points_in_time`]); [`Partial`](ErrorKind::Partial) where shards failed.
+    /// ([`Server::has_points_in_time`]); [`Partial`](ErrorKind::Partial) where shards failed or a cluster was left out.
     pub async fn open_pit(&self, indices: &Indices, keep_alive: Duration) -> Result<Pit> {
         #[derive(Deserialize)]
         struct Answer {
@@ -84,6 +88,8 @@ impl Client {
             id: String,
             #[serde(rename = "_shards", default)]
             shards: Shards,
+            #[serde(rename = "_clusters")]
+            clusters: Option<Clusters>,
         }
         let server = self.server().await?;
         if !server.has_points_in_time() {
@@ -92,10 +98,21 @@ impl Client {
         }
         let request = server
             .open_pit(indices.as_str())
-            .query("keep_alive", seconds(keep_alive));
+            .query("keep_alive", kept_alive(keep_alive));
         let answer: Answer = self.json(request).await?;
         let pit = Pit::new(answer.id, keep_alive);
-        match answer.shards.shortfall("the point in time") {
+        let mut lack = shortfall_of(
+            "the point in time",
+            (false, false),
+            &answer.shards,
+            answer.clusters.as_ref(),
+        );
+        if lack.is_none() && answer.clusters.is_none() && indices.has_remote() {
+            // Only Elasticsearch since 2026 tells which clusters it left out of it (elastic/elasticsearch#84400); a search by
+            // name that comes next is asked whether all of them answer.
+            lack = self.search(indices, &nothing()).await.err();
+        }
+        match lack {
             Some(error) => {
                 // What is held of it helps nobody; that the first error is told matters more than one of closing.
                 let _ = self.close_pit(pit).await;
@@ -110,12 +127,11 @@ impl Client {
     /// # Errors
     /// Those of [`search`](Self::search).
     pub async fn keep_pit(&self, pit: &mut Pit) -> Result<()> {
-        let body = json!({ "size": 0, "track_total_hits": false, "pit": pit.member() });
         let request = HttpRequest::post("/_search")
-            .with_json(json_of(&body)?)
+            .with_json(json_of(&pit.search(nothing()))?)
             .repeatable(true);
         let answer = self.send(request).await?;
-        pit.follow(&crate::Page::from_json(answer.body())?.whole()?);
+        pit.follow(&Page::from_json(answer.body())?.whole()?);
         Ok(())
     }
 
@@ -134,18 +150,17 @@ impl Client {
     }
 }
 
+/// The cheapest search.
+fn nothing() -> Search {
+    Search::new(Query::match_none())
+        .size(0)
+        .track_total_hits(TotalHits::Off)
+}
+
 fn without(server: &Server) -> Error {
     let message = format!(
         "this {server} has no points in time: OpenSearch has them from 2.4 on, Elasticsearch from 7.10 on in its default \
          distribution"
     );
     Error::new(ErrorKind::Rejected, message)
-}
-
-/// A span as servers read it; they know no fractions, so it is rounded up.
-fn seconds(span: Duration) -> String {
-    match u64::from(span.subsec_nanos() > 0).saturating_add(span.as_secs()) {
-        seconds if span.as_millis() > 0 => format!("{seconds}s"),
-        _ => "1s".to_owned(),
-    }
 }

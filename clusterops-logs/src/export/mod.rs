@@ -21,7 +21,6 @@ mod order;
 mod output;
 mod page;
 mod pages;
-mod pit;
 mod progress;
 mod settings;
 mod source;

@@ -202,10 +202,9 @@ impl Answer {
             return Err(unreadable());
         }
         let raw: RawAnswer<'_> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
-        let stopped_early = raw.terminated_early == Some(true);
         let lack = shortfall_of(
-            raw.timed_out,
-            stopped_early,
+            "the page of hits",
+            (raw.timed_out, raw.terminated_early == Some(true)),
             &raw.shards,
             raw.clusters.as_ref(),
         );

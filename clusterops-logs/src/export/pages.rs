@@ -162,7 +162,7 @@ impl Pages {
         if let Ok(held) = self.source.held.try_lock()
             && held.generation == fetched.generation
         {
-            self.state.pit.clone_from(&held.pit);
+            self.state.pit = held.pit.as_ref().map(|pit| pit.id().to_owned());
         }
         self.meter.record(Instant::now(), self.state.done());
     }

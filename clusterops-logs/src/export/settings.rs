@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 use super::pages::{MOST_HITS, Pages};
 use super::source::{self, Held, Source, input};
 use super::token::{Binding, SliceState, State};
-use super::{Order, Token, pit};
+use super::{Order, Token};
+use crate::client::Pit;
 use crate::digest::digest;
 use crate::{Client, Indices, Query, Result};
 
@@ -125,13 +126,13 @@ impl Export {
     /// of arrival; [`NotFound`](crate::ErrorKind::NotFound) for an index that is not there; what the servers say else.
     pub async fn start(&self) -> Result<Pages> {
         let query = self.check()?;
-        let held = pit::open(&self.client, &self.indices, self.keep_alive).await?;
+        let pit = source::open_pit(&self.client, &self.indices, self.keep_alive).await?;
         let nanoseconds = match self.order.field() {
             Some(field) => source::has_both_dates(&self.client, &self.indices, field).await?,
             None => false,
         };
         let of = self.binding(&query);
-        let mut source = self.source(query, held.clone(), 0);
+        let mut source = self.source(query, pit.clone(), 0);
         let counted = source.survey().await?;
         source.bounds = counted.bounds;
         source.keys = self.order.keys(nanoseconds, !source.is_of_one_index());
@@ -157,7 +158,7 @@ impl Export {
         let state = State {
             of,
             total: counted.total,
-            pit: held,
+            pit: pit.map(|pit| pit.id().to_owned()),
             bounds: source.bounds.clone(),
             nanoseconds,
             slices,
@@ -178,7 +179,8 @@ impl Export {
         let state = (*token.0).clone();
         // Another point in time than the first is none of what was counted.
         let generation = u64::from(!state.breaks.is_empty());
-        let mut source = self.source(query, state.pit.clone(), generation);
+        let pit = state.pit.clone().map(|id| Pit::new(id, self.keep_alive));
+        let mut source = self.source(query, pit, generation);
         source.bounds.clone_from(&state.bounds);
         source.keys = self
             .order
@@ -246,7 +248,7 @@ impl Export {
         self.query.to_json()
     }
 
-    fn source(&self, query: Value, pit: Option<String>, generation: u64) -> Source {
+    fn source(&self, query: Value, pit: Option<Pit>, generation: u64) -> Source {
         let mut members = self.members.clone();
         if !self.fields.is_empty() {
             members.insert("_source".into(), json!({"includes": self.fields}));

@@ -12,7 +12,6 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::page::Answer;
-use super::pit;
 use super::token::SliceState;
 use crate::client::Pit;
 use crate::{Client, Error, ErrorKind, Indices, Page, Result};
@@ -47,7 +46,7 @@ pub(super) struct Source {
 /// The point in time at present.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
-    pub(super) pit: Option<String>,
+    pub(super) pit: Option<Pit>,
     /// Which one it is: 0 is the one that the counts are of.
     pub(super) generation: u64,
 }
@@ -66,10 +65,7 @@ impl Source {
         let with = |held: &Held| self.page_body(held, slice, size);
         let (answer, held) = self.search(with, Answer::read).await?;
         if let Some(id) = &answer.pit_id {
-            let mut now = self.held.lock().await;
-            if now.generation == held.generation && now.pit.as_ref() != Some(id) {
-                now.pit = Some(id.clone());
-            }
+            self.follow(held.generation, id).await;
         }
         Ok((answer, held.generation))
     }
@@ -157,24 +153,30 @@ impl Source {
     /// Has the server keep the point in time for another while.
     pub(super) async fn renew(&self) {
         let held = self.held.lock().await.clone();
-        if held.pit.is_none() {
+        let Some(mut pit) = held.pit else {
             return;
-        }
-        let mut body = Map::new();
-        if let Some(id) = &held.pit {
-            body.insert("pit".into(), Pit::new(id, self.keep_alive).member());
-        }
-        body.insert("size".into(), 0.into());
-        body.insert("query".into(), json!({"match_none": {}}));
+        };
         // A page that follows says what is wrong.
-        let _ = self.client.send(self.request(&held, body)).await;
+        if self.client.keep_pit(&mut pit).await.is_ok() {
+            self.follow(held.generation, pit.id()).await;
+        }
     }
 
-    /// Gives the point in time back.
+    /// Takes over the id that an answer brings, unless another point in time has come in its place.
+    async fn follow(&self, generation: u64, id: &str) {
+        let mut held = self.held.lock().await;
+        if held.generation == generation
+            && let Some(pit) = &mut held.pit
+        {
+            pit.follow_id(id);
+        }
+    }
+
+    /// Gives the point in time back. It ends by itself too, so that errors do not matter.
     pub(super) async fn close(&self) {
-        let id = self.held.lock().await.pit.take();
-        if let Some(id) = id {
-            pit::close(&self.client, Pit::new(id, self.keep_alive)).await;
+        let pit = self.held.lock().await.pit.take();
+        if let Some(pit) = pit {
+            let _ = self.client.close_pit(pit).await;
         }
     }
 
@@ -216,7 +218,7 @@ impl Source {
     async fn replace(&self, lost: u64) -> Result<()> {
         let mut held = self.held.lock().await;
         if held.generation == lost {
-            held.pit = pit::open(&self.client, &self.indices, self.keep_alive).await?;
+            held.pit = open_pit(&self.client, &self.indices, self.keep_alive).await?;
             held.generation += 1;
             self.frozen.store(false, Ordering::Relaxed);
         }
@@ -248,8 +250,8 @@ impl Source {
             filters.extend(self.bound());
         }
         let mut body = Map::new();
-        if let Some(id) = &held.pit {
-            body.insert("pit".into(), Pit::new(id, self.keep_alive).member());
+        if let Some(pit) = &held.pit {
+            body.insert("pit".into(), pit.member());
         }
         body.insert("query".into(), json!({"bool": {"filter": filters}}));
         body
@@ -271,6 +273,28 @@ impl Source {
     /// Whether there is one index only.
     pub(super) fn is_of_one_index(&self) -> bool {
         matches!(self.bounds.as_slice(), [(name, _)] if name != EVERY)
+    }
+}
+
+/// Opens a point in time: none where the server has no such thing, or refuses one, or leaves out a cluster. The searches
+/// that follow do without it, and wait for the cluster.
+pub(super) async fn open_pit(
+    client: &Client,
+    indices: &Indices,
+    keep_alive: Duration,
+) -> Result<Option<Pit>> {
+    match client.open_pit(indices, keep_alive).await {
+        Ok(pit) => Ok(Some(pit)),
+        // What is wrong with the indices themselves, the search that follows says.
+        Err(error) => match error.kind() {
+            ErrorKind::Rejected
+            | ErrorKind::NotFound
+            | ErrorKind::Denied
+            | ErrorKind::Unavailable
+            | ErrorKind::Partial
+            | ErrorKind::Server => Ok(None),
+            _ => Err(error),
+        },
     }
 }
 

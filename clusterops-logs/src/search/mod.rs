@@ -31,6 +31,7 @@ mod sort;
 
 pub(crate) use hits::hit_options;
 pub(crate) use page::Answer;
+pub(crate) use request::{kept_alive, pit_member};
 pub(crate) use shortfall::{of as shortfall_of, partial};
 
 pub use aggregation::{

@@ -86,8 +86,11 @@ impl Page {
     /// What this page lacks of what was asked for, where it lacks something.
     pub fn shortfall(&self) -> Option<Error> {
         super::shortfall::of(
-            self.timed_out,
-            self.terminated_early && !self.may_stop_early,
+            "the page of hits",
+            (
+                self.timed_out,
+                self.terminated_early && !self.may_stop_early,
+            ),
             &self.shards,
             self.clusters.as_ref(),
         )

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Serialize, Serializer, ser};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Aggregation, Collapse, hit_options};
 use crate::query::Scalar;
@@ -72,13 +72,11 @@ impl Search {
         self.with("search_after", Json::list(values))
     }
 
-    /// Searches a point in time, which then is held so much longer. The request names no index.
+    /// Searches a point in time, which then is held so much longer, in whole seconds (a part of one is rounded up). The
+    /// request names no index.
     #[must_use]
     pub fn point_in_time(self, id: impl Into<String>, keep_alive: Duration) -> Self {
-        let pit = Parts::new()
-            .with("id", id.into())
-            .with("keep_alive", time_value("keep_alive", keep_alive));
-        self.with("pit", pit)
+        self.with("pit", pit_member(&id.into(), keep_alive))
     }
 
     /// Gives only the part `id` of `of` parts that together are all.
@@ -222,6 +220,20 @@ impl Serialize for Search {
     }
 }
 
+/// The member `pit` of a body.
+pub(crate) fn pit_member(id: &str, keep_alive: Duration) -> Value {
+    json!({"id": id, "keep_alive": kept_alive(keep_alive)})
+}
+
+/// How long a point in time is held, as servers read it. They know no fractions, and longer is no harm, so it is rounded up.
+pub(crate) fn kept_alive(span: Duration) -> String {
+    let begun = u64::from(span.subsec_nanos() > 0);
+    match span.as_secs().saturating_add(begun).max(1) {
+        seconds if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 /// A span in the largest unit that writes it exactly ("Time units").
 pub(crate) fn time_value(name: &str, span: Duration) -> Json {
     if span.is_zero() {
@@ -245,8 +257,6 @@ pub(crate) fn time_value(name: &str, span: Duration) -> Json {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::search::Sort;
 
@@ -311,6 +321,19 @@ mod tests {
                 .is_ok()
         );
         assert!(search().from(0).search_after([1]).sort("n").check().is_ok());
+    }
+
+    #[test]
+    fn points_in_time_are_held_for_whole_seconds() {
+        for (millis, expected) in [
+            (0, "1s"),
+            (1, "1s"),
+            (1500, "2s"),
+            (60_000, "1m"),
+            (90_000, "90s"),
+        ] {
+            assert_eq!(kept_alive(Duration::from_millis(millis)), expected);
+        }
     }
 
     #[test]

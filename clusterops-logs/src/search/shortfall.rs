@@ -77,8 +77,8 @@ pub struct ClusterDetails {
 
 /// What the answer of a search lacks, by what it tells of itself.
 pub(crate) fn of(
-    timed_out: bool,
-    stopped_early: bool,
+    what: &str,
+    (timed_out, stopped_early): (bool, bool),
     shards: &Shards,
     clusters: Option<&Clusters>,
 ) -> Option<Error> {
@@ -99,7 +99,7 @@ pub(crate) fn of(
     if lacks.is_empty() {
         return None;
     }
-    Some(partial("the page of hits", &lacks, &failures))
+    Some(partial(what, &lacks, &failures))
 }
 
 impl Shards {

@@ -207,6 +207,33 @@ async fn a_cluster_that_was_left_out_is_told_whatever_was_asked() {
 }
 
 #[tokio::test]
+async fn a_point_in_time_without_a_cluster_is_none() {
+    // Elasticsearch told nothing of it until elastic/elasticsearch#149466, of which the second is.
+    let silent = r#"{"id":"p","_shards":{"total":1,"successful":1,"skipped":0,"failed":0}}"#;
+    let telling = r#"{"id":"p","_shards":{"total":1,"successful":1,"skipped":0,"failed":0},"_clusters":{"total":2,"successful":1,
+        "skipped":1,"running":0,"partial":0,"failed":0,"details":{"(local)":{"status":"successful","indices":"local_test"},
+        "cluster_one":{"status":"skipped","indices":"remote_test","failures":[{"shard":-1,"index":null,
+        "reason":{"type":"node_disconnected_exception","reason":"disconnected"}}]}}}}"#;
+    for opened in [silent, telling] {
+        let stand = Stand::start(move |head, _| match head.split(' ').next() {
+            Some("GET") => Reply::json(200, ELASTICSEARCH_8),
+            Some("DELETE") => Reply::json(200, r#"{"succeeded":true,"num_freed":1}"#),
+            _ if head.contains("/_pit") => Reply::json(200, opened),
+            _ => Reply::json(200, SKIPPED),
+        })
+        .await;
+        let opening = stand
+            .client()
+            .open_pit(&indices("eu:logs-*"), Duration::from_secs(60))
+            .await;
+        assert_left_out(&opening.unwrap_err());
+        let seen = stand.seen();
+        let closed = seen.last().is_some_and(|head| head.starts_with("DELETE"));
+        assert!(closed, "{seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_export_waits_for_a_cluster_that_is_left_out_for_a_while() {
     let (stand, client) = searched(|before| match before {
         0 | 2 => SKIPPED,
