@@ -104,6 +104,15 @@ impl Server {
         }
     }
 
+    /// Whether histograms over time take `fixed_interval`: Elasticsearch from 7.2 on and OpenSearch. Before that the name is
+    /// `interval`.
+    pub fn has_fixed_interval(&self) -> bool {
+        match self.product {
+            Product::OpenSearch => true,
+            Product::Elasticsearch => self.version >= (7, 2, 0),
+        }
+    }
+
     /// The request that opens a point in time.
     pub(super) fn open_pit(&self, indices: &str) -> HttpRequest {
         let request = HttpRequest::post("/").segment(indices);
@@ -317,5 +326,13 @@ mod tests {
         assert!(at(Product::OpenSearch, (2, 4, 0)));
         assert!(!at(Product::Elasticsearch, (7, 9, 3)));
         assert!(at(Product::Elasticsearch, (8, 0, 0)));
+    }
+
+    #[test]
+    fn intervals_have_the_name_that_their_release_notes_say() {
+        let at = |product, version| Server::new(product, version).unwrap().has_fixed_interval();
+        assert!(!at(Product::Elasticsearch, (7, 1, 1)));
+        assert!(at(Product::Elasticsearch, (7, 2, 0)));
+        assert!(at(Product::OpenSearch, (1, 0, 0)));
     }
 }

@@ -55,7 +55,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use crate::query::is_time_zone;
+use crate::query::zone_problem;
 use crate::{Error, ErrorKind, Query, Result};
 
 pub use fields::{Field, Fields};
@@ -150,12 +150,8 @@ impl Kql {
     /// [`Input`](ErrorKind::Input) for a nested field outside of its path and the like, at its column, and for a zone
     /// that is none.
     pub fn query(&self, text: &str) -> Result<Query> {
-        if let Some(zone) = &self.time_zone
-            && !is_time_zone(zone)
-        {
-            let message =
-                format!("`{zone}` is no time zone: expected an offset such as +01:00, or a name");
-            return Err(Error::new(ErrorKind::Input, message));
+        if let Some(problem) = self.time_zone.as_deref().and_then(zone_problem) {
+            return Err(Error::new(ErrorKind::Input, problem));
         }
         let node = parse::parse(text, !self.no_leading_wildcards)?;
         let query = convert::query(self, &node)?;

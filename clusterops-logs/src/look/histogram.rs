@@ -185,14 +185,13 @@ impl Look {
     }
 
     async fn histogram_in(&self, first: i64, last: i64, interval: u64) -> Result<Histogram> {
-        // Elasticsearch before 7.2 knows the older name only.
-        let found = match self.buckets("fixed_interval", interval).await {
-            Err(error) if error.kind() == ErrorKind::Rejected => self
-                .buckets("interval", interval)
-                .await
-                .map_err(|_| error)?,
-            outcome => outcome?,
+        let name = match self.client.server().await {
+            Ok(server) if !server.has_fixed_interval() => "interval",
+            // Who may search need not be allowed to ask what it is.
+            Err(error) if error.kind() != ErrorKind::Denied => return Err(error),
+            _ => "fixed_interval",
         };
+        let found = self.buckets(name, interval).await?;
         let step = i64::try_from(interval).unwrap_or(i64::MAX);
         let start = |at: i64| at.div_euclid(step).saturating_mul(step);
         let mut buckets = Vec::new();

@@ -1,7 +1,8 @@
 //! Queries in Lucene's syntax.
 
-use super::parts::Json;
-use super::{Draft, Fuzziness, MinimumShouldMatch, MultiMatchType, Operator, Query, query};
+use super::{
+    Draft, Fuzziness, MinimumShouldMatch, MultiMatchType, Operator, Query, query, zone_problem,
+};
 
 /// Lucene's syntax, in which a mistake is an error of the server ("Query string query").
 ///
@@ -147,14 +148,12 @@ impl QueryString {
 
     /// The zone of dates that name none.
     #[must_use]
-    pub fn time_zone(self, zone: impl Into<String>) -> Self {
+    pub fn time_zone(mut self, zone: impl Into<String>) -> Self {
         let zone = zone.into();
-        let json = if super::range::is_time_zone(&zone) {
-            zone.into()
-        } else {
-            Json::invalid(format!("query_string: `{zone}` is no time zone"))
-        };
-        Self(self.0.with("time_zone", json))
+        if let Some(problem) = zone_problem(&zone) {
+            self.0.fail(&problem);
+        }
+        Self(self.0.with("time_zone", zone))
     }
 
     /// How far words of a phrase can be from their places.

@@ -62,6 +62,7 @@ pub(crate) mod parts;
 mod range;
 mod scalar;
 mod score_function;
+mod zone;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -82,10 +83,10 @@ pub use options::{
     BoostMode, Fuzziness, MinimumShouldMatch, MultiMatchType, NestedScore, Operator, ScoreMode,
     ZeroTerms,
 };
-pub(crate) use range::is_time_zone;
 pub use range::{Bounded, Range, Relation};
 pub use scalar::Scalar;
 pub use score_function::{Decay, Modifier, ScoreFunction, WeightedFunction};
+pub(crate) use zone::zone_problem;
 
 /// A query, as it stands below `query` in a search.
 ///

@@ -246,3 +246,44 @@ async fn an_export_waits_for_a_cluster_that_is_left_out_for_a_while() {
     assert!(pages.next().await.unwrap().is_none());
     assert_eq!(stand.seen().len(), 4);
 }
+
+#[tokio::test]
+async fn a_histogram_is_asked_for_once_by_the_name_that_the_server_knows() {
+    let span =
+        r#"{"hits":{"hits":[]},"aggregations":{"first":{"value":0.0},"last":{"value":5000.0}}}"#;
+    let server = |product, version| Server::new(product, version).unwrap();
+    for (server, name) in [
+        (Some(server(Product::Elasticsearch, (7, 1, 1))), "interval"),
+        (
+            Some(server(Product::Elasticsearch, (7, 2, 0))),
+            "fixed_interval",
+        ),
+        (
+            Some(server(Product::OpenSearch, (1, 0, 0))),
+            "fixed_interval",
+        ),
+        // Who may not ask what it is.
+        (None, "fixed_interval"),
+    ] {
+        let stand = Stand::start(move |head, before| match before {
+            0 => Reply::json(200, span),
+            _ if head.starts_with("GET / ") => Reply::json(403, "{}"),
+            _ => Reply::json(
+                400,
+                r#"{"error":{"type":"parsing_exception","reason":"no"}}"#,
+            ),
+        })
+        .await;
+        let client = match server {
+            Some(server) => stand.client().assume(server),
+            None => stand.client(),
+        };
+        let look = Look::new(&client, &indices("logs"), Query::match_all());
+        let error = look.histogram(10).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+        let asked = stand.asked();
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        let histogram = &asked[1]["aggs"]["times"]["date_histogram"];
+        assert_eq!(histogram[name], "1000ms", "{histogram}");
+    }
+}

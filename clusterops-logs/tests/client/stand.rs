@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use clusterops_logs::Client;
 use clusterops_logs::http::{HttpOptions, HttpRetries};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -19,10 +20,15 @@ pub(crate) enum Reply {
     Endless(Vec<u8>, Vec<u8>),
 }
 
+struct Request {
+    head: String,
+    body: Vec<u8>,
+}
+
 pub(crate) struct Stand {
     pub(crate) url: String,
-    /// The heads of the requests that came.
-    seen: Arc<Mutex<Vec<String>>>,
+    /// The requests that came.
+    seen: Arc<Mutex<Vec<Request>>>,
     task: JoinHandle<()>,
 }
 
@@ -59,8 +65,19 @@ impl Stand {
         Self { url, seen, task }
     }
 
+    /// The heads of the requests that came.
     pub(crate) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        let seen = self.seen.lock().unwrap();
+        seen.iter().map(|request| request.head.clone()).collect()
+    }
+
+    /// The bodies of the requests that came, where they are JSON.
+    pub(crate) fn asked(&self) -> Vec<Value> {
+        let seen = self.seen.lock().unwrap();
+        let bodies = seen.iter().map(|request| &request.body);
+        bodies
+            .filter_map(|body| serde_json::from_slice(body).ok())
+            .collect()
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -86,12 +103,13 @@ pub(crate) fn quick() -> HttpOptions {
 async fn serve(
     mut stream: TcpStream,
     answer: &(dyn Fn(&str, usize) -> Reply + Send + Sync),
-    record: &Mutex<Vec<String>>,
+    record: &Mutex<Vec<Request>>,
 ) -> Option<()> {
-    let (head, _) = head(&mut stream).await?;
+    let (head, body) = head(&mut stream).await?;
     let before = {
         let mut record = record.lock().unwrap();
-        record.push(head.clone());
+        let head = head.clone();
+        record.push(Request { head, body });
         record.len() - 1
     };
     match answer(&head, before) {

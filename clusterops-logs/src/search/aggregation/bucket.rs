@@ -2,8 +2,8 @@
 
 use super::{Aggregation, Draft, buckets};
 use crate::Query;
-use crate::query::Scalar;
 use crate::query::parts::{Json, Parts};
+use crate::query::{Scalar, zone_problem};
 use crate::search::Direction;
 
 /// A bucket for each value ("Terms aggregation").
@@ -331,8 +331,12 @@ impl Ranges {
 
     /// The zone of dates that name none.
     #[must_use]
-    pub fn time_zone(self, zone: impl Into<String>) -> Self {
-        Self(self.0.with("time_zone", zone.into()))
+    pub fn time_zone(mut self, zone: impl Into<String>) -> Self {
+        let zone = zone.into();
+        if let Some(problem) = zone_problem(&zone) {
+            self.0.fail(&problem);
+        }
+        Self(self.0.with("time_zone", zone))
     }
 
     /// Gives the buckets as an object by their keys.

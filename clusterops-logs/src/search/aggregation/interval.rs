@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Aggregation, Draft, Order, buckets};
 use crate::query::parts::Parts;
-use crate::query::{Scalar, is_time_zone};
+use crate::query::{Scalar, zone_problem};
 use crate::search::request::time_value;
 
 /// A bucket for each step of time ("Date histogram aggregation").
@@ -111,8 +111,8 @@ impl DateHistogram {
     #[must_use]
     pub fn time_zone(mut self, zone: impl Into<String>) -> Self {
         let zone = zone.into();
-        if !is_time_zone(&zone) {
-            self.0.fail(&format!("`{zone}` is no time zone"));
+        if let Some(problem) = zone_problem(&zone) {
+            self.0.fail(&problem);
         }
         Self(self.0.with("time_zone", zone))
     }
