@@ -9,7 +9,7 @@ use crate::query::{MultiMatchType, NestedScore};
 use crate::{Error, ErrorKind, Query, Result};
 
 /// How many `bool` queries can be in each other: the limit of Elasticsearch 8.
-const DEEPEST: usize = 30;
+const MAX_BOOL_DEPTH: usize = 30;
 
 /// What is known on the way down.
 #[derive(Clone, Copy)]
@@ -28,9 +28,9 @@ pub(super) fn query(kql: &Kql, node: &Node) -> Result<Query> {
 }
 
 fn convert(kql: &Kql, node: &Node, within: Within<'_>) -> Result<Query> {
-    if within.depth == DEEPEST {
+    if within.depth == MAX_BOOL_DEPTH {
         let message =
-            format!("more than {DEEPEST} queries are in each other: servers take no more");
+            format!("more than {MAX_BOOL_DEPTH} queries are in each other: servers take no more");
         return Err(Error::new(ErrorKind::Syntax, message).at(node.column));
     }
     let below = Within {

@@ -4,7 +4,7 @@ use super::node::{Kind, Node, Text, Value, ValueKind};
 use crate::{Error, ErrorKind, Result};
 
 /// How many groups can be in each other.
-const DEEPEST: usize = 200;
+const MAX_GROUPS: usize = 200;
 
 /// Reads a whole query.
 pub(super) fn parse(text: &str, leading_wildcards: bool) -> Result<Node> {
@@ -145,8 +145,8 @@ impl Parser<'_> {
         inner: impl FnOnce(&mut Self) -> Result<Node>,
     ) -> Result<Node> {
         let open = self.at;
-        if self.depth == DEEPEST {
-            let message = format!("more than {DEEPEST} groups are in each other");
+        if self.depth == MAX_GROUPS {
+            let message = format!("more than {MAX_GROUPS} groups are in each other");
             return Err(self.error_at(open, &message));
         }
         self.depth += 1;

@@ -9,9 +9,9 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// Elasticsearch refuses more than 30 `bool` queries in each other (20 before 8.0), which are 93 levels; what is deeper
 /// would also not be read back by serde_json, whose limit is 128.
-pub(crate) const DEEPEST: usize = 100;
+pub(crate) const MAX_JSON_DEPTH: usize = 100;
 
-/// A JSON value with its depth, and the first problem in it. It is never deeper than [`DEEPEST`]: what would be is
+/// A JSON value with its depth, and the first problem in it. It is never deeper than [`MAX_JSON_DEPTH`]: what would be is
 /// dropped, and a problem.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Json {
@@ -38,7 +38,7 @@ impl Json {
     }
 
     fn new(value: Value, depth: usize, problem: Option<Box<str>>) -> Self {
-        if depth <= DEEPEST {
+        if depth <= MAX_JSON_DEPTH {
             return Self {
                 value,
                 depth,
@@ -47,7 +47,8 @@ impl Json {
         }
         dismantle(value);
         let deep = || {
-            format!("more than {DEEPEST} levels of JSON in each other: no server takes that").into()
+            format!("more than {MAX_JSON_DEPTH} levels of JSON in each other: no server takes that")
+                .into()
         };
         Self {
             value: Value::Null,
