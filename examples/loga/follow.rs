@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::tail::{Document, Tail, Token};
+use clusterops::logs::{Client, Error, ErrorKind, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clusters::{Cluster, tell_left_out};
@@ -16,7 +18,28 @@ use crate::output::{Unwritten, warn};
 use crate::settings::Settings;
 use crate::show::Printer;
 
-struct Tailing(Tail);
+/// The tail of a cluster. Kibana's language needs its fields first, which come once it answers.
+struct Tailing {
+    settings: Arc<Settings>,
+    client: Client,
+    token: Option<String>,
+    tail: Option<Tail>,
+}
+
+impl Tailing {
+    async fn tail(&mut self) -> Result<&mut Tail> {
+        let tail = match self.tail.take() {
+            Some(tail) => tail,
+            None => {
+                let fields = self.settings.fields(&self.client).await?;
+                let token = self.token.as_deref();
+                let tail = self.settings.tail(&self.client, fields.as_ref(), token);
+                tail.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))?
+            }
+        };
+        Ok(self.tail.insert(tail))
+    }
+}
 
 enum Piece {
     Document(Box<Document>),
@@ -27,8 +50,8 @@ impl Source for Tailing {
     type Item = Piece;
     type Mark = Token;
 
-    async fn next(&mut self) -> clusterops::logs::Result<Option<Arrival<Piece, Token>>> {
-        let batch = self.0.next().await?;
+    async fn next(&mut self) -> Result<Option<Arrival<Piece, Token>>> {
+        let batch = self.tail().await?.next().await?;
         let notices = batch
             .notices
             .iter()
@@ -69,10 +92,21 @@ pub(crate) async fn run(
         left_out: 0,
     };
     let mut merge = Merge::new(MergeOptions::following());
+    let shared = Arc::new(settings.clone());
     for cluster in clusters {
-        let token = following.state.get(&cluster.name).map(String::as_str);
-        let tail = settings.tail(&cluster.client, token)?;
-        merge.add(&cluster.name, Tailing(tail));
+        let token = following.state.get(&cluster.name).cloned();
+        // What is wrong with it is told at once where nobody needs to be asked.
+        let tail = match settings.needs_fields() {
+            true => None,
+            false => Some(settings.tail(&cluster.client, None, token.as_deref())?),
+        };
+        let tailing = Tailing {
+            settings: Arc::clone(&shared),
+            client: cluster.client.clone(),
+            token,
+            tail,
+        };
+        merge.add(&cluster.name, tailing);
     }
     // They stay, so that none is missed while a line is printed.
     let mut interrupted = signal(SignalKind::interrupt())?;

@@ -65,7 +65,9 @@ fn complain(error: &dyn std::error::Error) {
 fn with_advice(error: Box<dyn std::error::Error>, access: &Access) -> Box<dyn std::error::Error> {
     let is_denied = error
         .downcast_ref()
-        .is_some_and(|error: &clusterops::logs::Error| error.kind() == ErrorKind::Denied);
+        .is_some_and(|error: &clusterops::logs::Error| {
+            matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Denied)
+        });
     match is_denied && access.user.is_none() && access.api_key_variable.is_none() {
         true => format!("{error}; --user NAME or --api-key-env VARIABLE says who we are").into(),
         false => error,

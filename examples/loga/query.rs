@@ -30,9 +30,13 @@ impl Settings {
     }
 
     /// The lines of a cluster from the beginning of the window on, or from where a token says.
-    pub(crate) fn tail(&self, client: &Client, token: Option<&str>) -> Result<Tail> {
-        // A token is that of one query, and the types of fields change.
-        let query = self.wanted(None)?;
+    pub(crate) fn tail(
+        &self,
+        client: &Client,
+        fields: Option<&Fields>,
+        token: Option<&str>,
+    ) -> Result<Tail> {
+        let query = self.wanted(fields)?;
         let mut tail = Tail::new(client, &self.indices, &query)?
             .since(Since::Time(self.since))
             .pause(self.interval);
@@ -107,7 +111,7 @@ impl Settings {
 
     /// Whether a cluster has to be asked for its fields before the query is whole.
     pub(crate) fn needs_fields(&self) -> bool {
-        self.language == Language::Kql && !matches!(self.what, What::Follow)
+        self.language == Language::Kql
     }
 
     /// The fields that a query in Kibana's language is about; the other needs none.
@@ -152,7 +156,8 @@ pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Resu
             What::Follow => {
                 let state = settings.kept_state()?;
                 let token = state.get(&cluster.name).map(String::as_str);
-                ("_search", settings.tail(client, token)?.first_search())
+                let tail = settings.tail(client, fields.as_ref(), token)?;
+                ("_search", tail.first_search())
             }
             question => {
                 let look = settings.look(client, fields.as_ref())?;

@@ -10,7 +10,7 @@ use clusterops::logs::look::Context;
 use clusterops::logs::render::Template;
 
 /// Everything that is asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) what: What,
     pub(crate) language: Language,
@@ -53,7 +53,7 @@ impl Settings {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum What {
     Lines,
     Follow,
@@ -69,7 +69,7 @@ pub(crate) enum Language {
     Kql,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Output {
     Text,
     Message,
@@ -78,7 +78,7 @@ pub(crate) enum Output {
 }
 
 /// Who we are, and whom we trust.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub(crate) user: Option<String>,
     pub(crate) api_key_variable: Option<String>,

@@ -57,3 +57,34 @@ fn one_that_is_not_there_is_told_and_asked_again() {
         "{status} {printed:?}"
     );
 }
+
+#[test]
+fn in_kibanas_language_the_same_is_found_whether_it_is_followed_or_not() {
+    for index in indices("in_kibanas_language_the_same_is_found_whether_it_is_followed_or_not") {
+        // Without the fields' types, a wildcard is one for words and not for whole values.
+        let line = |host: &str| {
+            let time = Timestamp::now().to_string();
+            json!({"@timestamp": time, "host": {"name": host}, "message": host})
+        };
+        index.put(&[line("Web one"), line("Other")]);
+        let folder = folder(&[]);
+        let kql = "host.name.keyword: Web*one";
+        let once = super::run(
+            folder.path(),
+            &index.arguments(&["--kql", kql, "--since", "1h", "--output", "message"]),
+        );
+        assert_eq!(once.printed, "Web one\n", "{}", once.said);
+        let words = index.arguments(&[
+            "--kql", kql, "--since", "1h", "--output", "message", "--follow",
+        ]);
+        let mut running = Running::start(folder.path(), &words);
+        assert_eq!(running.line(), "Web one");
+        index.put(&[line("Web two, one"), line("web one")]);
+        assert_eq!(running.line(), "Web two, one");
+        let (status, rest, said) = running.interrupt();
+        assert!(
+            status.success() && rest.is_empty(),
+            "{status} {rest:?} {said:?}"
+        );
+    }
+}
