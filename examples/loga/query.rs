@@ -148,24 +148,20 @@ pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Resu
                 None
             }
         };
-        let (what, body) = match &settings.what {
-            What::Lines => (
-                "_search",
-                settings.export(client, fields.as_ref())?.first_search()?,
-            ),
+        let body = match &settings.what {
+            What::Lines => settings.export(client, fields.as_ref())?.first_search()?,
             What::Follow => {
                 let state = settings.kept_state()?;
                 let token = state.get(&cluster.name).map(String::as_str);
                 let tail = settings.tail(client, fields.as_ref(), token)?;
-                ("_search", tail.first_search())
+                tail.first_search()
             }
             question => {
-                let look = settings.look(client, fields.as_ref())?;
-                let what = match question {
-                    What::Count => "_count",
-                    _ => "_search",
-                };
-                (what, json!({"query": look.query()?}))
+                let query = settings.look(client, fields.as_ref())?.query()?;
+                match question {
+                    What::Count => json!({"query": query, "size": 0, "track_total_hits": true}),
+                    _ => json!({"query": query}),
+                }
             }
         };
         let url = client
@@ -175,7 +171,7 @@ pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Resu
             .trim_end_matches('/');
         let (url, index) = (Printable(url), Printable(settings.indices.as_str()));
         print(format_args!(
-            "POST {url}/{index}/{what}\n{}\n\n",
+            "POST {url}/{index}/_search\n{}\n\n",
             serde_json::to_string_pretty(&body)?
         ))?;
     }
