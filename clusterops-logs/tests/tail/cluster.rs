@@ -32,6 +32,15 @@ pub(crate) struct Seen {
     pub(crate) token: Option<Token>,
 }
 
+/// What tails gave that were killed after each batch, every third of them before its token was kept.
+#[derive(Default, Debug)]
+pub(crate) struct Killed {
+    pub(crate) seen: Seen,
+    /// How often each document was in a batch whose token was not kept.
+    unkept: BTreeMap<String, usize>,
+    pub(crate) kills: usize,
+}
+
 impl Cluster {
     pub(crate) fn new(server: &support::Cluster, test: &str) -> Self {
         Self {
@@ -218,6 +227,12 @@ impl Seen {
         }
     }
 
+    /// The last token, as it is kept: what is not part of its text does not survive.
+    pub(crate) fn kept(&self) -> Token {
+        let token = self.token.as_ref().unwrap().to_string();
+        token.parse().unwrap()
+    }
+
     pub(crate) async fn until_count(&mut self, tail: &mut Tail, count: usize) {
         let what = format!("{count} documents");
         self.until(tail, &what, |seen| seen.documents.len() >= count)
@@ -247,6 +262,66 @@ impl Seen {
         assert!(twice.is_empty(), "came again: {twice:?}");
         assert_eq!(
             self.documents.len(),
+            numbers.len(),
+            "more than were written"
+        );
+    }
+}
+
+impl Killed {
+    /// Reads on until so many documents were seen; `begin` gives a tail that has no token yet.
+    pub(crate) async fn until_count(&mut self, begin: impl Fn() -> Tail, count: usize) {
+        let end = Instant::now() + DEADLINE;
+        let mut tail = self.go_on(&begin);
+        while self.seen.documents.len() < count {
+            let batch = match tokio::time::timeout_at(end, tail.next()).await {
+                Ok(batch) => batch.unwrap(),
+                Err(_) => panic!(
+                    "{count} documents: not within {DEADLINE:?}; {} and {} kills",
+                    self.seen.documents.len(),
+                    self.kills
+                ),
+            };
+            // One that dies with every notice would not come far.
+            let dies = !batch.documents.is_empty();
+            let kept = self.seen.token.clone();
+            let ids = batch.documents.iter().map(|document| &document.hit.id);
+            let ids: Vec<String> = ids.cloned().collect();
+            self.seen.take(batch);
+            if dies {
+                if self.kills % 3 == 2 {
+                    self.seen.token = kept;
+                    for id in ids {
+                        *self.unkept.entry(id).or_default() += 1;
+                    }
+                }
+                self.kills += 1;
+                tail = self.go_on(&begin);
+            }
+        }
+    }
+
+    /// A tail that goes on from the last token that was kept.
+    pub(crate) fn go_on(&self, begin: impl Fn() -> Tail) -> Tail {
+        match &self.seen.token {
+            Some(_) => begin().resume(self.seen.kept()).unwrap(),
+            None => begin(),
+        }
+    }
+
+    /// Panics where a document is missing, or came again without having been in a batch whose token was not kept.
+    pub(crate) fn are_repeated_as_stated(&self, numbers: impl IntoIterator<Item = u32>) {
+        let numbers: Vec<String> = numbers.into_iter().map(|n| n.to_string()).collect();
+        for n in &numbers {
+            let came = self.seen.documents.get(n).map_or(0, Vec::len);
+            let most = 1 + self.unkept.get(n).copied().unwrap_or(0);
+            assert!(
+                (1..=most).contains(&came),
+                "{n} came {came} times, and not 1 to {most}"
+            );
+        }
+        assert_eq!(
+            self.seen.documents.len(),
             numbers.len(),
             "more than were written"
         );

@@ -250,7 +250,7 @@ async fn serverless(cluster: &Cluster) {
 }
 
 /// Where the primary of shard 0 stands, and another node.
-async fn places(cluster: &Cluster, index: &str) -> Option<(String, String)> {
+pub(crate) async fn places(cluster: &Cluster, index: &str) -> Option<(String, String)> {
     let request = HttpRequest::get(format!("/_cat/shards/{index}")).query("format", "json");
     let shards: Vec<Value> = cluster.client.json(request).await.unwrap();
     let of = |shard: &Value| shard["node"].as_str().map(str::to_owned);

@@ -2,16 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod by_time;
 mod cluster;
 mod copies;
 mod faults;
 mod following;
 mod parts;
 mod relay;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod unrefreshed;
 
-use cluster::{Cluster, Seen};
+use cluster::{Cluster, Killed, Seen};
 
 /// Runs a test against each server.
 macro_rules! on_each {

@@ -1,0 +1,326 @@
+//! Tails that go by time, since there are no checkpoints to see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use clusterops_logs::Client;
+use clusterops_logs::http::{HttpOptions, HttpRetries};
+use clusterops_logs::tail::{Notice, Since, Tail};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::relay::{Fate, Relay};
+use crate::{Cluster, Killed, Seen, on_each};
+
+on_each! {
+    equal => equal_times_over_pages_in_several_shards_come_once;
+    late => a_document_within_the_overlap_is_shown_and_one_beyond_it_is_not;
+    updated => an_update_comes_again_where_times_are_gone_by;
+    failing => a_page_that_fails_is_repeated_and_loses_nothing;
+    later => an_index_that_is_made_later_is_found_by_time;
+    future => documents_in_the_future_do_not_move_the_watermark;
+    nanos => times_in_nanoseconds_and_without_them_are_one_order;
+    killed => what_a_kill_repeats_by_time_is_one_batch;
+    lagging => what_was_under_way_when_a_tail_began_is_shown;
+}
+
+/// How far back the tails of these tests ask again.
+const OVERLAP: i64 = 30;
+
+fn by_time(cluster: &Cluster) -> Tail {
+    by_time_of(cluster.tail())
+}
+
+fn by_time_of(tail: Tail) -> Tail {
+    tail.by_time()
+        .overlap(Duration::from_secs(OVERLAP.unsigned_abs()))
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    Timestamp::now() - SignedDuration::from_secs(seconds)
+}
+
+/// Documents of one time.
+fn at(time: Timestamp, numbers: std::ops::Range<u32>) -> impl Iterator<Item = (String, Value)> {
+    let time = time.to_string();
+    let document = json!({"@timestamp": time});
+    numbers.map(move |n| (n.to_string(), document.clone()))
+}
+
+/// Makes what was written searchable now.
+async fn refresh(cluster: &Cluster) {
+    let path = format!("/{}/_refresh", cluster.pattern());
+    cluster.post(&path, Value::Null).await;
+}
+
+/// Writes a document of the present, and reads on until it comes: all that could be found before has been then.
+async fn passed(cluster: &Cluster, index: &str, tail: &mut Tail, seen: &mut Seen, number: u32) {
+    cluster
+        .write(index, at(Timestamp::now(), number..number + 1))
+        .await;
+    refresh(cluster).await;
+    let id = number.to_string();
+    seen.until(tail, "what was written last", |seen| {
+        seen.documents.contains_key(&id)
+    })
+    .await;
+}
+
+async fn equal(cluster: &Cluster) {
+    let first = cluster.create("a", 4, 1, json!({})).await;
+    let second = cluster.create("b", 2, 0, json!({})).await;
+    let time = ago(3600);
+    let next = time + SignedDuration::from_millis(1);
+    // Pages have 1,000 documents; several shards have the number at which one ends.
+    cluster.write(&first, at(time, 0..2600)).await;
+    cluster.write(&second, at(time, 2600..3500)).await;
+    cluster.write(&first, at(next, 3500..4800)).await;
+    cluster.write(&second, at(next, 4800..6000)).await;
+    refresh(cluster).await;
+    let begin = || by_time(cluster).since(Since::Start);
+    let mut tail = begin();
+    let mut seen = Seen::default();
+    seen.until_count(&mut tail, 6000).await;
+    passed(cluster, &first, &mut tail, &mut seen, 6000).await;
+    seen.are_once(0..6001);
+    let mut killed = Killed::default();
+    killed.until_count(begin, 6001).await;
+    assert!(killed.kills >= 6, "{} kills", killed.kills);
+    passed(
+        cluster,
+        &second,
+        &mut killed.go_on(begin),
+        &mut killed.seen,
+        6001,
+    )
+    .await;
+    killed.are_repeated_as_stated(0..6002);
+}
+
+async fn late(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 1, json!({})).await;
+    let mut tail = by_time(cluster).since(Since::Start);
+    let mut seen = Seen::default();
+    passed(cluster, &index, &mut tail, &mut seen, 0).await;
+    let told = seen.notices.iter().map(ToString::to_string);
+    let told: Vec<String> = told.collect();
+    assert!(
+        told.iter()
+            .any(|told| told.contains("late ones can be lost")),
+        "{told:?}"
+    );
+    cluster.write(&index, at(ago(OVERLAP - 10), 1..2)).await;
+    cluster.write(&index, at(ago(OVERLAP + 10), 2..3)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 3).await;
+    passed(cluster, &index, &mut tail, &mut seen, 4).await;
+    assert!(!seen.documents.contains_key("2"), "{:?}", seen.documents);
+    seen.documents.insert("2".to_owned(), vec![1]);
+    seen.are_once(0..5);
+}
+
+async fn updated(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 1, json!({})).await;
+    let mut tail = by_time(cluster).since(Since::Start);
+    let mut seen = Seen::default();
+    cluster.write(&index, at(ago(5), 0..3)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 10).await;
+    cluster.write(&index, at(ago(6), 1..2)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 11).await;
+    cluster.write(&index, at(ago(2), 1..2)).await;
+    // It was written over with a time that is not asked for any more.
+    cluster.write(&index, at(ago(OVERLAP + 10), 2..3)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 12).await;
+    let mut tail = by_time(cluster)
+        .resume(seen.token.clone().unwrap())
+        .unwrap();
+    passed(cluster, &index, &mut tail, &mut seen, 13).await;
+    for (id, versions) in [
+        ("0", &[1][..]),
+        ("1", &[1, 2, 3]),
+        ("2", &[1]),
+        ("12", &[1]),
+    ] {
+        assert_eq!(seen.documents[id], versions, "{id}");
+    }
+}
+
+async fn failing(cluster: &Cluster) {
+    let index = cluster.create("a", 3, 1, json!({})).await;
+    cluster.write(&index, at(ago(3600), 0..1700)).await;
+    cluster.write(&index, at(ago(3000), 1700..3400)).await;
+    refresh(cluster).await;
+    for (page, fate) in (0..4).flat_map(|page| (0..4).map(move |fate| (page, fate))) {
+        let count = Arc::new(AtomicU32::new(0));
+        let relay = Relay::before(&cluster.url, move |_, path| {
+            let is_search = path.contains("/_search");
+            if !is_search || count.fetch_add(1, Ordering::Relaxed) != page {
+                return Fate::Pass;
+            }
+            match fate {
+                0 => Fate::Answer(503, "unavailable_shards_exception"),
+                1 => Fate::Answer(429, "es_rejected_execution_exception"),
+                2 => Fate::PassAndDrop,
+                _ => Fate::Edit(|page| page["timed_out"] = json!(true)),
+            }
+        })
+        .await;
+        let options = HttpOptions::default().retries(HttpRetries::none());
+        let client = Client::new(&[relay.url()], options).unwrap();
+        let mut tail = cluster
+            .tail_of(&client, &cluster.pattern())
+            .by_time()
+            .since(Since::Start);
+        let mut seen = Seen::default();
+        seen.until_count(&mut tail, 3400).await;
+        seen.until(&mut tail, "told", |seen| {
+            seen.notices.contains(&Notice::Recovered)
+        })
+        .await;
+        let number = 3400 + page * 4 + fate;
+        passed(cluster, &index, &mut tail, &mut seen, number).await;
+        seen.are_once(0..number + 1);
+    }
+}
+
+async fn later(cluster: &Cluster) {
+    let mut tail = by_time(cluster);
+    let mut seen = Seen::default();
+    let nothing = |seen: &Seen| {
+        let nothing = |notice: &Notice| matches!(notice, Notice::NothingMatches { .. });
+        seen.notices.iter().any(nothing)
+    };
+    seen.until(&mut tail, "told", nothing).await;
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    cluster.write(&index, at(Timestamp::now(), 0..10)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 10).await;
+    let index = cluster.create("b", 1, 0, json!({})).await;
+    cluster.write(&index, at(Timestamp::now(), 11..20)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 20).await;
+    drop(tail);
+    let index = cluster.create("c", 1, 0, json!({})).await;
+    cluster.write(&index, at(Timestamp::now(), 21..30)).await;
+    let mut tail = by_time(cluster)
+        .resume(seen.token.clone().unwrap())
+        .unwrap();
+    passed(cluster, &index, &mut tail, &mut seen, 30).await;
+    seen.are_once(0..31);
+}
+
+async fn future(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    let begin = || by_time(cluster).since(Since::Start);
+    let mut tail = begin();
+    let mut seen = Seen::default();
+    cluster.write(&index, at(ago(60), 0..10)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 10).await;
+    cluster.write(&index, at(ago(-3600), 11..20)).await;
+    let far = "2090-01-01T00:00:00Z".parse().unwrap();
+    cluster.write(&index, at(far, 20..30)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 30).await;
+    // Both what is written now and what is a little late is found, also by who goes on from a token.
+    for number in [31, 33, 35] {
+        cluster.write(&index, at(ago(20), number..number + 1)).await;
+        passed(cluster, &index, &mut tail, &mut seen, number + 1).await;
+        let token = seen.kept();
+        let value: Value = serde_json::from_str(&token.to_string()).unwrap();
+        let watermark = value["watermark"]["at"].as_i64().unwrap();
+        assert!(watermark <= Timestamp::now().as_millisecond(), "{token}");
+        tail = begin().resume(token).unwrap();
+    }
+    seen.are_once(0..37);
+}
+
+async fn nanos(cluster: &Cluster) {
+    let first = cluster.create("a", 2, 0, json!({})).await;
+    let second = cluster.index("b");
+    let body = json!({
+        "settings": {"number_of_shards": 3, "number_of_replicas": 0},
+        "mappings": {"properties": {"@timestamp": {"type": "date_nanos"}}},
+    });
+    cluster.put(&format!("/{second}"), body).await;
+    let time = ago(600);
+    cluster.write(&first, at(time, 0..900)).await;
+    let document = |n: u32| {
+        let time = time + SignedDuration::from_nanos(i64::from(n));
+        (n.to_string(), json!({"@timestamp": time.to_string()}))
+    };
+    cluster.write(&second, (900..3000).map(document)).await;
+    refresh(cluster).await;
+    let begin = || by_time(cluster).since(Since::Start);
+    let mut killed = Killed::default();
+    killed.until_count(begin, 3000).await;
+    let mut tail = killed.go_on(begin);
+    passed(cluster, &second, &mut tail, &mut killed.seen, 3000).await;
+    killed.are_repeated_as_stated(0..3001);
+}
+
+async fn killed(cluster: &Cluster) {
+    let settings = json!({"refresh_interval": "50ms"});
+    let first = cluster.create("a", 3, 1, settings.clone()).await;
+    let second = cluster.create("b", 1, 0, settings).await;
+    let writer = cluster.clone();
+    let written = Timestamp::now();
+    let writing = tokio::spawn(async move {
+        for part in 0..60 {
+            let index = if part % 2 == 0 { &first } else { &second };
+            // Equal times, late ones and those of the present.
+            let time = match part % 3 {
+                0 => written + SignedDuration::from_secs(1),
+                1 => ago(5).max(written),
+                _ => Timestamp::now(),
+            };
+            writer
+                .write(index, at(time, part * 100..part * 100 + 100))
+                .await;
+        }
+        first
+    });
+    // It is killed while searches fail, too.
+    let count = AtomicU32::new(0);
+    let relay = Relay::before(&cluster.url, move |_, path| {
+        if !path.contains("/_search") {
+            return Fate::Pass;
+        }
+        match count.fetch_add(1, Ordering::Relaxed) % 13 {
+            4 => Fate::Answer(503, "unavailable_shards_exception"),
+            8 => Fate::Answer(429, "circuit_breaking_exception"),
+            12 => Fate::PassAndDrop,
+            _ => Fate::Pass,
+        }
+    })
+    .await;
+    let options = HttpOptions::default().retries(HttpRetries::none());
+    let client = Client::new(&[relay.url()], options).unwrap();
+    let begin = || {
+        let tail = cluster.tail_of(&client, &cluster.pattern());
+        by_time_of(tail).since(Since::Time(written))
+    };
+    let mut killed = Killed::default();
+    killed.until_count(begin, 6000).await;
+    assert!(killed.kills >= 6, "{} kills", killed.kills);
+    let index = writing.await.unwrap();
+    let mut tail = killed.go_on(begin);
+    passed(cluster, &index, &mut tail, &mut killed.seen, 6000).await;
+    killed.are_repeated_as_stated(0..6001);
+}
+
+async fn lagging(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 1, json!({})).await;
+    // More than a page of what was there before.
+    cluster.write(&index, at(ago(5), 10_000..12_500)).await;
+    refresh(cluster).await;
+    let mut tail = by_time(cluster);
+    let mut seen = Seen::default();
+    passed(cluster, &index, &mut tail, &mut seen, 0).await;
+    // Ingestion takes its time: these arrive after the start, with times before it.
+    cluster.write(&index, at(ago(10), 1..10)).await;
+    cluster.write(&index, at(ago(OVERLAP + 60), 10..20)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 20).await;
+    let mut tail = by_time(cluster)
+        .resume(seen.token.clone().unwrap())
+        .unwrap();
+    cluster.write(&index, at(ago(10), 21..30)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 30).await;
+    seen.are_once((0..10).chain(20..31));
+}
