@@ -34,12 +34,12 @@ impl Listener {
         Self { url, searches }
     }
 
-    /// The first search for lines that comes; those before it count, or hold a point in time.
+    /// The first search for what is asked; one before it looks how far an export has to go.
     fn search(&self) -> (String, Value) {
         loop {
             let came = self.searches.recv_timeout(DEADLINE);
             let (path, body) = came.expect("a search");
-            if body["size"] != 0 {
+            if body.get("aggs").is_none() {
                 return (path, body);
             }
         }
