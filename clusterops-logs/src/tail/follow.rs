@@ -112,9 +112,8 @@ impl Follow {
         std::mem::take(&mut self.failing).then(|| self.released(shard))
     }
 
-    /// Gives up what is being read, and says what there is to say about it.
+    /// What there is to say once a search of it has failed; what is being read is asked for again.
     pub(super) fn fails(&mut self, shard: &Shard, why: String) -> Option<Notice> {
-        self.give_up();
         let is_new = !std::mem::replace(&mut self.failing, true);
         is_new.then(|| self.held_since(shard, why))
     }

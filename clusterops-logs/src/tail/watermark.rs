@@ -30,8 +30,8 @@ pub(super) struct Watermark {
     #[serde(skip)]
     size: u32,
     /// Whether what is older than the tail is being looked at, so that what comes later with an older time is known as
-    /// new. A tail that goes on from a token has no such time: it would miss what came before it.
-    #[serde(skip)]
+    /// new.
+    #[serde(default)]
     is_first: bool,
     /// Whether it was told that there is nothing to search.
     #[serde(skip)]
@@ -149,7 +149,6 @@ impl Watermark {
         let began = settings.began.as_millisecond();
         // What lies before the beginning was not asked for, however large the overlap is.
         let begin = match settings.since {
-            Since::Now if self.at.is_none() && !self.is_first => Some(began),
             Since::Now => Some(began.saturating_sub(overlap)),
             Since::Time(time) => Some(time.as_millisecond()),
             Since::Start => None,
@@ -171,7 +170,7 @@ impl Watermark {
         }
         let sort = json!([
             {field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
-            {"_seq_no": "asc"},
+            {"_seq_no": {"order": "asc", "unmapped_type": "long"}},
         ]);
         settings.wanted.body(filters, sort, size)
     }

@@ -23,6 +23,8 @@ on_each! {
     nanos => times_in_nanoseconds_and_without_them_are_one_order;
     killed => what_a_kill_repeats_by_time_is_one_batch;
     lagging => what_was_under_way_when_a_tail_began_is_shown;
+    begun => a_kill_before_the_first_look_is_done_shows_nothing_older;
+    unmapped => an_index_without_a_mapping_stops_nothing;
 }
 
 /// How far back the tails of these tests ask again.
@@ -323,4 +325,47 @@ async fn lagging(cluster: &Cluster) {
     cluster.write(&index, at(ago(10), 21..30)).await;
     passed(cluster, &index, &mut tail, &mut seen, 30).await;
     seen.are_once((0..10).chain(20..31));
+}
+
+async fn begun(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 1, json!({})).await;
+    cluster.write(&index, at(ago(5), 10_000..12_500)).await;
+    refresh(cluster).await;
+    let count = Arc::new(AtomicU32::new(0));
+    let relay = Relay::before(&cluster.url, move |_, path| {
+        let is_search = path.contains("/_search");
+        match is_search && count.fetch_add(1, Ordering::Relaxed) > 0 {
+            true => Fate::Answer(503, "unavailable_shards_exception"),
+            false => Fate::Pass,
+        }
+    })
+    .await;
+    let options = HttpOptions::default().retries(HttpRetries::none());
+    let client = Client::new(&[relay.url()], options).unwrap();
+    let begin = || by_time_of(cluster.tail_of(&client, &cluster.pattern()));
+    let mut tail = begin();
+    let mut seen = Seen::default();
+    let interrupted = |seen: &Seen| {
+        let interrupted = |notice: &Notice| matches!(notice, Notice::Interrupted { .. });
+        seen.notices.iter().any(interrupted)
+    };
+    seen.until(&mut tail, "told", interrupted).await;
+    drop(tail);
+    relay.now(|_, _| Fate::Pass);
+    let mut tail = begin().resume(seen.kept()).unwrap();
+    passed(cluster, &index, &mut tail, &mut seen, 0).await;
+    passed(cluster, &index, &mut tail, &mut seen, 1).await;
+    seen.are_once(0..2);
+}
+
+async fn unmapped(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    // It has not been written to yet.
+    let empty = cluster.index("b");
+    cluster.put(&format!("/{empty}"), Value::Null).await;
+    let mut tail = by_time(cluster).since(Since::Start);
+    let mut seen = Seen::default();
+    passed(cluster, &index, &mut tail, &mut seen, 0).await;
+    passed(cluster, &empty, &mut tail, &mut seen, 1).await;
+    seen.are_once(0..2);
 }

@@ -19,7 +19,7 @@ on_each! {
 }
 
 /// Makes an index of another one, whose copies have to stand on one node for shrinking.
-async fn resize(cluster: &Cluster, index: &str, how: &str, shards: u32) -> String {
+pub(crate) async fn resize(cluster: &Cluster, index: &str, how: &str, shards: u32) -> String {
     let target = format!("{index}-{how}");
     let nodes: serde_json::Value = cluster
         .client

@@ -170,6 +170,9 @@ async fn exported(cluster: &Cluster) {
             ids.iter()
                 .eq((0..300).map(|n| n.to_string()).collect::<Vec<_>>().iter())
         );
+        cluster
+            .post(&format!("/{name}/_refresh"), Value::Null)
+            .await;
         let request =
             HttpRequest::post(format!("/{name}/_delete_by_query")).query("refresh", "true");
         let query = json!({"query": {"term": {"n": 1000}}});

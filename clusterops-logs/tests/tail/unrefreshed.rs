@@ -9,6 +9,7 @@ use clusterops_logs::http::{HttpOptions, HttpRetries};
 use clusterops_logs::tail::{Notice, Since, Tail};
 use serde_json::json;
 
+use crate::copies::resize;
 use crate::faults::places;
 use crate::relay::{Fate, Relay};
 use crate::{Cluster, Killed, Seen, on_each};
@@ -20,6 +21,8 @@ on_each! {
     aliased => an_alias_keeps_its_filter_unrefreshed;
     killed => what_a_kill_repeats_unrefreshed_is_one_batch;
     interval => what_is_not_shown_for_a_while_comes_when_it_is;
+    shrunk => a_shrunk_index_whose_source_stays_loses_nothing_unrefreshed;
+    storm => kills_and_failures_together_lose_nothing_unrefreshed;
 }
 
 /// How soon the indices of these tests show what is written.
@@ -247,4 +250,82 @@ async fn interval(cluster: &Cluster) {
     }
     quiet(&mut tail, &mut seen).await;
     seen.are_once(0..600);
+}
+
+async fn shrunk(cluster: &Cluster) {
+    let settings = json!({"refresh_interval": SOON});
+    let index = cluster.create("a", 4, 0, settings).await;
+    cluster.write_some(&index, 0, 200).await;
+    let (_relay, client) = relay(cluster, |_| Fate::Pass).await;
+    let begin = || {
+        cluster
+            .tail_of(&client, &cluster.pattern())
+            .since(Since::Start)
+    };
+    let mut tail = begin();
+    let mut seen = Seen::default();
+    seen.until_count(&mut tail, 200).await;
+    let target = resize(cluster, &index, "shrink", 2).await;
+    cluster.write_some(&target, 200, 300).await;
+    seen.until_count(&mut tail, 300).await;
+    quiet(&mut tail, &mut seen).await;
+    // Whether all of the source is shown is not told to those without the right to refresh: its ends may come again.
+    let told = |notice: &Notice| {
+        matches!(
+            notice,
+            Notice::Copy {
+                may_repeat: true,
+                ..
+            }
+        )
+    };
+    assert!(seen.notices.iter().any(told), "{:?}", seen.notices);
+    let is_new = |id: &String| id.parse::<u32>().is_ok_and(|n| n >= 200);
+    let token = seen.kept();
+    seen.documents.retain(|id, _| is_new(id));
+    seen.are_once(200..300);
+    let mut rest = Seen::default();
+    let mut tail = begin().resume(token).unwrap();
+    cluster.write_some(&target, 300, 320).await;
+    rest.until_count(&mut tail, 20).await;
+    quiet(&mut tail, &mut rest).await;
+    rest.are_once(300..320);
+}
+
+async fn storm(cluster: &Cluster) {
+    let settings = json!({"refresh_interval": SOON});
+    let first = cluster.create("a", 3, 1, settings.clone()).await;
+    let second = cluster.create("b", 1, 0, settings).await;
+    // It is killed while searches fail, too.
+    let count = AtomicU32::new(0);
+    let (_relay, client) = relay(cluster, move |path| {
+        if !path.contains("/_search?") {
+            return Fate::Pass;
+        }
+        match count.fetch_add(1, Ordering::Relaxed) % 29 {
+            9 => Fate::Answer(503, "unavailable_shards_exception"),
+            18 => Fate::Answer(429, "circuit_breaking_exception"),
+            27 => Fate::PassAndDrop,
+            _ => Fate::Pass,
+        }
+    })
+    .await;
+    let writer = cluster.clone();
+    let writing = tokio::spawn(async move {
+        for part in 0..60 {
+            let index = if part % 2 == 0 { &first } else { &second };
+            writer.write_some(index, part * 50, part * 50 + 50).await;
+        }
+    });
+    let begin = || {
+        let tail = cluster.tail_of(&client, &cluster.pattern());
+        tail.since(Since::Start).batch(100)
+    };
+    let mut killed = Killed::default();
+    killed.until_count(begin, 3000).await;
+    assert!(killed.kills >= 6, "{} kills", killed.kills);
+    writing.await.unwrap();
+    quiet(&mut killed.go_on(begin), &mut killed.seen).await;
+    killed.are_repeated_as_stated(0..3000);
+    is_told(&killed.seen);
 }
