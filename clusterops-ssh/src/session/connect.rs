@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clusterops_core::Target;
 use russh::ChannelOpenFailure;
 use russh::client;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
@@ -16,6 +16,7 @@ use super::jump::JumpHosts;
 use super::link::{Destination, Link, NotOpened};
 use super::lost::Lost;
 use super::proxy_command::ProxyCommand;
+use super::read_ahead::ReadAhead;
 use super::route::Router;
 use super::settings::{LocalUser, Route, Settings};
 use super::shared::{HostKeyTypes, Shared};
@@ -58,10 +59,6 @@ struct Inner {
 
 /// How many threads decide about hosts.
 const DECIDING: usize = 8;
-
-/// How many bytes are read at once: russh asks for the length of a packet and then for the packet, each a system call. A
-/// connection keeps that much memory; what is larger is read past it.
-const READ_AHEAD: usize = 2048;
 
 impl Connector {
     /// Nothing is read or connected to yet.
@@ -152,7 +149,7 @@ impl Inner {
     /// A new connection to a host.
     async fn link(&self, settings: &Arc<Settings>, target: &Target) -> Result<Link> {
         let lost = Lost::default();
-        let stream = BufReader::with_capacity(READ_AHEAD, self.stream(settings, &lost).await?);
+        let stream = ReadAhead::new(self.stream(settings, &lost).await?);
         let (stream, greeting) = Greeting::of(stream);
         let (stream, line) = Tethered::new(stream);
         let (mut verifier, configuration) = self.verifier(settings, &lost).await?;

@@ -16,6 +16,7 @@ mod lost;
 mod options;
 mod process;
 mod proxy_command;
+mod read_ahead;
 mod remote_stream;
 mod route;
 mod settings;
