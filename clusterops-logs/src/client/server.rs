@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_checked_is_spoken() {
+    fn versions_that_are_not_spoken_are_refused() {
         for (product, major, spoken) in [
             (Product::Elasticsearch, 6, false),
             (Product::Elasticsearch, 9, true),

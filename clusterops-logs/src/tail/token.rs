@@ -57,7 +57,7 @@ pub(super) struct Position {
     pub(super) history: String,
     /// Every operation up to this number has been dealt with; -1 is before the first.
     pub(super) done: i64,
-    /// Up to this number only what is newer than `--since` is handed over.
+    /// Up to this number only what is as new as the tail's `since` is handed over.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) backlog: Option<i64>,
     /// What the aliases let through that lead to the index.
