@@ -103,7 +103,7 @@ impl Client {
         let pit = Pit::new(answer.id, keep_alive);
         let mut lack = shortfall_of(
             "the point in time",
-            (false, false),
+            false,
             &answer.shards,
             answer.clusters.as_ref(),
         );

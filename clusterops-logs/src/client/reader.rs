@@ -35,7 +35,6 @@ pub struct HitReader {
     answer: HttpStream,
     scanner: Scanner,
     piece: Bytes,
-    may_stop_early: bool,
     allow_partial: bool,
     checked: bool,
     /// The page without its hits, when all have been read.
@@ -43,12 +42,11 @@ pub struct HitReader {
 }
 
 impl HitReader {
-    pub(super) fn new(answer: HttpStream, may_stop_early: bool) -> Self {
+    pub(super) fn new(answer: HttpStream) -> Self {
         Self {
             answer,
             scanner: Scanner::new(LIMIT),
             piece: Bytes::new(),
-            may_stop_early,
             allow_partial: false,
             checked: false,
             end: None,
@@ -94,8 +92,7 @@ impl HitReader {
             let message = format!("{request}: the answer ends in the middle");
             return Err(Error::new(ErrorKind::Answer, message));
         }
-        let mut page = Answer::read(self.scanner.rest())?.page(Vec::new());
-        page.may_stop_early = self.may_stop_early;
+        let page = Answer::read(self.scanner.rest())?.page(Vec::new());
         let shortfall = page.shortfall();
         self.end = Some(page);
         match shortfall {
@@ -126,8 +123,7 @@ impl HitReader {
             // It is read again at the end, with its error.
             return Ok(());
         };
-        let mut page = answer.page(Vec::new());
-        page.may_stop_early = self.may_stop_early;
+        let page = answer.page(Vec::new());
         page.whole().map(drop)
     }
 }

@@ -54,11 +54,8 @@ impl Client {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn search_partial(&self, indices: &Indices, search: &Search) -> Result<Page> {
-        let (request, may_stop_early) = asking(indices, search)?;
-        let answer = self.send(request).await?;
-        let mut page = Page::from_json(answer.body())?;
-        page.may_stop_early = may_stop_early;
-        Ok(page)
+        let answer = self.send(asking(indices, search)?).await?;
+        Page::from_json(answer.body())
     }
 
     /// Searches, and gives the hits one by one while they arrive, however large the page is.
@@ -66,9 +63,8 @@ impl Client {
     /// # Errors
     /// Those of [`send`](Self::send); what the page lacks is told by the [`HitReader`].
     pub async fn read(&self, indices: &Indices, search: &Search) -> Result<HitReader> {
-        let (request, may_stop_early) = asking(indices, search)?;
-        let answer = self.stream(request).await?;
-        Ok(HitReader::new(answer, may_stop_early))
+        let answer = self.stream(asking(indices, search)?).await?;
+        Ok(HitReader::new(answer))
     }
 
     /// How many documents match.
@@ -112,8 +108,8 @@ fn of_query(query: &Query) -> Result<String> {
     json_of(&Body { query })
 }
 
-/// The request of a search, and whether it asks shards to stop early.
-fn asking(indices: &Indices, search: &Search) -> Result<(HttpRequest, bool)> {
+/// The request of a search.
+fn asking(indices: &Indices, search: &Search) -> Result<HttpRequest> {
     search.check()?;
     let request = match search.has("pit") {
         true => HttpRequest::post("/_search"),
@@ -121,6 +117,5 @@ fn asking(indices: &Indices, search: &Search) -> Result<(HttpRequest, bool)> {
             .segment(indices.as_str())
             .segment("_search"),
     };
-    let request = request.with_json(json_of(search)?).repeatable(true);
-    Ok((request, search.has("terminate_after")))
+    Ok(request.with_json(json_of(search)?).repeatable(true))
 }

@@ -158,7 +158,6 @@ struct RawAnswer<'a> {
     pit_id: Option<Cow<'a, str>>,
     #[serde(default)]
     timed_out: bool,
-    terminated_early: Option<bool>,
     #[serde(rename = "_shards", default)]
     shards: Shards,
     #[serde(rename = "_clusters")]
@@ -204,7 +203,7 @@ impl Answer {
         let raw: RawAnswer<'_> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
         let lack = shortfall_of(
             "the page of hits",
-            (raw.timed_out, raw.terminated_early == Some(true)),
+            raw.timed_out,
             &raw.shards,
             raw.clusters.as_ref(),
         );
@@ -334,7 +333,6 @@ pub(super) mod tests {
         for text in [
             r#"{"timed_out":true,"hits":{"hits":[]}}"#,
             r#"{"_shards":{"failed":1},"hits":{"hits":[]}}"#,
-            r#"{"terminated_early":true,"hits":{"hits":[]}}"#,
             r#"{"_clusters":{"total":2,"successful":1,"skipped":1},"hits":{"hits":[]}}"#,
         ] {
             assert_eq!(answer(text).err().unwrap().kind(), ErrorKind::Partial);

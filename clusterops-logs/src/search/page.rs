@@ -40,14 +40,13 @@ pub struct Page {
     pub aggregations: BTreeMap<String, Value>,
     /// Whether the search ran into its timeout, so that hits are missing.
     pub timed_out: bool,
-    /// Whether shards stopped early, as `terminate_after` tells them to.
+    /// Whether shards stopped early: as `terminate_after` tells them to, or because what is counted beforehand was enough
+    /// (OpenSearch 3.8).
     pub terminated_early: bool,
     /// What the shards did.
     pub shards: Shards,
     /// What other clusters did, where the search went to some.
     pub clusters: Option<Clusters>,
-    /// Whether the search itself asked shards to stop early.
-    pub(crate) may_stop_early: bool,
 }
 
 impl Page {
@@ -87,10 +86,7 @@ impl Page {
     pub fn shortfall(&self) -> Option<Error> {
         super::shortfall::of(
             "the page of hits",
-            (
-                self.timed_out,
-                self.terminated_early && !self.may_stop_early,
-            ),
+            self.timed_out,
             &self.shards,
             self.clusters.as_ref(),
         )
@@ -214,7 +210,6 @@ impl Answer {
             terminated_early: self.terminated_early.unwrap_or(false),
             shards: self.shards,
             clusters: self.clusters,
-            may_stop_early: false,
         }
     }
 }

@@ -78,7 +78,7 @@ pub struct ClusterDetails {
 /// What the answer of a search lacks, by what it tells of itself.
 pub(crate) fn of(
     what: &str,
-    (timed_out, stopped_early): (bool, bool),
+    timed_out: bool,
     shards: &Shards,
     clusters: Option<&Clusters>,
 ) -> Option<Error> {
@@ -86,9 +86,6 @@ pub(crate) fn of(
     let mut failures: Vec<&ShardFailure> = Vec::new();
     if timed_out {
         lacks.push("the search ran into its timeout".to_owned());
-    }
-    if stopped_early {
-        lacks.push("shards stopped early".to_owned());
     }
     failures.extend(&shards.failures);
     lacks.extend(shards.lack());
