@@ -182,7 +182,9 @@ async fn a_deadline_ends_the_remote_processes() {
         };
         let session = connect(&sshd).await;
         // One that ignores SIGTERM, and one that leaves the process group.
-        let line = "trap '' TERM; setsid sleep 1000 & sleep 1000 & sleep 1000";
+        // Nobody else's sleep is as long.
+        let sleep = format!("sleep 1000.{}", std::process::id());
+        let line = format!("trap '' TERM; setsid {sleep} & {sleep} & {sleep}");
         let started = Instant::now();
         let error = session
             .output(&Command::shell(line).deadline(Duration::from_millis(300)))
@@ -191,7 +193,10 @@ async fn a_deadline_ends_the_remote_processes() {
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(started.elapsed() < Duration::from_secs(30));
         let left = session
-            .output(&Command::shell("pgrep -f 'sleep 100[0]'; true"))
+            .output(&Command::shell(format!(
+                "pgrep -f '[s]{}'; true",
+                &sleep[1..]
+            )))
             .await
             .expect("it runs");
         assert_eq!(left.stdout.to_string(), "", "{}", sshd.user());

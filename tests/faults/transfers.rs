@@ -240,6 +240,8 @@ async fn where_no_command_can_be_run_nothing_is_written_by_two() {
     old.send(Signal::CONT);
     wait_until("its end", || !is_alive(old.0)).await;
     assert!(part.metadata().expect("open").len() > before, "it wrote on");
+    let sent = stage_of(&report).transferred.as_ref().expect("it was one");
+    assert_eq!(sent.resumed, 0, "it could write to what is gone on with");
     assert_eq!(names(&scene.there), ["sent"]);
     assert!(fs::read(scene.destination()).expect("there") == content(SIZE));
 }

@@ -29,6 +29,7 @@ const MANY: usize = 32;
 pub(crate) struct Writer {
     path: PathBuf,
     notes: mpsc::Sender<Note>,
+    thread: std::thread::Thread,
     trouble: Arc<OnceLock<String>>,
 }
 
@@ -57,7 +58,7 @@ impl Writer {
             pace: if hosts < MANY { PACE } else { PACE_OF_MANY },
             left_over: Vec::new(),
         };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("clusterops-journal".into())
             .spawn(move || thread.run())
             .map_err(|error| {
@@ -67,6 +68,7 @@ impl Writer {
         Ok(Self {
             path,
             notes,
+            thread: thread.thread().clone(),
             trouble,
         })
     }
@@ -92,7 +94,10 @@ impl Writer {
 
     /// Says how the run ended, and lets the file go.
     pub(crate) async fn finish(&self, ending: Ending) -> Result<()> {
-        self.wait(Change::Ending(ending)).await
+        let written = self.queue(Change::Ending(ending)).await;
+        // Nothing comes behind it that the thread should wait for.
+        self.thread.unpark();
+        self.written(written).await
     }
 
     /// What is wrong with the journal, if something is.
@@ -105,13 +110,23 @@ impl Writer {
     }
 
     async fn wait(&self, change: Change) -> Result<()> {
-        let (waiting, done) = oneshot::channel();
+        let written = self.queue(change).await;
+        self.written(written).await
+    }
+
+    /// What is given is told once it is on disk.
+    async fn queue(&self, change: Change) -> oneshot::Receiver<()> {
+        let (waiting, written) = oneshot::channel();
         let note = Note {
             change,
             waiting: Some(waiting),
         };
         let _ = self.notes.send(note).await;
-        if done.await.is_ok() {
+        written
+    }
+
+    async fn written(&self, written: oneshot::Receiver<()>) -> Result<()> {
+        if written.await.is_ok() {
             return Ok(());
         }
         self.check()?;
@@ -138,7 +153,7 @@ impl Thread {
                 Some(_) => committed.elapsed(),
                 None => Duration::ZERO,
             };
-            std::thread::sleep(self.pace.saturating_sub(since));
+            std::thread::park_timeout(self.pace.saturating_sub(since));
             let (mut changes, mut waiting) = (std::mem::take(&mut self.left_over), Vec::new());
             let mut ends = false;
             let mut take = |note: Note| {
