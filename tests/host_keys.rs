@@ -276,3 +276,59 @@ async fn an_rsa_key_that_is_too_short_is_refused_whatever_is_known_of_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_even_where_none_is_checked() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let revoked = sshd.folder().join("host_ed25519.pub");
+    let target = known_by(&sshd, "");
+    for lines in [
+        "StrictHostKeyChecking no",
+        "NoHostAuthenticationForLocalhost yes",
+    ] {
+        log_in(&target, &configured(lines))
+            .await
+            .expect("any key will do");
+        let lines = format!("{lines}\nRevokedHostKeys {}", revoked.display());
+        let error = log_in(&target, &configured(&lines))
+            .await
+            .expect_err("it is revoked");
+        assert_eq!(error.kind(), ErrorKind::HostKey, "{error}");
+    }
+}
+
+/// Known keys that speak against the host's do not keep anybody out there, but from the password.
+#[tokio::test]
+async fn no_password_goes_to_a_host_that_may_be_another() {
+    let server = SshdOptions::default().passwords("password");
+    let Some(sshd) = Sshd::start(server.host_certificate(&["-n", "127.0.0.1"])) else {
+        return;
+    };
+    for (lines, is_sent) in [
+        ("", true),
+        ("* {host}", true),
+        ("* {authority}", false),
+        ("* {host}\n@revoked * {host}", false),
+        (
+            "@cert-authority * {authority}\n@revoked * {authority}",
+            false,
+        ),
+    ] {
+        let mut target = known_by(&sshd, lines);
+        let password = sshd.password().into();
+        target.secrets.insert("ansible_password".into(), password);
+        match log_in(&target, &configured("StrictHostKeyChecking no")).await {
+            Ok(()) => assert!(is_sent, "`{lines}`"),
+            Err(error) => {
+                assert!(!is_sent, "`{lines}`: {error}\n{}", sshd.log());
+                assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+                let text = error.to_string();
+                assert!(text.contains("it gets no password, for the "), "{text}");
+            }
+        }
+    }
+    let failed = sshd.log().matches("Failed password").count();
+    assert_eq!(failed, 0);
+}

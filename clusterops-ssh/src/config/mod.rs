@@ -32,7 +32,8 @@
 //!
 //! Different on purpose: a line that is not UTF-8 is an error, unless it is a comment, and so is an `Include` with a
 //! variable that is not set; `ProxyJump none # text` is `none`, and an IPv6 address there may stand without brackets; a
-//! file may be writable for a group that has no member but the user, as on Debian.
+//! file may be writable for a group that has no member but the user, as on Debian; `StrictHostKeyChecking no` stores no
+//! new keys.
 //!
 //! What has no effect here (forwardings, shared connections, GSSAPI, ...) is told by [`Config::unsupported`].
 

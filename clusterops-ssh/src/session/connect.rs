@@ -1,5 +1,6 @@
 //! From a target to an authenticated connection.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,11 +20,12 @@ use super::proxy_command::ProxyCommand;
 use super::read_ahead::ReadAhead;
 use super::route::Router;
 use super::settings::{LocalUser, Route, Settings};
-use super::shared::{HostKeyTypes, Shared};
+use super::shared::Shared;
 use super::stream::Tethered;
 use super::tunnel::{Reader, Tunnel};
 use super::verifier::{HostKeyFiles, Verifier};
-use super::{HostKeyChecking, Session, SessionOptions, auth, dial};
+use super::{Session, SessionOptions, auth, dial};
+use crate::known_hosts::KnownHosts;
 use crate::{Error, ErrorKind, Result};
 
 /// Connects to many hosts on the same terms, and keeps what the connections share: known hosts and private keys are read
@@ -154,6 +156,7 @@ impl Inner {
         let (stream, line) = Tethered::new(stream);
         let (mut verifier, configuration) = self.verifier(settings, &lost).await?;
         let update = verifier.update(settings);
+        let doubt = verifier.doubt();
 
         let limit = settings.handshake_deadline;
         let handshake = client::connect_stream(configuration, stream, verifier);
@@ -176,6 +179,7 @@ impl Inner {
             settings,
             target,
             credentials,
+            doubt.get().map(String::as_str),
         )
         .await?;
         if let Some(update) = update {
@@ -227,19 +231,21 @@ impl Inner {
         settings: &Settings,
         lost: &Lost,
     ) -> Result<(Verifier, Arc<client::Config>)> {
-        let files = match settings.host_key_checking {
-            HostKeyChecking::DangerAcceptAny => None,
-            _ if settings.is_trusted_localhost() => None,
-            _ => Some(HostKeyFiles {
+        // What is revoked is so on every host.
+        let revoked = self.shared.revoked_keys(&settings.revoked_host_keys)?;
+        let files = match settings.is_trusted_localhost() {
+            true => HostKeyFiles {
+                known_hosts: Arc::new(KnownHosts::load::<&Path>([])?),
+                revoked,
+                command: None,
+            },
+            false => HostKeyFiles {
                 known_hosts: self.shared.known_hosts(&settings.known_hosts)?,
-                revoked: self.shared.revoked_keys(&settings.revoked_host_keys)?,
+                revoked,
                 command: settings.known_hosts_command.clone(),
-            }),
+            },
         };
-        let known = match &files {
-            None => HostKeyTypes::default(),
-            Some(files) => files.types(&settings.host_name()).await?,
-        };
+        let known = files.types(&settings.host_name()).await?;
         let configuration = self.shared.configuration(known, settings)?;
         let verifier = Verifier::new(settings, files, lost.clone());
         Ok((verifier, configuration))

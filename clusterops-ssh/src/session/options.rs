@@ -84,7 +84,11 @@ pub enum HostKeyChecking {
     /// The key of a host that is not known yet is added to the first known hosts file; a changed key is an error
     /// (`StrictHostKeyChecking accept-new`).
     AcceptNew,
-    /// Any key is accepted and none is stored: whoever can answer on the address can read and forge everything.
+    /// Any key is accepted and none is stored: whoever can answer on the address can read and forge everything
+    /// (`StrictHostKeyChecking no`, which in ssh(1) stores new keys).
+    ///
+    /// As in ssh(1) a key in a revoked host keys file is still refused, and where the known hosts files say another key or
+    /// that this one is revoked, no password and no answers to questions are sent.
     DangerAcceptAny,
 }
 
@@ -173,7 +177,8 @@ impl SessionOptions {
         self
     }
 
-    /// Accepts any host key, which gives up all protection against a host that only claims to be the right one.
+    /// Accepts any host key, which gives up all protection against a host that only claims to be the right one
+    /// ([`HostKeyChecking::DangerAcceptAny`] says what is left).
     #[must_use]
     pub fn danger_accept_any_host_key(mut self) -> Self {
         self.host_key_checking = Some(HostKeyChecking::DangerAcceptAny);

@@ -1,7 +1,7 @@
 //! Judging host keys.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use russh::client::{self, DisconnectReason};
@@ -84,12 +84,15 @@ impl Known<'_> {
     }
 }
 
+/// What speaks against a host key that was accepted all the same: whoever has it gets no password.
+pub(super) type Doubt = Arc<OnceLock<String>>;
+
 /// Judges the host key, and notes why a connection was lost.
 pub(super) struct Verifier {
     host: HostName,
     checking: HostKeyChecking,
-    /// None when any key will do.
-    files: Option<HostKeyFiles>,
+    files: HostKeyFiles,
+    doubt: Doubt,
     /// The file that new keys are added to.
     new_keys: PathBuf,
     /// Whether they are added without showing the host's name.
@@ -104,11 +107,15 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(settings: &Settings, files: Option<HostKeyFiles>, lost: Lost) -> Self {
+    pub(super) fn new(settings: &Settings, files: HostKeyFiles, lost: Lost) -> Self {
         Self {
             host: settings.host_name(),
-            checking: settings.host_key_checking,
+            checking: match settings.is_trusted_localhost() {
+                true => HostKeyChecking::DangerAcceptAny,
+                false => settings.host_key_checking,
+            },
             files,
+            doubt: Doubt::default(),
             new_keys: settings.known_hosts.first().cloned().unwrap_or_default(),
             hashed: settings.hash_known_hosts,
             required_rsa_size: settings.required_rsa_size,
@@ -120,16 +127,23 @@ impl Verifier {
 
     /// What learns the host's other keys after the login, where that is asked for.
     pub(super) fn update(&mut self, settings: &Settings) -> Option<HostKeyUpdate> {
-        let files = self.files.clone().filter(|_| settings.update_host_keys)?;
+        if !settings.update_host_keys || self.checking == HostKeyChecking::DangerAcceptAny {
+            return None;
+        }
         let (sender, announced) = oneshot::channel();
         self.announced = Some(sender);
         Some(HostKeyUpdate {
             announced,
-            files,
+            files: self.files.clone(),
             host: self.host.clone(),
             file: self.new_keys.clone(),
             hashed: self.hashed,
         })
+    }
+
+    /// Where to look, once a key was accepted, for what speaks against it.
+    pub(super) fn doubt(&self) -> Doubt {
+        self.doubt.clone()
     }
 }
 
@@ -141,9 +155,7 @@ impl client::Handler for Verifier {
         check_rsa_size(key.public_key().key_data(), self.required_rsa_size).map_err(|wrong| {
             Error::new(ErrorKind::HostKey, format!("the server's host key {wrong}"))
         })?;
-        let Some(files) = &self.files else {
-            return Ok(true);
-        };
+        let files = &self.files;
         let shown = PublicKey::from_key_data(key.public_key().key_data());
         let signer = key.certificate().and_then(certificate::authority);
         for key in [&shown, &signer].into_iter().flatten() {
@@ -163,16 +175,26 @@ impl client::Handler for Verifier {
                 None => None,
             },
         };
-        match key {
+        let judged = match key {
             PublicKeyOrCertificate::PublicKey { key, .. } => {
                 let key = PublicKey::from_key_data(key.key_data()).ok_or_else(not_asked_for)?;
-                self.judge(&known, &key).await?;
+                self.judge(&known, &key).await
             }
             PublicKeyOrCertificate::Certificate(certificate) => {
-                self.judge_certificate(&known, certificate).await?;
                 // Whoever has an authority needs no other keys.
                 self.announced = None;
+                self.judge_certificate(&known, certificate).await
             }
+        };
+        if self.checking != HostKeyChecking::DangerAcceptAny {
+            return judged.map(|()| true);
+        }
+        let speaks_against = |key: &PublicKey| known.lookup(&self.host, key) != Verdict::Unknown;
+        let is_revoked = |key: &PublicKey| known.revocation(&self.host, key).is_some();
+        if let Err(error) = judged
+            && (shown.iter().any(speaks_against) || signer.iter().any(is_revoked))
+        {
+            let _ = self.doubt.set(error.full_message());
         }
         Ok(true)
     }
@@ -282,10 +304,7 @@ impl Verifier {
                 )
             }
             Verdict::Unknown => {
-                let files = self
-                    .files
-                    .iter()
-                    .flat_map(|files| files.known_hosts.files());
+                let files = self.files.known_hosts.files().into_iter();
                 let files: Vec<String> = files.map(|file| file.display().to_string()).collect();
                 format!(
                     "the host key {key:?} of {name} is in no known hosts file ({}); check it and add it (ssh-keyscan, or \

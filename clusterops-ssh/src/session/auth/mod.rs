@@ -73,7 +73,8 @@ impl Method {
     }
 }
 
-/// Logs in within the deadline, in which the time for asking people does not count.
+/// Logs in within the deadline, in which the time for asking people does not count. Where there is a `doubt` that the host is
+/// the right one, it gets nothing that it could use itself: no password and no answers, as with ssh(1).
 ///
 /// # Errors
 /// [`ErrorKind::Authentication`] says what was tried and what the server would have taken; [`ErrorKind::Timeout`] and
@@ -85,6 +86,7 @@ pub(super) async fn authenticate(
     settings: &Settings,
     target: &Target,
     credentials: Option<&dyn Credentials>,
+    doubt: Option<&str>,
 ) -> Result<()> {
     let limit = settings.authentication_deadline;
     let asking = Asking::new(credentials, target);
@@ -96,7 +98,12 @@ pub(super) async fn authenticate(
         asking: &asking,
         agent: None,
         candidates: Vec::new(),
-        methods: settings.methods.clone(),
+        methods: {
+            let mut methods = settings.methods.clone();
+            methods.retain(|method| doubt.is_none() || *method == Method::PublicKey);
+            methods
+        },
+        doubt,
         accepted: None,
         tried: Vec::new(),
     };
@@ -122,6 +129,8 @@ struct Login<'a> {
     candidates: Vec<Candidate>,
     /// The methods that are not used up.
     methods: Vec<Method>,
+    /// Why the host may be another one, if it may.
+    doubt: Option<&'a str>,
     /// What the server would take, once it has said so.
     accepted: Option<MethodSet>,
     /// What was tried, with what came of it.
@@ -287,7 +296,9 @@ impl Login<'_> {
             message.push_str(&format!("; it would take: {}", names.join(", ")));
             let wants_answers = methods.contains(&MethodKind::Password)
                 || methods.contains(&MethodKind::KeyboardInteractive);
-            if wants_answers && !self.asking.can_answer(&Purpose::Password) {
+            if wants_answers && let Some(doubt) = self.doubt {
+                message.push_str(&format!("; it gets no password, for {doubt}"));
+            } else if wants_answers && !self.asking.can_answer(&Purpose::Password) {
                 message.push_str("; there is no password, and nobody to ask for one");
             }
         }
