@@ -1,8 +1,11 @@
-//! How long reading and folding large host sets takes; the goals are those of the project, not of a test.
+//! How long reading and folding large host sets takes, and what else is read for as many hosts; the goals are those of the
+//! project, not of a test.
 
 use std::time::Instant;
 
+use clusterops::Inventory;
 use clusterops::hostset::HostSet;
+use clusterops::ssh::known_hosts::{KnownHosts, PublicKey, Verdict};
 use fastrand::Rng;
 
 const ROUNDS: usize = 7;
@@ -19,6 +22,9 @@ fn main() {
     assert_eq!(machine.len(), 9_472);
     random.shuffle(&mut machine);
     let irregular = irregular(random);
+    let (inventory, known_hosts) = (inventory(&names), known_hosts(&names));
+    let known = KnownHosts::parse(&known_hosts, "known_hosts");
+    let key = KEY.parse().expect("a public key");
 
     let figures = [
         measure(
@@ -50,6 +56,24 @@ fn main() {
             "fold 2,000 irregular two-dimensional names",
             100.0,
             || fold(&irregular),
+        ),
+        measure(
+            "inventory_50000_ms",
+            "load an inventory of 50,000 hosts, select of it",
+            2000.0,
+            || select(&inventory),
+        ),
+        measure(
+            "known_hosts_50000_ms",
+            "load 50,000 lines of known_hosts",
+            500.0,
+            || KnownHosts::parse(&known_hosts, "known_hosts").files().len(),
+        ),
+        measure(
+            "known_hosts_lookup_50000_ms",
+            "look all of them up",
+            500.0,
+            || look_up(&known, &names, &key),
         ),
     ];
     let fields: Vec<String> = figures
@@ -87,6 +111,44 @@ fn fold(names: &[String]) -> usize {
 
 fn parse(text: &str) -> usize {
     HostSet::parse(text).expect("names and commas").len()
+}
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIbbg7UnmxliRFlgEZdXMBs/nYr+Y766px/59REwhhEI";
+
+/// An entry for each host, with what inventories say of one.
+fn inventory(names: &[String]) -> String {
+    let mut text = String::from("hosts:\n");
+    for (number, name) in names.iter().enumerate() {
+        let [_, high, middle, low] = (number as u32).to_be_bytes();
+        let zone = ["a", "b", "c"][number % 3];
+        text.push_str(&format!(
+            "  {name}: {{address: 10.{high}.{middle}.{low}, role: agent, zone: {zone}, tags: [public], version: \"1.4\"}}\n"
+        ));
+    }
+    text
+}
+
+fn select(inventory: &str) -> usize {
+    let inventory = Inventory::parse(inventory, "fleet.yaml").expect("it is one");
+    let selected = inventory
+        .select("@role:agent&@zone:a")
+        .expect("variables of hosts");
+    selected.len()
+}
+
+/// A line for each host.
+fn known_hosts(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name} {KEY}\n")).collect()
+}
+
+fn look_up(known: &KnownHosts, names: &[String], key: &PublicKey) -> usize {
+    let verdicts = names.iter().map(|name| known.lookup(name, 22, key));
+    let found = verdicts
+        .filter(|verdict| *verdict == Verdict::Known)
+        .count();
+    assert_eq!(found, names.len());
+    found
 }
 
 /// The compute nodes of a large Cray machine: 74 cabinets of 8 chassis of 8 blades of 2 boards.

@@ -23,6 +23,10 @@ Usage: ssh_config [OPTIONS] [USER@]HOST | ssh://[USER@]HOST[:PORT]
   -o KEYWORD=VALUE   a setting that comes before those of files
   --origins          print behind each value where it was set
   -h, --help         this text
+
+It prints what `ssh -G` does, but for keywords that have no effect here (forwardings, GSSAPI, IPQoS, EscapeChar, ...): those
+are told on standard error where a file sets them. The values are OpenSSH's; a session of ours has defaults of its own
+where no file says anything (ConnectTimeout 10 s, ServerAliveInterval 15 s, UpdateHostKeys no).
 ";
 
 fn main() -> ExitCode {

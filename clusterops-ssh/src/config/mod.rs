@@ -35,6 +35,10 @@
 //! file may be writable for a group that has no member but the user, as on Debian; `StrictHostKeyChecking no` stores no
 //! new keys.
 //!
+//! Values are OpenSSH's, its defaults included. Sessions wait for nothing without end, and have defaults of their own where
+//! no file says anything: [`SessionOptions`](crate::SessionOptions) names them (`ConnectTimeout`, `ServerAliveInterval`,
+//! `UpdateHostKeys`, and the key files that are tried).
+//!
 //! What has no effect here (forwardings, shared connections, GSSAPI, ...) is told by [`Config::unsupported`].
 
 mod algorithms;

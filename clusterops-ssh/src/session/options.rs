@@ -26,7 +26,7 @@ pub struct SessionOptions {
     /// The login name where the target has none; without either, the name of the local user.
     pub user: Option<String>,
     /// Private key files to try, in order, where the target names none. When this is empty: the agent's keys, then
-    /// `~/.ssh/id_ed25519`, `id_ecdsa` and `id_rsa`, as far as they exist.
+    /// `~/.ssh/id_rsa`, `id_ecdsa` and `id_ed25519`, as far as they exist.
     pub identity_files: Vec<PathBuf>,
     /// Certificate files for those keys or for the agent's; a certificate beside a key file, under its name with
     /// `-cert.pub` at the end, is found without being named here.

@@ -339,8 +339,8 @@ impl From<StrictHostKeyChecking> for HostKeyChecking {
     }
 }
 
-/// The key files that ssh(1) tries when none is named, as far as russh reads them.
-const DEFAULT_IDENTITIES: [&str; 3] = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
+/// The key files that ssh(1) tries when none is named, in its order, as far as russh reads them.
+const DEFAULT_IDENTITIES: [&str; 3] = ["~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"];
 
 /// The user that this process runs as.
 #[derive(Debug)]
@@ -467,7 +467,7 @@ mod tests {
         assert_eq!(settings.agent, Some("/run/agent".into()));
         assert_eq!(
             settings.default_identity_files.first(),
-            Some(&PathBuf::from("/home/me/.ssh/id_ed25519"))
+            Some(&PathBuf::from("/home/me/.ssh/id_rsa"))
         );
         assert!(
             settings
