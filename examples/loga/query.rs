@@ -17,7 +17,7 @@ use crate::{complain, show};
 impl Settings {
     /// All lines of a cluster, the oldest first.
     pub(crate) fn export(&self, client: &Client, fields: Option<&Fields>) -> Result<Export> {
-        let query = self.wanted_in_window(fields)?;
+        let query = self.in_window(self.wanted(fields)?);
         let mut export =
             Export::new(client, &self.indices, query).order(Order::oldest_first("@timestamp"));
         if let Some(count) = self.count {
@@ -60,17 +60,18 @@ impl Settings {
 
     /// A look at the lines of a cluster.
     pub(crate) fn look(&self, client: &Client, fields: Option<&Fields>) -> Result<Look> {
-        let query = self.wanted_in_window(fields)?;
-        Ok(Look::new(client, &self.indices, query))
+        // It has to know what is excluded, which does not stand in the context either.
+        let found = self.in_window(self.read(&self.query, fields)?);
+        let mut look = Look::new(client, &self.indices, found);
+        for excluded in self.unwanted(fields)? {
+            look = look.exclude(excluded);
+        }
+        Ok(look)
     }
 
     /// What is looked for, whenever it was.
     pub(crate) fn wanted(&self, fields: Option<&Fields>) -> Result<Query> {
-        let excluded = self
-            .excluded
-            .iter()
-            .map(|text| self.read(text, fields))
-            .collect::<Result<Vec<_>>>()?;
+        let excluded = self.unwanted(fields)?;
         let wanted = self.read(&self.query, fields)?;
         match excluded.is_empty() {
             true => Ok(wanted),
@@ -78,17 +79,20 @@ impl Settings {
         }
     }
 
-    /// What is looked for in the window of time.
-    fn wanted_in_window(&self, fields: Option<&Fields>) -> Result<Query> {
+    /// What is left out.
+    fn unwanted(&self, fields: Option<&Fields>) -> Result<Vec<Query>> {
+        let excluded = self.excluded.iter();
+        excluded.map(|text| self.read(text, fields)).collect()
+    }
+
+    /// What is in the window of time.
+    fn in_window(&self, query: Query) -> Query {
         let mut window = json!({"gte": self.since.to_string()});
         if let Some(until) = self.until {
             window["lt"] = until.to_string().into();
         }
         let window = Query::raw(json!({"range": {"@timestamp": window}}));
-        Ok(Query::bool()
-            .must(self.wanted(fields)?)
-            .filter(window)
-            .into())
+        Query::bool().must(query).filter(window).into()
     }
 
     fn read(&self, text: &str, fields: Option<&Fields>) -> Result<Query> {

@@ -163,6 +163,62 @@ fn what_is_printed_is_sent() {
     }
 }
 
+/// Answers of an index with three lines of one host, of which the query finds the second.
+fn around(path: &str, body: &Value) -> (u16, Value) {
+    let mut found = answer(path, body);
+    if path.ends_with("/_field_caps") {
+        let keyword =
+            json!({"keyword": {"type": "keyword", "searchable": true, "aggregatable": true}});
+        found["fields"]["host"] = keyword;
+    }
+    let Some(order) = body["sort"][0]["@timestamp"]["order"].as_str() else {
+        return (200, found);
+    };
+    let (number, text) = match (order, body.get("search_after")) {
+        (_, None) => (2, "two"),
+        ("desc", _) => (1, "one"),
+        _ => (3, "three"),
+    };
+    let mut hit = json!({
+        "_index": "logs", "_id": number.to_string(), "_seq_no": number, "sort": [number, number, "logs"],
+        "_source": {"host": "web-1", "message": text}
+    });
+    if body.get("highlight").is_some() {
+        hit["highlight"] = json!({"message": [format!("\u{10fff0}{text}\u{10fff1}")]});
+    }
+    found["hits"]["hits"] = json!([hit]);
+    (200, found)
+}
+
+#[test]
+fn what_is_excluded_is_so_in_the_context_too() {
+    let listener = Listener::answering(around);
+    let folder = folder(&[]);
+    let words = [
+        "-e",
+        &*listener.url,
+        "-in",
+        "logs",
+        "--since",
+        "2026-01-01",
+        "--lucene",
+        "two",
+        "--exclude",
+        "debug",
+        "-C",
+        "1",
+    ];
+    let ran = run(folder.path(), &words);
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let searches: Vec<Value> = listener.searches.try_iter().map(|(_, body)| body).collect();
+    // The line, what is before it, and what is behind it.
+    assert_eq!(searches.len(), 3, "{searches:?}");
+    for body in searches {
+        let excluded = &body["query"]["bool"]["must_not"][0]["query_string"]["query"];
+        assert_eq!(excluded, "debug", "{body}");
+    }
+}
+
 #[test]
 fn types_that_are_not_known_are_told() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
