@@ -31,7 +31,7 @@ pub(crate) const HOST: Switch = also(
     "--elasticsearch",
     &["-e"],
     "URL",
-    "the server, with or without https:// (127.0.0.1)",
+    "the server, with or without https://, or several nodes of it, separated by commas (127.0.0.1)",
 );
 pub(crate) const PORT: Switch = also(
     "--port",
@@ -72,7 +72,8 @@ pub(crate) const COUNT: Switch = also(
     "--count",
     &["-co"],
     "LINES",
-    "this many lines at most, the oldest; where they are followed, at once (500)",
+    "this many lines at most, the oldest (all); with --context the newest (500); with --top this many values (10); where \
+     they are followed, so many at once, about (5000)",
 );
 pub(crate) const SINCE: Switch = Switch::of(
     "--since",
