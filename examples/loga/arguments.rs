@@ -12,7 +12,7 @@ use clusterops::logs::look::Context;
 use clusterops::logs::render::Template;
 
 use crate::command_line::{Arguments, Misused, Result, Switch, text};
-use crate::config::{Config, Form};
+use crate::config::{Config, Defined, Form};
 use crate::settings::{Access, Language, Output, Settings, What};
 use crate::switches::{
     AFTER, API_KEY, BEFORE, CA, CERT, CLUSTER, COLOUR, CONFIG, CONTEXT, COUNT, COUNT_ONLY, DEFINE,
@@ -21,6 +21,9 @@ use crate::switches::{
     USER, VERBOSE, VERSION, help,
 };
 use crate::times;
+
+/// Servers take an empty query in Lucene's syntax, and find nothing.
+const NO_QUERY: &str = "an empty query finds nothing; `*` finds everything";
 
 pub(crate) enum Asked {
     Text(String),
@@ -131,7 +134,7 @@ impl Given {
             what,
             language,
             query,
-            excluded: self.texts(&EXCLUDE)?,
+            excluded: self.excluded(language)?,
             clusters: self.clusters(config)?,
             indices: self.indices(config)?,
             since,
@@ -185,16 +188,22 @@ impl Given {
             return Ok((Language::Kql, value.to_owned()));
         }
         if first.name != SERVICE.name {
-            return Ok((Language::Lucene, value.to_owned()));
+            return match value.trim().is_empty() {
+                true => misused(format!("{}: {NO_QUERY}", first.name)),
+                false => Ok((Language::Lucene, value.to_owned())),
+            };
         }
-        let known = config.queries.iter().find(|(name, _)| name == value);
-        if let Some((_, query)) = known {
-            return Ok((Language::Lucene, query.clone()));
+        let known = config.queries.iter().find(|known| known.name == value);
+        if let Some(Defined { query, place, .. }) = known {
+            return match query.trim().is_empty() {
+                true => Err(format!("{place}: `{value}`: {NO_QUERY}").into()),
+                false => Ok((Language::Lucene, query.clone())),
+            };
         }
         let names: Vec<&str> = config
             .queries
             .iter()
-            .map(|(name, _)| name.as_str())
+            .map(|known| known.name.as_str())
             .collect();
         let place = match config.path() {
             Some(path) => format!("{} defines", path.display()),
@@ -209,6 +218,18 @@ impl Given {
             Some(_) => format!("{place} no query `{value}`{near}; {known}"),
             None => format!("{place} the query `{value}`; -c names one"),
         })
+    }
+
+    fn excluded(&self, language: Language) -> Result<Vec<String>> {
+        let excluded = self.texts(&EXCLUDE)?;
+        let is_empty = |query: &String| query.trim().is_empty();
+        match language == Language::Lucene && excluded.iter().any(is_empty) {
+            true => misused(format!(
+                "{}: an empty query finds nothing, so nothing is left out",
+                EXCLUDE.name
+            )),
+            false => Ok(excluded),
+        }
     }
 
     fn follows(&self, as_logasaurus: bool) -> bool {
@@ -281,11 +302,26 @@ impl Given {
         zone: &TimeZone,
     ) -> Result<(Timestamp, Option<Timestamp>)> {
         let minutes = |number: u32| SignedDuration::from_mins(number.into());
-        let start = self.number(&START)?.or(config.start).unwrap_or(0);
-        let depth = self.number(&DEPTH)?.or(config.depth).unwrap_or(10);
+        let of = |switch: &Switch, key: &'static str, configured: Option<u32>| {
+            Ok::<_, Box<dyn std::error::Error>>(match self.number(switch)? {
+                Some(given) => (given, switch.name),
+                None => (configured.unwrap_or(0), key),
+            })
+        };
+        let (start, start_name) = of(&START, "start_time", config.start)?;
+        let (depth, depth_name) = of(&DEPTH, "sync_depth", config.depth.or(Some(10)))?;
         let since = match self.text(&SINCE)? {
             Some(since) => times::point(SINCE.name, since, now, zone)?,
-            None => now.saturating_sub(minutes(start) + minutes(depth))?,
+            None => {
+                let (name, most) = match start > depth {
+                    true => (start_name, start),
+                    false => (depth_name, depth),
+                };
+                let since = now.checked_sub(minutes(start) + minutes(depth)).ok();
+                since.filter(times::has_a_year).ok_or_else(|| {
+                    Misused(format!("{name}: {most} minutes ago is before the year 0"))
+                })?
+            }
         };
         let until = self
             .text(&UNTIL)?
@@ -310,11 +346,16 @@ impl Given {
         }
         let named = self.texts(&CLUSTER)?;
         if named.is_empty() {
-            let host = self
-                .text(&HOST)?
-                .or(config.url.as_deref())
-                .unwrap_or("127.0.0.1");
-            return Ok(vec![(String::new(), vec![url(host, &port)])]);
+            let urls = match (self.text(&HOST)?, &config.url) {
+                (Some(given), _) => {
+                    urls(given, &port).map_err(|why| Misused(format!("-e: {why}")))?
+                }
+                (None, Some((url, place))) => {
+                    urls(url, &port).map_err(|why| format!("{place}: elasticsearch_url: {why}"))?
+                }
+                (None, None) => vec![format!("http://127.0.0.1:{port}")],
+            };
+            return Ok(vec![(String::new(), urls)]);
         }
         if self.0.has(&HOST) {
             return misused("--cluster and -e both say where the logs are; give one");
@@ -330,7 +371,8 @@ impl Given {
             if clusters.iter().any(|(known, _)| known == name) {
                 return misused(format!("two clusters are called {name}"));
             }
-            let urls = urls.split(',').map(|host| url(host, &port)).collect();
+            let urls = self::urls(urls, &port)
+                .map_err(|why| Misused(format!("--cluster: {name}: {why}")))?;
             clusters.push((name.to_owned(), urls));
         }
         Ok(clusters)
@@ -379,22 +421,38 @@ impl Given {
     }
 }
 
+/// The URLs of the nodes of one cluster.
+fn urls(hosts: &str, port: &str) -> Result<Vec<String>, String> {
+    hosts
+        .split(',')
+        .map(|host| url(host.trim(), port))
+        .collect()
+}
+
 /// The URL of a server that is named with or without a scheme and a port.
-fn url(host: &str, port: &str) -> String {
-    let host = host.trim_end_matches('/');
+fn url(host: &str, port: &str) -> Result<String, String> {
     let (scheme, rest) = host.split_once("://").unwrap_or(("http", host));
+    let rest = rest.trim_end_matches('/');
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
+    if authority.contains('@') {
+        // What it is stays unsaid: there may be a password in it.
+        let why = "no name and no password stand in a URL; --user says the name, and LOGA_PASSWORD has the password";
+        return Err(why.to_owned());
+    }
+    if authority.is_empty() || authority.starts_with(':') {
+        return Err(format!("`{host}` names no host"));
+    }
     // Behind the brackets of an IPv6 address.
     let name = authority
         .rfind(']')
         .map_or(authority, |at| &authority[at..]);
-    match name.contains(':') {
+    Ok(match name.contains(':') {
         true => format!("{scheme}://{authority}{path}"),
         false => format!("{scheme}://{authority}:{port}{path}"),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -412,7 +470,7 @@ mod tests {
             ("[::1]", "http://[::1]:9200"),
             ("http://[::1]:1", "http://[::1]:1"),
         ] {
-            assert_eq!(url(host, "9200"), expected);
+            assert_eq!(url(host, "9200").as_deref(), Ok(expected));
         }
     }
 }

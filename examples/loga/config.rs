@@ -14,10 +14,11 @@ use crate::output::warn;
 pub(crate) struct Config {
     path: Option<PathBuf>,
     pub(crate) form: Form,
-    pub(crate) queries: Vec<(String, String)>,
+    pub(crate) queries: Vec<Defined>,
     pub(crate) interval: Option<u32>,
     pub(crate) depth: Option<u32>,
-    pub(crate) url: Option<String>,
+    /// With where it stands.
+    pub(crate) url: Option<(String, String)>,
     pub(crate) port: Option<String>,
     pub(crate) index: Option<String>,
     pub(crate) highlights: Option<bool>,
@@ -25,6 +26,15 @@ pub(crate) struct Config {
     pub(crate) start: Option<u32>,
     pub(crate) count: Option<u32>,
     pub(crate) is_verbose: Option<bool>,
+}
+
+/// A query that has a name.
+#[derive(Debug)]
+pub(crate) struct Defined {
+    pub(crate) name: String,
+    pub(crate) query: String,
+    /// Where it stands: file, line and column.
+    pub(crate) place: String,
 }
 
 /// Which version of Logasaurus it is for.
@@ -112,19 +122,22 @@ impl Config {
                     if name == "define" {
                         config.form = Form::Define;
                     }
-                    config.queries.extend(value.queries(file, name)?);
+                    value.add_queries(file, name, &mut config.queries)?;
                 }
                 "sync_interval" => config.interval = value.number(file, name)?,
                 "sync_depth" => config.depth = value.number(file, name)?,
-                "elasticsearch_url" => config.url = value.some(file, name)?,
-                "elasticsearch_port" => config.port = value.some(file, name)?,
+                "elasticsearch_url" => {
+                    let url = value.some(file, name)?;
+                    config.url = url.map(|url| (url, value.place(file)));
+                }
+                "elasticsearch_port" => config.port = value.port(file, name)?,
                 // An empty one means all, as it did.
                 "elasticsearch_index" => config.index = Some(value.text(file, name)?.to_owned()),
-                "highlight_query" => config.highlights = Some(value.truth(file, name)?),
-                "search_host" => config.shows_host = Some(value.truth(file, name)?),
+                "highlight_query" => config.highlights = value.truth(file, name)?,
+                "search_host" => config.shows_host = value.truth(file, name)?,
                 "start_time" => config.start = value.number(file, name)?,
                 "count" => config.count = value.number(file, name)?.filter(|count| *count > 0),
-                "log_verbose" => config.is_verbose = Some(value.truth(file, name)?),
+                "log_verbose" => config.is_verbose = value.truth(file, name)?,
                 unknown => warn(format_args!(
                     "{file}:{}:{}: there is no setting `{unknown}`{}",
                     key.line,
@@ -138,8 +151,12 @@ impl Config {
 }
 
 impl Node {
+    fn place(&self, file: &str) -> String {
+        format!("{file}:{}:{}", self.line, self.column)
+    }
+
     fn wrong<T>(&self, file: &str, why: impl Display) -> Result<T> {
-        Err(format!("{file}:{}:{}: {why}", self.line, self.column).into())
+        Err(format!("{}: {why}", self.place(file)).into())
     }
 
     fn text(&self, file: &str, name: &str) -> Result<&str> {
@@ -164,18 +181,34 @@ impl Node {
         }
     }
 
-    fn truth(&self, file: &str, name: &str) -> Result<bool> {
+    fn port(&self, file: &str, name: &str) -> Result<Option<String>> {
+        let port = self.some(file, name)?;
+        match &port {
+            Some(port) if port.parse::<u16>().is_err() => self.wrong(
+                file,
+                format!("{name} is a number up to 65535, not `{port}`"),
+            ),
+            _ => Ok(port),
+        }
+    }
+
+    /// As YAML 1.1 spells it, and so Logasaurus's parser did (yaml.org/type/bool.html).
+    fn truth(&self, file: &str, name: &str) -> Result<Option<bool>> {
         match self.text(file, name)? {
-            "true" | "yes" | "on" => Ok(true),
-            "false" | "no" | "off" => Ok(false),
+            "" => Ok(None),
+            "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => {
+                Ok(Some(true))
+            }
+            "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n"
+            | "N" => Ok(Some(false)),
             other => self.wrong(file, format!("{name} is true or false, not `{other}`")),
         }
     }
 
-    fn queries(&self, file: &str, name: &str) -> Result<Vec<(String, String)>> {
+    fn add_queries(&self, file: &str, name: &str, queries: &mut Vec<Defined>) -> Result<()> {
         let pairs = match &self.value {
             Value::Pairs(pairs) => pairs,
-            Value::Text(text) if text.is_empty() => return Ok(Vec::new()),
+            Value::Text(text) if text.is_empty() => return Ok(()),
             _ => {
                 return self.wrong(
                     file,
@@ -183,11 +216,18 @@ impl Node {
                 );
             }
         };
-        let query = |(key, query): &(Node, Node)| {
+        for (key, query) in pairs {
             let name = key.text(file, "the name of a query")?;
-            Ok((name.to_owned(), query.text(file, "a query")?.to_owned()))
-        };
-        pairs.iter().map(query).collect()
+            if queries.iter().any(|known| known.name == name) {
+                return key.wrong(file, format!("the query `{name}` is given twice; keep one"));
+            }
+            queries.push(Defined {
+                name: name.to_owned(),
+                query: query.text(file, "a query")?.to_owned(),
+                place: query.place(file),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -212,8 +252,8 @@ fn parse(text: &str, file: &str) -> Result<Option<Node>> {
         };
         let done = match event {
             Event::Scalar(text, style, ..) => {
-                let is_null =
-                    style == granit_parser::ScalarStyle::Plain && matches!(&*text, "~" | "null");
+                let is_null = style == granit_parser::ScalarStyle::Plain
+                    && matches!(&*text, "~" | "null" | "Null" | "NULL");
                 node(Value::Text(if is_null {
                     String::new()
                 } else {

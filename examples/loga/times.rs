@@ -6,8 +6,22 @@ use clusterops::logs::jiff::{SignedDuration, Timestamp};
 
 use crate::command_line::{Misused, Result};
 
+/// Whether a time can be told to a server: those before the year 0 are not written with four digits.
+pub(crate) fn has_a_year(time: &Timestamp) -> bool {
+    const YEAR_0: i64 = -62_167_219_200;
+    time.as_second() >= YEAR_0
+}
+
 /// The time that a flag says: so long ago (`15m`, `now-2h`), `now`, a date, or a date and a time, in the zone where they name none.
 pub(crate) fn point(name: &str, text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp> {
+    let time = parsed(name, text, now, zone)?;
+    match has_a_year(&time) {
+        true => Ok(time),
+        false => Err(Misused(format!("{name}: `{text}` is before the year 0")).into()),
+    }
+}
+
+fn parsed(name: &str, text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp> {
     let wrong = || {
         Misused(format!(
             "{name}: `{text}` is no time; 15m, 2h, 3d, 2026-01-02 and 2026-01-02T03:04:05Z are some"

@@ -147,6 +147,93 @@ fn what_is_wrong_says_where_and_what_to_do() {
             "loga.yaml:1:18: defined_queries has names and queries",
         ),
         (
+            "defined_queries:\n  a: x\n  a: y\n",
+            "-d error",
+            1,
+            "loga.yaml:3:3: the query `a` is given twice; keep one",
+        ),
+        (
+            "define: {a: x}\ndefined_queries: {a: y}\n",
+            "-d error",
+            1,
+            "loga.yaml:2:19: the query `a` is given twice",
+        ),
+        (
+            "defined_queries:\n  a:\n  b: c\n",
+            "-s a",
+            1,
+            "loga.yaml:2:",
+        ),
+        (
+            "defined_queries: {a: ''}\n",
+            "-s a",
+            1,
+            "loga.yaml:1:22: `a`: an empty query finds nothing; `*` finds everything",
+        ),
+        (
+            LOGA_YAML,
+            "-d=",
+            2,
+            "--define: an empty query finds nothing; `*` finds everything",
+        ),
+        (LOGA_YAML, "--lucene=", 2, "--lucene: an empty query"),
+        (LOGA_YAML, "-d a --exclude=", 2, "--exclude: an empty query"),
+        (
+            LOGA_YAML,
+            "-d a -e http://me:secret@es",
+            2,
+            "-e: no name and no password stand in a URL; --user says the name, and LOGA_PASSWORD has",
+        ),
+        (
+            "elasticsearch_url: me:secret@es\n",
+            "-d a",
+            1,
+            "loga.yaml:1:20: elasticsearch_url: no name and no password stand in a URL; --user",
+        ),
+        (
+            LOGA_YAML,
+            "-d a -e http://",
+            2,
+            "-e: `http://` names no host",
+        ),
+        (LOGA_YAML, "-d a -e es,,es2", 2, "-e: `` names no host"),
+        (
+            LOGA_YAML,
+            "-d a --cluster eu=https://:9200",
+            2,
+            "--cluster: eu: `https://:9200` names no host",
+        ),
+        (
+            "count: 1\nelasticsearch_port: 99999\n",
+            "-d a",
+            1,
+            "loga.yaml:2:21: elasticsearch_port is a number up to 65535, not `99999`",
+        ),
+        (
+            LOGA_YAML,
+            "-d a -sd 4294967295",
+            2,
+            "--sync-depth: 4294967295 minutes ago is before the year 0",
+        ),
+        (
+            LOGA_YAML,
+            "-d a -st 4294967295",
+            2,
+            "--start-time: 4294967295 minutes ago",
+        ),
+        (
+            "sync_depth: 4294967295\n",
+            "-d a",
+            2,
+            "sync_depth: 4294967295 minutes ago is before the year 0",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --since 999999d",
+            2,
+            "--since: `999999d` is before the year 0",
+        ),
+        (
             "highlight_query: 7\n",
             "-d error",
             1,
@@ -247,6 +334,40 @@ fn every_setting_counts_until_a_flag_says_otherwise() {
         assert!(!ran.printed.contains("highlight"), "{off}: {}", ran.printed);
         assert!(
             ran.printed.contains("/x/_search") && ran.printed.contains("\"size\": 2"),
+            "{}",
+            ran.printed
+        );
+    }
+}
+
+#[test]
+fn booleans_are_spelled_as_yaml_1_1_has_it() {
+    for (spelled, expected) in [
+        (
+            "true True TRUE yes Yes YES on On ON y Y ~ null Null NULL",
+            true,
+        ),
+        ("false False FALSE no No NO off Off OFF n N", false),
+    ] {
+        for word in spelled.split(' ') {
+            let folder = folder(&[("loga.yaml", &*format!("highlight_query: {word}\n"))]);
+            let words = ["--lucene", "a", "--color", "always", "--print-query"];
+            let ran = run(folder.path(), &words);
+            assert_eq!((ran.code, &*ran.said), (Some(0), ""), "{word}");
+            assert_eq!(ran.printed.contains("\"highlight\""), expected, "{word}");
+        }
+    }
+}
+
+#[test]
+fn several_nodes_are_separated_by_commas() {
+    let folder = folder(&[("loga.yaml", "elasticsearch_url: 'es-1, https://es-2:1'\n")]);
+    for words in [&["-e", "es-1,https://es-2:1"][..], &[]] {
+        let words = [&["--lucene", "a", "--print-query"], words].concat();
+        let ran = run(folder.path(), &words);
+        assert_eq!((ran.code, &*ran.said), (Some(0), ""), "{words:?}");
+        assert!(
+            ran.printed.starts_with("POST http://es-1:9200/"),
             "{}",
             ran.printed
         );
