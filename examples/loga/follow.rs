@@ -158,7 +158,8 @@ impl Following<'_> {
         self.shown_to = self.shown_to.max(time);
         // One that was written before comes again when it is written anew.
         let again = document.hit.version.is_some_and(|version| version > 1);
-        let remark = match (late || document.late, again) {
+        // What the tail calls late was mostly held long enough to be shown in its place.
+        let remark = match (late, again) {
             (_, true) => Some("again"),
             (true, false) => Some("late"),
             (false, false) => None,

@@ -2,12 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use serde_json::{Value, json};
 
-use super::{DEADLINE, folder, run};
+use super::{DEADLINE, Running, folder, run};
 
 /// A cluster that has one index with nothing in it, and tells the searches that it is sent.
 struct Listener {
@@ -20,14 +22,14 @@ impl Listener {
         Self::answering(|path, body| (200, answer(path, body)))
     }
 
-    fn answering(answer: fn(&str, &Value) -> (u16, Value)) -> Self {
+    fn answering(answer: impl Fn(&str, &Value) -> (u16, Value) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("ours"));
         let (sender, searches) = channel();
         // It ends with the tests.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let sender = sender.clone();
+                let (answer, sender) = (answer.clone(), sender.clone());
                 thread::spawn(move || serve(stream, answer, &sender));
             }
         });
@@ -48,7 +50,7 @@ impl Listener {
 
 fn serve(
     stream: TcpStream,
-    answer: fn(&str, &Value) -> (u16, Value),
+    answer: impl Fn(&str, &Value) -> (u16, Value),
     sender: &Sender<(String, Value)>,
 ) -> Option<()> {
     let mut reader = BufReader::new(stream);
@@ -217,6 +219,63 @@ fn what_is_excluded_is_so_in_the_context_too() {
         let excluded = &body["query"]["bool"]["must_not"][0]["query_string"]["query"];
         assert_eq!(excluded, "debug", "{body}");
     }
+}
+
+/// Answers of a cluster that shows no checkpoints, so that it is followed by time.
+fn by_time(path: &str, body: &Value) -> (u16, Value) {
+    if path == "/" || path.ends_with("/_search") {
+        return (200, answer(path, body));
+    }
+    let error = json!({"type": "security_exception", "reason": "no permissions"});
+    (403, json!({"error": error, "status": 403}))
+}
+
+fn line(second: u32) -> Value {
+    let time = format!("2026-01-02T03:04:0{second}Z");
+    let millis = 1_767_323_040_000_u64 + 1_000 * u64::from(second);
+    json!({
+        "_index": "logs", "_id": second.to_string(), "_version": 1, "_seq_no": second, "sort": [millis, second],
+        "_source": {"@timestamp": time, "message": format!("line {second}")}, "fields": {"@timestamp": [time]}
+    })
+}
+
+#[test]
+fn late_is_what_is_printed_behind_a_later_line() {
+    let searches = Arc::new(AtomicU32::new(0));
+    let listener = Listener::answering(move |path, body| {
+        let (status, mut found) = by_time(path, body);
+        if path.ends_with("/_search") {
+            // What the first search did not show yet is held together with what it did.
+            found["hits"]["hits"] = match searches.fetch_add(1, Ordering::Relaxed) {
+                0 => json!([line(2)]),
+                _ => json!([line(1), line(2)]),
+            };
+        }
+        (status, found)
+    });
+    let folder = folder(&[]);
+    let words = [
+        "-e",
+        &*listener.url,
+        "-in",
+        "logs",
+        "--since",
+        "2026-01-01",
+        "--lucene",
+        "line",
+        "--follow",
+        "--sync-interval",
+        "0",
+    ];
+    let mut running = Running::start(folder.path(), &words);
+    let lines = [running.line(), running.line()];
+    // Where this machine stood still for half a second, the second came too late in fact.
+    let is_late = lines[1].ends_with("line 1");
+    assert_eq!(lines[0].ends_with("line 1"), !is_late, "{lines:?}");
+    assert!(!lines[0].contains("(late)"), "{lines:?}");
+    assert_eq!(lines[1].contains("(late)"), is_late, "{lines:?}");
+    let (status, ..) = running.interrupt();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
