@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use clusterops::ssh::{ErrorKind, Exit};
+use clusterops::ssh::{ErrorKind, Exit, Process};
 use clusterops::{Command, Plan, Session, Stage};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::support::{Sshd, SshdOptions};
 use super::{fleet, options};
@@ -153,6 +155,109 @@ async fn a_server_that_stops_answering_is_given_up_in_time() {
     drop(frozen);
     let session = Session::connect(&target, &options()).await;
     session.expect("it answers again").close().await;
+}
+
+/// A connection that is asked every second whether it is there, and two silent seconds are its end.
+async fn connect_watchfully(sshd: &Sshd) -> Session {
+    let watchful = options().keepalive(Duration::from_secs(1), 2);
+    let session = Session::connect(&sshd.target("web1", "127.0.0.1"), &watchful).await;
+    session.unwrap_or_else(|error| panic!("{error:?}\n{}", sshd.log()))
+}
+
+/// Waits for the end of what hangs on a server that was stopped, and gives how it ended.
+async fn in_time<T>(ending: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(10), ending).await;
+    ended.expect("the loss is noticed in time")
+}
+
+#[tokio::test]
+async fn a_server_that_dies_while_a_command_runs_is_given_up_in_time() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect_watchfully(&sshd).await;
+    let line = Command::shell("echo there; sleep 600");
+    let mut process = session.exec(&line).await.expect("it starts");
+    process.next().await.expect("it writes");
+    let _frozen = Frozen::new(&sshd);
+    let error = in_time(process.next()).await.expect_err("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    assert!(error.message().contains("stopped answering"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_dies_while_it_is_sent_input_is_given_up_in_time() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect_watchfully(&sshd).await;
+    let line = Command::shell("echo there; cat >/dev/null").stdin_streamed();
+    // Each may send 2 MiB ahead (its channel's window), and all together more than the sockets hold.
+    let mut processes = Vec::new();
+    for _ in 0..8 {
+        let mut process = session.exec(&line).await.expect("it starts");
+        process.next().await.expect("it writes");
+        processes.push(process);
+    }
+    let stdins: Vec<_> = processes.iter_mut().filter_map(Process::stdin).collect();
+    let _frozen = Frozen::new(&sshd);
+    for mut stdin in stdins {
+        tokio::spawn(async move { while stdin.write_all(&[7; 65_536]).await.is_ok() {} });
+    }
+    for process in &mut processes {
+        let error = in_time(process.next()).await.expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+        assert!(error.message().contains("took nothing"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_dies_while_a_stream_is_written_to_is_given_up_in_time() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect_watchfully(&sshd).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let mut stream = session.open_tcp("127.0.0.1", port).await.expect("it opens");
+    let (mut far, _) = listener.accept().await.expect("it connected");
+    let taking = tokio::spawn(async move {
+        let mut taken = vec![0; 65_536];
+        while far.read(&mut taken).await.is_ok_and(|length| length > 0) {}
+    });
+    stream.write_all(&[7; 65_536]).await.expect("it is taken");
+    let _frozen = Frozen::new(&sshd);
+    let error = in_time(async {
+        loop {
+            if let Err(error) = stream.write_all(&[7; 65_536]).await {
+                return error;
+            }
+        }
+    });
+    let error = error.await;
+    assert!(error.to_string().contains("stopped answering"), "{error}");
+    taking.abort();
+}
+
+/// As ssh(1) does: no question is asked, whoever says nothing for one interval is given up.
+#[tokio::test]
+async fn without_a_question_the_first_silence_is_the_end() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let configured = "ServerAliveInterval 2\nServerAliveCountMax 0\n";
+    let configured = clusterops::config::Config::parse(configured, "test").expect("it is valid");
+    let target = sshd.target("web1", "127.0.0.1");
+    let session = Session::connect(&target, &options().config(configured)).await;
+    let session = session.expect("it connects");
+    let talkative = "for i in 1 2 3 4 5 6 7 8; do echo; sleep 0.5; done";
+    let output = session.output(&Command::shell(talkative)).await;
+    assert_eq!(output.expect("it goes on").exit, Exit::Status(0));
+    let silent = Command::shell("sleep 600");
+    let error = in_time(session.output(&silent)).await;
+    let error = error.expect_err("it is silent");
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    assert!(error.message().contains("sent nothing for 2s"), "{error}");
 }
 
 /// A server all of whose processes are stopped while this lives.

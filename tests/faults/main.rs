@@ -10,6 +10,7 @@
 //! | a stalled reader freezes keepalive and rekeying | [`channels::a_reader_that_stalls_stops_neither_keepalive_nor_rekeying`] |
 //! | output of short commands cut by a timeout | [`channels::short_commands_under_a_deadline_give_all_their_output`] |
 //! | a server that never answers a channel request | [`channels::a_server_that_stops_answering_is_given_up_in_time`] |
+//! | a server that dies while it is sent something | [`channels::a_server_that_dies_while_it_is_sent_input_is_given_up_in_time`], [`channels::a_server_that_dies_while_a_stream_is_written_to_is_given_up_in_time`] |
 //! | more hosts than file descriptors | [`controller::more_hosts_than_file_descriptors_are_one_warning`] |
 //! | a clock that is set back during a run | [`controller::a_clock_that_is_set_back_changes_no_run`] |
 //! | the disk of the report is full | [`controller::a_full_disk_costs_what_was_to_be_on_it_and_nothing_else`] |

@@ -153,7 +153,7 @@ impl Inner {
         let lost = Lost::default();
         let stream = ReadAhead::new(self.stream(settings, &lost).await?);
         let (stream, greeting) = Greeting::of(stream);
-        let (stream, line) = Tethered::new(stream);
+        let (stream, line) = Tethered::new(stream, settings, &lost);
         let (mut verifier, configuration) = self.verifier(settings, &lost).await?;
         let update = verifier.update(settings);
         let doubt = verifier.doubt();
@@ -182,6 +182,7 @@ impl Inner {
             doubt.get().map(String::as_str),
         )
         .await?;
+        line.is_logged_in();
         if let Some(update) = update {
             update.run(&connection).await;
         }

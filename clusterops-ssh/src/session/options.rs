@@ -70,7 +70,10 @@ pub struct SessionOptions {
     pub command_deadline: Option<Duration>,
     /// When nothing was heard from the host for this long, it is asked whether it is there. Default: 15 s.
     pub keepalive_interval: Option<Duration>,
-    /// After how many unanswered questions in a row the connection counts as lost. Default: 3.
+    /// After how many unanswered questions in a row the connection counts as lost; so it does when what is sent to the
+    /// host is not taken for as long as that many intervals. With 0 nothing is asked, and the first silence of an interval
+    /// ends the connection (`ServerAliveCountMax 0`, ssh_config(5)), also one in which the host had nothing to say. Default:
+    /// 3.
     pub keepalive_max: Option<usize>,
 }
 

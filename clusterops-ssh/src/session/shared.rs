@@ -123,7 +123,8 @@ impl Configured {
     fn make(&self) -> Result<client::Config> {
         let mut configuration = client::Config {
             nodelay: true,
-            keepalive_interval: self.keepalive_interval,
+            // russh takes no question at all for questions without end; the stream itself ends at the first silence then.
+            keepalive_interval: self.keepalive_interval.filter(|_| self.keepalive_max > 0),
             keepalive_max: self.keepalive_max,
             ..client::Config::default()
         };
