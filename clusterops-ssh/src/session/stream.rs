@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(100);
+    const SHORT: Duration = Duration::from_millis(500);
 
     #[tokio::test]
     async fn a_write_ends_when_nothing_is_taken() {
@@ -208,12 +208,12 @@ mod tests {
         let (mut stream, _line) = Tethered::with(near, Some(SHORT), None, lost.clone());
         // A host that takes a little now and then is no dead one, however long the whole takes.
         let slow = async {
-            for _ in 0..30 {
-                sleep(SHORT / 10).await;
+            for _ in 0..60 {
+                sleep(SHORT / 50).await;
                 far.read_u8().await.expect("there is more");
             }
         };
-        let (written, ()) = tokio::join!(stream.write_all(&[7; 38]), slow);
+        let (written, ()) = tokio::join!(stream.write_all(&[7; 68]), slow);
         written.expect("it is taken in the end");
         assert!(stream.waiting.is_none(), "no timer while nothing waits");
         let error = stream.write_all(&[7]).await.expect_err("nobody takes it");
