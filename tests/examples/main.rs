@@ -1,4 +1,4 @@
-//! The examples `seal` and `mantle` as people call them: as programs.
+//! The examples `seal`, `mantle` and `tour` as people call them: as programs.
 
 #[path = "../../clusterops-core/tests/support/mod.rs"]
 #[expect(
@@ -13,6 +13,7 @@ mod mantle;
 mod options;
 mod prompts;
 mod shown;
+mod tour;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
