@@ -83,7 +83,7 @@ async fn answer(
                     printer.text("--")?;
                 }
                 for line in &excerpt.lines {
-                    printer.hit(&line.hit, name, None)?;
+                    printer.line(line, name)?;
                 }
             }
         }

@@ -66,6 +66,9 @@ impl Settings {
         for excluded in self.unwanted(fields)? {
             look = look.exclude(excluded);
         }
+        if let Some(highlight) = self.highlight() {
+            look = look.highlight(highlight);
+        }
         Ok(look)
     }
 

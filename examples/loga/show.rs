@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, stdout};
 
 use clusterops::logs::Hit;
+use clusterops::logs::look::Line;
 use clusterops::logs::render::{Format, Origin, Renderer};
 
 use crate::output::{Unwritten, print};
@@ -11,6 +12,11 @@ use crate::settings::{Output, Settings};
 /// Gathers lines, and prints them together.
 pub(crate) struct Printer {
     renderer: Renderer,
+    /// For lines that stand around others: dim where there are colours.
+    context: Renderer,
+    has_colours: bool,
+    /// Whether what was looked for is told from the lines around it by a sign before each, as grep(1) does.
+    has_signs: bool,
     gathered: String,
     pub(crate) lines: u64,
 }
@@ -36,12 +42,15 @@ impl Printer {
                 Renderer::new().format(Format::Template(template.clone()))
             }
         };
-        let renderer = renderer
+        let has_colours = has_colours(settings);
+        let context = renderer
             .time_zone(settings.zone.clone())
-            .colours(has_colours(settings))
             .several_lines(stdout().is_terminal());
         Self {
-            renderer,
+            renderer: context.clone().colours(has_colours),
+            context,
+            has_colours,
+            has_signs: matches!(settings.output, Output::Text | Output::Message),
             gathered: String::new(),
             lines: 0,
         }
@@ -64,6 +73,27 @@ impl Printer {
         let line = self.renderer.render_from(hit, origin);
         self.lines += 1;
         self.text(&line)
+    }
+
+    /// A line that was looked for, or one near it.
+    pub(crate) fn line(&mut self, line: &Line, cluster: &str) -> Result<(), Unwritten> {
+        if !self.has_signs {
+            let remark = (!line.matched).then_some("context");
+            return self.hit(&line.hit, cluster, remark);
+        }
+        let mut origin = Origin::default();
+        if !cluster.is_empty() {
+            origin = origin.cluster(cluster);
+        }
+        self.lines += 1;
+        let text = match line.matched {
+            true => format!(": {}", self.renderer.render_from(&line.hit, origin)),
+            false => format!("- {}", self.context.render_from(&line.hit, origin)),
+        };
+        match self.has_colours && !line.matched {
+            true => self.text(&format!("\u{1b}[2m{text}\u{1b}[0m")),
+            false => self.text(&text),
+        }
     }
 
     /// A line that is shown as it is.

@@ -95,7 +95,7 @@ pub(crate) const CONTEXT: Switch = also(
     "--context",
     &["-C"],
     "LINES",
-    "so many lines before and after each, of the same host",
+    "so many lines before and after each, of the same host; what was found has a `:` before it, and what is around it a `-`",
 );
 pub(crate) const BEFORE: Switch = also("--before", &["-B"], "LINES", "so many lines before each");
 pub(crate) const AFTER: Switch = also("--after", &["-A"], "LINES", "so many lines after each");

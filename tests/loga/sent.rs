@@ -221,6 +221,47 @@ fn what_is_excluded_is_so_in_the_context_too() {
     }
 }
 
+#[test]
+fn what_was_found_is_told_from_what_stands_around_it() {
+    let listener = Listener::answering(around);
+    let folder = folder(&[]);
+    let printed = |more: &[&str]| {
+        let words = [
+            "-e",
+            &*listener.url,
+            "--lucene",
+            "two",
+            "-C",
+            "1",
+            "--since",
+        ];
+        let ran = run(folder.path(), &[&words[..], &["2026-01-01"], more].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.said);
+        ran.printed
+    };
+    let plain = ["- web-1 one", ": web-1 two", "- web-1 three", ""];
+    assert_eq!(printed(&[]), plain.join("\n"));
+    assert_eq!(
+        printed(&["--output", "message"]),
+        plain.join("\n").replace("web-1 ", "")
+    );
+    assert_eq!(
+        printed(&["--output", "message", "--color", "always"]),
+        "\u{1b}[2m- one\u{1b}[0m\n: \u{1b}[1;33mtwo\u{1b}[0m\n\u{1b}[2m- three\u{1b}[0m\n"
+    );
+    // A template says itself what is shown.
+    assert_eq!(
+        printed(&["--output", "template={{message}}"]),
+        "one\ntwo\nthree\n"
+    );
+    let json = printed(&["--output", "json"]);
+    let remarks: Vec<Value> = json
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["_remark"].clone())
+        .collect();
+    assert_eq!(json!(remarks), json!(["context", null, "context"]));
+}
+
 /// Answers of a cluster that shows no checkpoints, so that it is followed by time.
 fn by_time(path: &str, body: &Value) -> (u16, Value) {
     if path == "/" || path.ends_with("/_search") {

@@ -172,7 +172,7 @@ fn every_shape_is_shown_in_every_form() {
         assert!(printed(&["--histogram"]).contains('█'));
         assert_eq!(
             printed(&["--context", "1", "--output", "message"]),
-            "a\\u{1b}[31mb\\nc\n"
+            ": a\\u{1b}[31mb\\nc\n"
         );
         assert_eq!(printed(&["--exclude", "shop"]), "");
         assert_eq!(printed(&["--until", "2026-01-02T03:04:05Z"]), "");

@@ -124,7 +124,13 @@ impl Look {
         let nanoseconds = self.in_nanoseconds().await?;
         let filter = self.filter(&[self.timed()])?;
         let hits = self
-            .lines(filter, Direction::Older, nanoseconds, most)
+            .lines(
+                filter,
+                Direction::Older,
+                nanoseconds,
+                most,
+                self.highlight.as_ref(),
+            )
             .await?;
         self.around_all(hits, context, nanoseconds).await
     }
@@ -138,7 +144,9 @@ impl Look {
         let nanoseconds = self.in_nanoseconds().await?;
         let one =
             json!({"bool": {"filter": [{"ids": {"values": [id]}}, {"term": {"_index": index}}]}});
-        let mut hits = self.lines(one, Direction::Older, nanoseconds, 1).await?;
+        let mut hits = self
+            .lines(one, Direction::Older, nanoseconds, 1, None)
+            .await?;
         let Some(hit) = hits.pop() else {
             let message = format!("there is no document `{id}` in the index `{index}`");
             return Err(Error::new(ErrorKind::NotFound, message));

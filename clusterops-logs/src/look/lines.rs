@@ -66,6 +66,7 @@ impl Look {
         direction: Direction,
         nanoseconds: bool,
         most: usize,
+        highlight: Option<&Value>,
     ) -> Result<Vec<Hit>> {
         let mut lines: Vec<Hit> = Vec::new();
         // More than is wanted, so that what has the same place is not divided between pages.
@@ -73,7 +74,7 @@ impl Look {
         while lines.len() < most {
             let after = lines.last().map(|line| Value::from(line.sort.clone()));
             let mut page = self
-                .page(&filter, direction, nanoseconds, size, after)
+                .page(&filter, direction, nanoseconds, size, after, highlight)
                 .await?;
             let is_last = page.len() < size;
             if !is_last {
@@ -119,7 +120,7 @@ impl Look {
         loop {
             let after = json!([place.time, place.seq_no, edge]);
             let mut page = self
-                .page(filter, direction, nanoseconds, size, Some(after))
+                .page(filter, direction, nanoseconds, size, Some(after), None)
                 .await?;
             let is_last = page.len() < size;
             if !is_last {
@@ -145,6 +146,7 @@ impl Look {
         nanoseconds: bool,
         size: usize,
         after: Option<Value>,
+        highlight: Option<&Value>,
     ) -> Result<Vec<Hit>> {
         let mut body = Map::new();
         body.insert("size".into(), size.into());
@@ -157,6 +159,9 @@ impl Look {
         body.insert("seq_no_primary_term".into(), true.into());
         if let Some(after) = after {
             body.insert("search_after".into(), after);
+        }
+        if let Some(highlight) = highlight {
+            body.insert("highlight".into(), highlight.clone());
         }
         Ok(self.search(body).await?.hits)
     }

@@ -60,8 +60,12 @@ pub(super) fn merged(around: Vec<Around>) -> Vec<Excerpt> {
                     last.next = one.next;
                 }
                 for (place, line) in one.lines {
-                    let matched = line.matched;
-                    last.lines.entry(place).or_insert(line).matched |= matched;
+                    // As one that was looked for it says what matched in it.
+                    if line.matched {
+                        last.lines.insert(place, line);
+                    } else {
+                        last.lines.entry(place).or_insert(line);
+                    }
                 }
             } else {
                 done.push(std::mem::replace(&mut last, one));
@@ -124,6 +128,24 @@ mod tests {
             around("a", 10, 10, 10),
         ]);
         assert_eq!(shown(&excerpts), ["1- 2- 3- 4: 5: 6- 7- 8- 9- 10:"]);
+    }
+
+    #[test]
+    fn what_matched_in_a_line_stays_where_it_is_context_too() {
+        let mut late = around("a", 2, 3, 4);
+        for line in late.lines.values_mut().filter(|line| line.matched) {
+            let fragments = vec!["what matched".to_owned()];
+            line.hit.highlight.insert("message".to_owned(), fragments);
+        }
+        for all in [
+            vec![around("a", 1, 2, 3), late.clone()],
+            vec![late, around("a", 3, 4, 5)],
+        ] {
+            let excerpts = merged(all);
+            let mut lines = excerpts[0].lines.iter();
+            let line = lines.find(|line| line.hit.id == "3").unwrap();
+            assert!(line.matched && line.hit.highlight.contains_key("message"));
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub struct Look {
     query: Query,
     excluded: Vec<Query>,
     time_field: String,
+    highlight: Option<Value>,
 }
 
 impl Look {
@@ -63,6 +64,7 @@ impl Look {
             query,
             excluded: Vec::new(),
             time_field: "@timestamp".to_owned(),
+            highlight: None,
         }
     }
 
@@ -77,6 +79,15 @@ impl Look {
     #[must_use]
     pub fn time_field(mut self, field: impl Into<String>) -> Self {
         self.time_field = field.into();
+        self
+    }
+
+    /// Asks for what matched in the lines that are found, with a `highlight` as the servers take it, which nothing here checks
+    /// ([`render::highlighting`](crate::render::highlighting) is what a renderer reads). Not asked for if not said, and never
+    /// for the lines around.
+    #[must_use]
+    pub fn highlight(mut self, highlight: Value) -> Self {
+        self.highlight = Some(highlight);
         self
     }
 
