@@ -76,8 +76,8 @@ pub enum Notice {
     },
     /// The cluster can be reached again.
     Recovered,
-    /// There is no right to refresh: documents are handed over when the server shows them, and what a crash repeats
-    /// grows by what was not refreshed.
+    /// There is no right to refresh: documents are handed over when the server shows them. A crash repeats
+    /// no more than it does otherwise.
     NoRefresh {
         /// What the server said.
         why: String,
@@ -140,7 +140,7 @@ impl fmt::Display for Notice {
             Self::Recovered => f.write_str("the cluster answers again"),
             Self::NoRefresh { why } => write!(
                 f,
-                "no right to refresh ({why}): documents come when the server shows them, and a restart may repeat more"
+                "no right to refresh ({why}): documents come when the server shows them"
             ),
             Self::ByTime { why } => write!(
                 f,
