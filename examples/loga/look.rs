@@ -4,11 +4,14 @@ use std::io::stdout;
 use std::process::ExitCode;
 
 use clusterops::core::Printable;
+use clusterops::logs::ErrorKind;
 use clusterops::logs::look::Drawing;
 use rustix::termios::tcgetwinsize;
 
 use crate::clusters::{Cluster, tell_left_out};
 use crate::command_line;
+use crate::once::tell_nothing_matches;
+use crate::output::warn;
 use crate::settings::{Settings, What};
 use crate::show::Printer;
 
@@ -52,10 +55,11 @@ async fn answer(
         "" => String::new(),
         name => format!("[{}] ", Printable(name)),
     };
-    match &settings.what {
+    let is_empty = match &settings.what {
         What::Count => {
             let count = look.count().await?;
             printer.text(&format!("{mark}{count}"))?;
+            count == 0
         }
         What::Histogram => {
             let histogram = look.histogram(INTERVALS).await?;
@@ -64,9 +68,16 @@ async fn answer(
             let (total, seconds) = (histogram.total(), histogram.interval.as_secs_f64());
             printer.text(&format!("{mark}{total}, each column {seconds} s or more"))?;
             printer.text(drawing.draw(&histogram).trim_end_matches('\n'))?;
+            total == 0
         }
         What::Top(field) => {
-            let top = look.top(field, settings.count.unwrap_or(10)).await?;
+            let top = match look.top(field, settings.count.unwrap_or(10)).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    tell_nothing_matches(settings, cluster).await;
+                    return Err(error.into());
+                }
+                top => top?,
+            };
             for value in &top.values {
                 let (count, value) = (value.count, Printable(&value.value));
                 printer.text(&format!("{mark}{count:>9} {value}"))?;
@@ -74,6 +85,14 @@ async fn answer(
             if top.other > 0 {
                 printer.text(&format!("{mark}{:>9} others", top.other))?;
             }
+            if !top.is_exact() {
+                printer.flush()?;
+                warn(format_args!(
+                    "loga: {mark}each count may be too low, by {} at most, since shards tell of their most frequent values only",
+                    top.error_bound
+                ));
+            }
+            top.values.is_empty()
         }
         What::Context(context) => {
             let most = settings.count.map_or(500, |count| count as usize);
@@ -86,8 +105,13 @@ async fn answer(
                     printer.line(line, name)?;
                 }
             }
+            excerpts.is_empty()
         }
-        What::Lines | What::Follow => {}
+        What::Lines | What::Follow => false,
+    };
+    if is_empty {
+        printer.flush()?;
+        tell_nothing_matches(settings, cluster).await;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ pub(crate) async fn run(
 }
 
 /// Says that there are no indices, where that is why nothing was found. Where it cannot be found out, nothing is said.
-async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
+pub(crate) async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
     if let Ok(found) = cluster.client.resolve(&settings.indices).await
         && found.indices.is_empty()
         && found.aliases.is_empty()

@@ -262,6 +262,56 @@ fn what_was_found_is_told_from_what_stands_around_it() {
     assert_eq!(json!(remarks), json!(["context", null, "context"]));
 }
 
+#[test]
+fn questions_that_no_index_matches_are_told_so() {
+    let listener = Listener::answering(|path, body| {
+        if path.contains("/_resolve/") {
+            let nothing = json!({"indices": [], "aliases": [], "data_streams": []});
+            return (200, nothing);
+        }
+        let mut found = answer(path, body);
+        if let Some(found) = found.as_object_mut() {
+            found.remove("aggregations");
+            found.insert("count".into(), 0.into());
+        }
+        if path.ends_with("/_search") {
+            found["hits"]["total"]["value"] = 0.into();
+        }
+        (200, found)
+    });
+    let folder = folder(&[]);
+    for question in [
+        &["--count-only"][..],
+        &["--histogram"],
+        &["--top", "level"],
+        &["--top", "none"],
+        &["-C", "1"],
+    ] {
+        let words = ["-e", &*listener.url, "--lucene", "a", "-in", "gone"];
+        let ran = run(folder.path(), &[&words[..], question].concat());
+        let told = "loga: no index matches `gone`; --index names others";
+        assert!(ran.said.contains(told), "{question:?}: {}", ran.said);
+    }
+}
+
+#[test]
+fn counts_that_are_not_exact_are_told_so() {
+    let listener = Listener::answering(|path, body| {
+        let mut found = answer(path, body);
+        if path.ends_with("/_search") {
+            let buckets = json!([{"key": "error", "doc_count": 9}]);
+            found["aggregations"] = json!({
+                "top": {"doc_count_error_upper_bound": 4, "sum_other_doc_count": 2, "buckets": buckets}
+            });
+        }
+        (200, found)
+    });
+    let folder = folder(&[]);
+    let words = ["-e", &*listener.url, "--lucene", "a", "--top", "level"];
+    let ran = run(folder.path(), &words);
+    assert!(ran.said.contains("too low, by 4 at most"), "{}", ran.said);
+}
+
 /// Answers of a cluster that shows no checkpoints, so that it is followed by time.
 fn by_time(path: &str, body: &Value) -> (u16, Value) {
     if path == "/" || path.ends_with("/_search") {
