@@ -64,6 +64,10 @@ impl Source for Tailing {
             Arrival::new(notices.chain(documents)).mark(batch.token),
         ))
     }
+
+    fn has_worked(&self) -> bool {
+        self.tail.as_ref().is_some_and(Tail::has_worked)
+    }
 }
 
 /// Where the tail of each cluster stands, by its name.

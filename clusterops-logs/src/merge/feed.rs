@@ -90,7 +90,10 @@ async fn read<S: Source>(
             }
             Ok(None) => Sent::Ended,
             // A query that was never understood will not be.
-            Err(error) if options.sorted || !(has_worked || error.is_retryable()) => {
+            Err(error)
+                if options.sorted
+                    || !(has_worked || source.has_worked() || error.is_retryable()) =>
+            {
                 Sent::Failed(error)
             }
             Err(error) => {

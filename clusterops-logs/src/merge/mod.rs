@@ -48,10 +48,17 @@ pub trait Source: Send + 'static {
     ///
     /// # Errors
     /// What kept it from reading; another call tries again. One that is not [retryable](Error::is_retryable), such as a
-    /// query that the server refuses, ends a source that has had no line with a time yet.
+    /// query that the server refuses, ends a source that has had no line with a time yet and does not say that it
+    /// [has worked](Self::has_worked).
     fn next(
         &mut self,
     ) -> impl Future<Output = Result<Option<Arrival<Self::Item, Self::Mark>>>> + Send;
+
+    /// Whether it was answered before, if only without lines, so that what fails now may pass. Not known unless it is told;
+    /// lines with times say it anyway.
+    fn has_worked(&self) -> bool {
+        false
+    }
 }
 
 /// Lines that came together.

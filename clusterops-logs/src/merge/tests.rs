@@ -273,6 +273,38 @@ async fn one_that_will_never_work_is_given_up() {
     );
 }
 
+/// A source that was answered, and has no lines yet.
+struct Answered(Script);
+
+impl Source for Answered {
+    type Item = &'static str;
+    type Mark = u32;
+
+    async fn next(&mut self) -> Result<Option<Arrival<&'static str, u32>>> {
+        self.0.next().await
+    }
+
+    fn has_worked(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_lines_proves_that_a_query_is_understood() {
+    let mut merge = Merge::new(MergeOptions::following().hold(Duration::ZERO));
+    let steps = [Fail(ErrorKind::Denied, false), lines(&[(1, "1")])];
+    merge.add("a", Answered(script(steps)));
+    assert_eq!(
+        told(&mut merge, 99).await,
+        [
+            "0 a down: it is down",
+            "1000 a back",
+            "1000 a 1",
+            "1000 a #1"
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_notice_does_not_prove_that_a_query_is_understood() {
     let notice = || Lines(vec![(None, "busy")]);

@@ -77,6 +77,8 @@ pub struct Tail {
     notices: Vec<Notice>,
     /// The newest time that was handed over.
     shown_to: Option<Timestamp>,
+    /// Whether a round has ended well.
+    has_worked: bool,
     /// How often in a row nothing could be had of the cluster.
     failures: u32,
     /// From when on the cluster is asked again.
@@ -159,6 +161,7 @@ impl Tail {
             waiting: None,
             notices: Vec::new(),
             shown_to: None,
+            has_worked: false,
             failures: 0,
             not_before: None,
         };
@@ -312,6 +315,7 @@ impl Tail {
             };
             match outcome {
                 Ok(found) => {
+                    self.has_worked = true;
                     if std::mem::take(&mut self.failures) > 0 {
                         self.notices.push(Notice::Recovered);
                     }
@@ -326,6 +330,11 @@ impl Tail {
                 Err(error) => self.failed(error)?,
             }
         }
+    }
+
+    /// Whether the cluster has been asked for documents with success, if only to hear that there are none.
+    pub fn has_worked(&self) -> bool {
+        self.has_worked
     }
 
     /// What is to be handed over now.
