@@ -138,6 +138,7 @@ impl Given {
             clusters: self.clusters(config)?,
             indices: self.indices(config)?,
             since,
+            is_since_given: self.0.has(&SINCE),
             until,
             interval: match self.number(&INTERVAL)?.or(config.interval).unwrap_or(1) {
                 0 => Duration::from_millis(100),

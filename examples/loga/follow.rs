@@ -76,9 +76,41 @@ pub(crate) type State = BTreeMap<String, String>;
 impl Settings {
     /// Where the tails stood when they ended, if that is to be gone on from.
     pub(crate) fn kept_state(&self) -> command_line::Result<State> {
-        match &self.resume {
-            Some(path) => read(path),
-            None => Ok(State::new()),
+        match (&self.resume, &self.state) {
+            (Some(path), _) => read(path),
+            (None, Some(path)) if path.exists() => read(path),
+            (None, _) => Ok(State::new()),
+        }
+    }
+
+    /// Says what a file that is gone on from means for what was asked.
+    fn tell_kept(&self, state: &State, clusters: &[Cluster]) {
+        let Some(path) = self.resume.as_ref().or(self.state.as_ref()) else {
+            return;
+        };
+        if state.is_empty() {
+            return;
+        }
+        let file = path.display();
+        if self.resume.is_none() {
+            warn(format_args!("loga: goes on from where {file} says"));
+        }
+        if self.is_since_given {
+            warn(format_args!(
+                "loga: --since has no effect where {file} says from when on"
+            ));
+        }
+        for cluster in clusters {
+            if !state.contains_key(&cluster.name) {
+                let name = match &*cluster.name {
+                    "" => "that has no name",
+                    name => name,
+                };
+                let since = self.since;
+                warn(format_args!(
+                    "loga: {file} does not know the cluster {name}, which begins at {since:.0}"
+                ));
+            }
         }
     }
 }
@@ -95,6 +127,13 @@ pub(crate) async fn run(
         clusters: clusters.len(),
         left_out: 0,
     };
+    if let Some(path) = &settings.state {
+        check_writable(path)?;
+    }
+    // They stay, so that none is missed while a line is printed.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    settings.tell_kept(&following.state, clusters);
     let mut merge = Merge::new(MergeOptions::following());
     let shared = Arc::new(settings.clone());
     for cluster in clusters {
@@ -112,9 +151,6 @@ pub(crate) async fn run(
         };
         merge.add(&cluster.name, tailing);
     }
-    // They stay, so that none is missed while a line is printed.
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
     while following.left_out < clusters.len() {
         let next = tokio::select! {
             next = merge.next() => next,
@@ -236,17 +272,38 @@ fn read(path: &Path) -> command_line::Result<State> {
         .map_err(|error| format!("{name}: this is no file that --state has written: {error}"))?)
 }
 
-/// Writes the file anew, whole or not at all.
-fn write(path: &Path, state: &State) -> command_line::Result<()> {
+fn folder_of(path: &Path) -> &Path {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// What went wrong with a file, without the name of the one beside it that nobody knows.
+fn unwritable(path: &Path, error: &std::io::Error) -> String {
+    let why = error.to_string();
+    let why = why.split(" at path ").next().unwrap_or_default();
+    format!("{}: {why}", path.display())
+}
+
+/// Whether the file can be written, found out before anything is shown.
+fn check_writable(path: &Path) -> command_line::Result<()> {
+    if path.is_dir() {
+        return Err(format!("{}: this is a folder", path.display()).into());
+    }
+    let file = tempfile::NamedTempFile::new_in(folder_of(path));
+    file.map(drop)
+        .map_err(|error| unwritable(path, &error).into())
+}
+
+/// Writes the file anew, whole or not at all.
+fn write(path: &Path, state: &State) -> command_line::Result<()> {
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        let mut file = tempfile::NamedTempFile::new_in(folder_of(path))?;
         file.write_all(serde_json::to_string(state)?.as_bytes())?;
         file.as_file().sync_data()?;
         file.persist(path)?;
         Ok(())
     };
-    write().map_err(|error| format!("{}: {error}", path.display()).into())
+    write().map_err(|error| unwritable(path, &error).into())
 }

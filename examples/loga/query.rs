@@ -49,7 +49,7 @@ impl Settings {
         Ok(match token {
             Some(token) => {
                 let resumed = token.parse().and_then(|token| tail.resume(token));
-                resumed.map_err(|error| match &self.resume {
+                resumed.map_err(|error| match self.resume.as_ref().or(self.state.as_ref()) {
                     Some(path) => format!("{}: {error}", path.display()),
                     None => error.to_string(),
                 })?

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) clusters: Vec<(String, Vec<String>)>,
     pub(crate) indices: Indices,
     pub(crate) since: Timestamp,
+    /// Whether a flag says it.
+    pub(crate) is_since_given: bool,
     pub(crate) until: Option<Timestamp>,
     pub(crate) interval: Duration,
     pub(crate) count: Option<u32>,

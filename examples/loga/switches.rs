@@ -84,12 +84,15 @@ pub(crate) const UNTIL: Switch = Switch::of("--until", "TIME", "until when, not 
 pub(crate) const FOLLOW: Switch =
     Switch::flag("--follow", "goes on with what is written from now on");
 pub(crate) const ONCE: Switch = Switch::flag("--no-follow", "ends with what is there");
-pub(crate) const STATE: Switch =
-    Switch::of("--state", "FILE", "keeps there how far it was followed");
+pub(crate) const STATE: Switch = Switch::of(
+    "--state",
+    "FILE",
+    "keeps there how far it was followed, and goes on from there where it exists",
+);
 pub(crate) const RESUME: Switch = Switch::of(
     "--resume",
     "FILE",
-    "follows from where this file says, and keeps it up to date",
+    "as --state, with a file that must exist",
 );
 pub(crate) const CONTEXT: Switch = also(
     "--context",

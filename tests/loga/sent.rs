@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -367,6 +368,51 @@ fn late_is_what_is_printed_behind_a_later_line() {
     assert_eq!(lines[1].contains("(late)"), is_late, "{lines:?}");
     let (status, ..) = running.interrupt();
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_file_of_state_is_gone_on_from() {
+    let listener = Listener::answering(|path, body| {
+        let (status, mut found) = by_time(path, body);
+        if path.ends_with("/_search") {
+            found["hits"]["hits"] = json!([line(1)]);
+        }
+        (status, found)
+    });
+    let folder = folder(&[]);
+    let words = |more: &[&'static str]| {
+        let url = listener.url.clone();
+        let fixed = ["--lucene", "line", "--since", "2026-01-01", "-e"].map(str::to_owned);
+        let more = more.iter().map(|word| (*word).to_owned());
+        fixed
+            .into_iter()
+            .chain([url])
+            .chain(more)
+            .collect::<Vec<_>>()
+    };
+    let ran = run(folder.path(), &words(&["--state", "none/state"]));
+    assert_eq!((ran.code, &*ran.printed), (Some(1), ""), "{}", ran.said);
+    assert_eq!(
+        ran.said,
+        "loga: none/state: No such file or directory (os error 2)\n"
+    );
+    let mut running = Running::start(folder.path(), &words(&["--state", "state"]));
+    running.line();
+    let deadline = Instant::now() + DEADLINE;
+    while !folder.path().join("state").exists() {
+        assert!(Instant::now() < deadline, "it keeps its state");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(running.interrupt().0.success());
+    let mut running = Running::start(folder.path(), &words(&["--state", "state"]));
+    running.says("loga: goes on from where state says");
+    running.says("loga: --since has no effect where state says from when on");
+    // What was shown is not shown again.
+    let (status, printed, _) = running.interrupt();
+    assert!(
+        status.success() && printed.is_empty(),
+        "{status} {printed:?}"
+    );
 }
 
 #[test]
