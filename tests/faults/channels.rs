@@ -260,6 +260,111 @@ async fn without_a_question_the_first_silence_is_the_end() {
     assert!(error.message().contains("sent nothing for 2s"), "{error}");
 }
 
+/// A server that lets everybody in and says nothing to what it is asked for then.
+struct Mute {
+    opens: bool,
+    /// What it holds back.
+    asked: Vec<russh::server::ChannelOpenHandle>,
+    opened: Vec<russh::Channel<russh::server::Msg>>,
+}
+
+impl russh::server::Handler for Mute {
+    type Error = russh::Error;
+
+    async fn auth_publickey(
+        &mut self,
+        _: &str,
+        _: russh::server::VerifiedPublicKey<'_>,
+    ) -> Result<russh::server::Auth, Self::Error> {
+        Ok(russh::server::Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: russh::Channel<russh::server::Msg>,
+        reply: russh::server::ChannelOpenHandle,
+        _: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        self.opened.push(channel);
+        if self.opens {
+            reply.accept().await;
+        } else {
+            self.asked.push(reply);
+        }
+        Ok(())
+    }
+}
+
+/// It answers keepalive messages, so that nothing else ends the wait.
+#[tokio::test]
+async fn a_server_that_answers_no_request_is_given_up_in_time() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let ask = async |opens: bool| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let key = russh::keys::PrivateKey::random(
+            &mut russh::keys::key::safe_rng(),
+            russh::keys::Algorithm::Ed25519,
+        );
+        let config = std::sync::Arc::new(russh::server::Config {
+            keys: vec![key.expect("a key")],
+            ..russh::server::Config::default()
+        });
+        let serving = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("it connects");
+            let (asked, opened) = (Vec::new(), Vec::new());
+            let mute = Mute {
+                opens,
+                asked,
+                opened,
+            };
+            let running = russh::server::run_stream(config, stream, mute).await;
+            running.expect("it speaks").await
+        });
+        let mut target = sshd.target("web1", "127.0.0.1");
+        target.port = Some(port);
+        let options = options().danger_accept_any_host_key();
+        let session = Session::connect(&target, &options).await;
+        let session = session.expect("it connects");
+        let command = Command::new(["true"]);
+        let output = session.output(&command);
+        let error = tokio::time::timeout(super::PATIENCE, output).await;
+        serving.abort();
+        error.expect("it ends").expect_err("nobody answers")
+    };
+    let (unopened, unanswered) = tokio::join!(ask(false), ask(true));
+    assert_eq!(unopened.kind(), ErrorKind::Timeout, "{unopened}");
+    assert!(unopened.message().contains("open a channel"), "{unopened}");
+    assert_eq!(unanswered.kind(), ErrorKind::Timeout, "{unanswered}");
+    assert!(unanswered.message().contains("(exec)"), "{unanswered}");
+}
+
+/// Both sides change keys over and over while the data flows towards the host.
+#[tokio::test]
+async fn keys_change_while_much_is_sent() {
+    let Some(sshd) = Sshd::start(SshdOptions::default().line("RekeyLimit 64K")) else {
+        return;
+    };
+    let configured = clusterops::config::Config::parse("RekeyLimit 64K\n", "test");
+    let options = options().config(configured.expect("it is valid"));
+    let target = sshd.target("web1", "127.0.0.1");
+    let session = Session::connect(&target, &options).await.expect("connects");
+    let content: Vec<u8> = (0..4_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let file = sshd.folder().join("sent");
+    std::fs::write(&file, &content).expect("our folder");
+    let here = std::process::Command::new("sha256sum").arg(&file).output();
+    let here = String::from_utf8(here.expect("it runs").stdout).expect("text");
+    let command = Command::new(["sha256sum"]).stdin(content);
+    let there = session.output(&command);
+    let there = there
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}\n{}", sshd.log()));
+    let there = there.stdout.to_string();
+    assert_eq!(there.split(' ').next(), here.split(' ').next());
+}
+
 /// A server all of whose processes are stopped while this lives.
 struct Frozen(Vec<Pid>);
 

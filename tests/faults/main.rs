@@ -9,7 +9,8 @@
 //! | 100 channels that nobody drains | [`channels::a_hundred_commands_that_nobody_reads_hold_up_no_other`] |
 //! | a stalled reader freezes keepalive and rekeying | [`channels::a_reader_that_stalls_stops_neither_keepalive_nor_rekeying`] |
 //! | output of short commands cut by a timeout | [`channels::short_commands_under_a_deadline_give_all_their_output`] |
-//! | a server that never answers a channel request | [`channels::a_server_that_stops_answering_is_given_up_in_time`] |
+//! | a server that never answers a channel request | [`channels::a_server_that_answers_no_request_is_given_up_in_time`] |
+//! | a server that stops answering | [`channels::a_server_that_stops_answering_is_given_up_in_time`] |
 //! | a server that dies while it is sent something | [`channels::a_server_that_dies_while_it_is_sent_input_is_given_up_in_time`], [`channels::a_server_that_dies_while_a_stream_is_written_to_is_given_up_in_time`] |
 //! | more hosts than file descriptors | [`controller::more_hosts_than_file_descriptors_are_one_warning`] |
 //! | a clock that is set back during a run | [`controller::a_clock_that_is_set_back_changes_no_run`] |

@@ -132,7 +132,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Plan`] for what cannot be run anywhere (no words, a NUL character), [`ErrorKind::Disconnected`] and
-    /// [`ErrorKind::Protocol`] when the server does not give a channel.
+    /// [`ErrorKind::Protocol`] when the server does not give a channel, [`ErrorKind::Timeout`] when it has not answered
+    /// after 30 seconds.
     pub async fn exec(&self, command: &Command) -> Result<Process> {
         self.launch(command, Launch::new()).await
     }
@@ -151,6 +152,7 @@ impl Session {
             host,
             lost,
             self.link.stalled.clone(),
+            self.link.answering,
         )
         .await
         .map_err(|error| self.link.on_host(error))

@@ -9,13 +9,14 @@ use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::ascent::{Ascent, Next, Raised};
 use super::feed::{CUES, Cue, Feed, Input, ProcessStdin};
 use super::inbox::{self, Inbox, Stalled};
 use super::lost::Lost;
 use super::{Session, Termination, termination};
+use crate::clock::deadline_in;
 use crate::wire::rise::Rise;
 use crate::wire::{self, Leader, Ready, terminal};
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
@@ -62,6 +63,8 @@ pub struct Process {
     raised: Option<Raised>,
     /// Whether the server has not said yet whether there is a terminal.
     awaits_terminal: bool,
+    /// Until when the server has to say whether it runs the command, and how long it had for it; until it has.
+    answer_due: Option<(Instant, Duration)>,
     /// The working directory that was asked for.
     directory: Option<String>,
     host: String,
@@ -163,6 +166,7 @@ impl Process {
         host: String,
         lost: Lost,
         stalled: Stalled,
+        answering: Duration,
     ) -> Result<Self> {
         let Launch {
             tag,
@@ -206,6 +210,7 @@ impl Process {
             stdin: None,
             raised,
             awaits_terminal: has_terminal,
+            answer_due: Some((deadline_in(answering), answering)),
             directory: request.directory,
             host,
             lost,
@@ -274,7 +279,8 @@ impl Process {
     /// # Errors
     /// [`ErrorKind::Disconnected`] when the connection was lost, [`ErrorKind::Protocol`] when the server or the login
     /// shell did not run the command at all, [`ErrorKind::Command`] when the working directory could not be entered or
-    /// the script not be stored, [`ErrorKind::Local`] when the command was given up because nobody read its output. Of a
+    /// the script not be stored, [`ErrorKind::Timeout`] when the server has not said within 30 seconds whether it runs the
+    /// command, [`ErrorKind::Local`] when the command was given up because nobody read its output. Of a
     /// command that is to [run as](Command::run_as) another user, [`ErrorKind::Authentication`] when that user's or the
     /// login user's password is wrong or the host does not allow it, and [`ErrorKind::Secret`] when a password is asked for
     /// and none is known.
@@ -325,16 +331,34 @@ impl Process {
         if matches!(self.state, State::Closed { .. }) {
             return Ok(Read::Closed);
         }
-        let message = match &self.state {
-            State::Rising(ascent) => match timeout_at(ascent.until(), self.output.next()).await {
+        let message = match (self.answer_due, &self.state) {
+            // What is to be raised comes after the answer.
+            (Some((until, limit)), _) => match timeout_at(until, self.output.next()).await {
                 Ok(message) => message,
                 Err(_) => {
-                    let error = ascent.late();
+                    let error = self.unanswered(limit);
                     return Err(self.give_up(error));
                 }
             },
-            _ => self.output.next().await,
+            (None, State::Rising(ascent)) => {
+                match timeout_at(ascent.until(), self.output.next()).await {
+                    Ok(message) => message,
+                    Err(_) => {
+                        let error = ascent.late();
+                        return Err(self.give_up(error));
+                    }
+                }
+            }
+            (None, _) => self.output.next().await,
         };
+        // Only a server that runs the command sends anything else than its answers.
+        if !matches!(
+            message,
+            Some(ChannelMsg::Success | ChannelMsg::WindowAdjusted { .. })
+        ) || !self.awaits_terminal && matches!(message, Some(ChannelMsg::Success))
+        {
+            self.answer_due = None;
+        }
         match message {
             Some(ChannelMsg::Data { data }) if self.is_rising() => {
                 self.rise(OutputStream::Stdout, &data)?;
@@ -531,6 +555,16 @@ impl Process {
     fn let_go(&mut self) {
         self.cue(Cue::GiveUp);
         self.feeding = None;
+    }
+
+    /// A server that says nothing to what it was asked for.
+    fn unanswered(&self, limit: Duration) -> Error {
+        let what = match self.awaits_terminal {
+            true => "for a terminal (pty-req)",
+            false => "to run the command (exec)",
+        };
+        let message = format!("the server did not answer the request {what} within {limit:?}");
+        Error::new(ErrorKind::Timeout, message)
     }
 
     /// Ends a start that failed.
