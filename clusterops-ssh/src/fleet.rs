@@ -62,6 +62,11 @@ pub(crate) struct FleetOptions {
 /// Only errors that can pass are worth another try ([`Error::is_retryable`]): a host that cannot be reached, refuses,
 /// takes too long or hangs up. A command is never run a second time by this.
 ///
+/// A host that says that it has too many connections, or that it punishes us ([`ErrorKind::Overloaded`](crate::ErrorKind)),
+/// is tried four times as often, with pauses that go on doubling: by default for one to three minutes, which outlasts the
+/// shortest penalty that sshd carries out (15 s, PerSourcePenalties, sshd_config(5)), where others are given up after a few
+/// seconds.
+///
 /// ```
 /// use std::time::Duration;
 /// use clusterops_ssh::ConnectRetries;
@@ -71,7 +76,7 @@ pub(crate) struct FleetOptions {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectRetries {
-    /// How many times a connection is tried. Default: 4.
+    /// How many times a connection is tried, and a quarter of how many times where the host has too many. Default: 4.
     pub attempts: u32,
     /// The pause after the first try; it doubles with each try, and is varied by up to a half in both directions, so
     /// that hosts that failed together do not come back together. Default: 500 ms.

@@ -110,3 +110,24 @@ async fn two_thousand_hosts_take_seconds_not_minutes() {
     );
     assert!(sim.hosts().all(|host| host.connections() == 1));
 }
+
+/// As sshd does since OpenSSH 9.8 to a source that behaved badly: what counts is how long one waits, not how often one asks.
+#[tokio::test]
+async fn a_penalty_is_waited_for() {
+    let penalty = Duration::from_secs(4);
+    let sim = start(alike(SimHost::new("").fault(Fault::NotAllowed(penalty)), 3)).await;
+    let plan = Plan::new("p").stage(Stage::command("s", ["true"]));
+    let began = Instant::now();
+    let told = run(
+        &fleet(&sim).connect_retries(ConnectRetries::default()),
+        &plan,
+    )
+    .await;
+    assert!(told.is_success(), "{told}");
+    assert!(began.elapsed() >= penalty, "{:?}", began.elapsed());
+
+    // Nobody waits for ever.
+    sim.host("web1").fault(Fault::NotAllowed(Duration::MAX));
+    let told = run(&fleet(&sim), &plan).await;
+    assert_eq!(kind(host(&told, "web1")), Some(ErrorKind::Overloaded));
+}

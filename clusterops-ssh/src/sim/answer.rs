@@ -184,6 +184,9 @@ pub enum Fault {
     RejectAuthentication,
     /// Closes this many connections before saying a word, then serves, as sshd does past its `MaxStartups`.
     DropFirst(u32),
+    /// Says `Not allowed at this time` and closes the connection, as sshd does to a source that it punishes
+    /// (PerSourcePenalties, sshd_config(5)), for so long from the first connection on; then serves.
+    NotAllowed(Duration),
     /// Writing a file fails, whether by SFTP or by a command.
     DiskFull,
     /// Commands print a few bytes at a time.
@@ -221,6 +224,7 @@ impl Fault {
             | Fault::WrongHostKey
             | Fault::RejectAuthentication
             | Fault::DropFirst(_)
+            | Fault::NotAllowed(_)
             | Fault::DiskFull => {}
         }
         answer

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::answer::{Answer, Fault};
 use super::command::SimCommand;
@@ -32,6 +33,8 @@ pub(super) struct State {
     pub(super) files: Arc<Tree>,
     pub(super) processes: ProcessTable,
     pub(super) commands: VecDeque<Arc<SimCommand>>,
+    /// When a connection was first [not allowed](Fault::NotAllowed).
+    pub(super) punished_since: Option<Instant>,
     /// How many connections were accepted so far.
     pub(super) accepted: u64,
     /// The open connections; dropping a sender cuts its connection.
@@ -44,6 +47,7 @@ pub(super) struct State {
 pub(super) enum Admission {
     Serve { wrong_key: bool },
     Close,
+    NotAllowed,
     Reset,
     Silence,
     DropInKeyExchange,
@@ -60,6 +64,7 @@ impl Machine {
                 files: host.files,
                 processes: ProcessTable::default(),
                 commands: VecDeque::new(),
+                punished_since: None,
                 accepted: 0,
                 connections: HashMap::new(),
                 own_port,
@@ -81,6 +86,7 @@ impl Machine {
     pub(super) fn admit(&self) -> Admission {
         let mut state = self.state();
         state.accepted += 1;
+        let state = &mut *state;
         for fault in &mut state.faults {
             match fault {
                 Fault::Refuse => return Admission::Reset,
@@ -89,6 +95,12 @@ impl Machine {
                 Fault::DropFirst(left) if *left > 0 => {
                     *left -= 1;
                     return Admission::Close;
+                }
+                Fault::NotAllowed(penalty) => {
+                    let since = *state.punished_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() < *penalty {
+                        return Admission::NotAllowed;
+                    }
                 }
                 _ => {}
             }

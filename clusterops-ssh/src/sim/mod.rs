@@ -289,7 +289,11 @@ impl SimHandle {
     /// # Panics
     /// If a host with a port of its own cannot listen, for want of file descriptors.
     pub fn heal(&self) {
-        self.machine.state().faults.clear();
+        {
+            let mut state = self.machine.state();
+            state.faults.clear();
+            state.punished_since = None;
+        }
         self.listen().expect(
             "a port that is reserved and a free file descriptor are all that listening needs",
         );

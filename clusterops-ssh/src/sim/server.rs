@@ -87,7 +87,10 @@ impl Server {
         match admission {
             Admission::Close => return,
             Admission::Reset => return listen::reset(stream),
-            Admission::Serve { .. } | Admission::Silence | Admission::DropInKeyExchange => {}
+            Admission::Serve { .. }
+            | Admission::NotAllowed
+            | Admission::Silence
+            | Admission::DropInKeyExchange => {}
         }
         let id = self.connections.fetch_add(1, Ordering::Relaxed);
         let (cut, is_cut) = oneshot::channel();
@@ -114,6 +117,12 @@ impl Server {
                 // The connection is a task of its own from here on; how it ends is the client's affair.
                 tokio::spawn(async move {
                     drop(russh::server::run_stream(config, wire, connection).await)
+                });
+            }
+            Admission::NotAllowed => {
+                tokio::spawn(async move {
+                    let _place = place;
+                    turn_away(wire).await;
                 });
             }
             Admission::DropInKeyExchange => {
@@ -154,6 +163,19 @@ async fn drop_in_key_exchange(mut wire: Wire) {
         if seen_version && !rest.is_empty() {
             return;
         }
+    }
+}
+
+/// What sshd says in place of its version to a source that it punishes.
+async fn turn_away(mut wire: Wire) {
+    if wire
+        .write_all(b"Not allowed at this time\r\n")
+        .await
+        .is_ok()
+        && wire.shutdown().await.is_ok()
+    {
+        // Its version is read, so that closing does not turn into a reset.
+        read_to_end(wire).await;
     }
 }
 
