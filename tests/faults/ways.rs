@@ -129,8 +129,16 @@ async fn a_login_banner_of_a_mebibyte() {
         let options = options();
         let connecting = tokio::time::timeout(PATIENCE, Session::connect(&target, &options));
         match connecting.await.expect("it ends") {
-            Ok(session) => session.close().await,
-            Err(error) => assert!(!may_enter, "{size}: {error:?}\n{}", sshd.log()),
+            Ok(session) => {
+                assert!(may_enter, "{size}: more than a packet may hold");
+                session.close().await;
+            }
+            Err(error) => {
+                assert!(!may_enter, "{size}: {error:?}\n{}", sshd.log());
+                // No packet is that long; the connection ends before the banner is there.
+                assert_eq!(error.kind(), ErrorKind::Disconnected, "{error:?}");
+                assert!(error.message().contains("connection was lost"), "{error:?}");
+            }
         }
     }
 }
