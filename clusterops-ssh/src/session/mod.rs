@@ -211,6 +211,11 @@ impl Session {
         self.link.session_channel().await
     }
 
+    /// How long the server may take to answer a request on a channel.
+    pub(crate) fn answering(&self) -> std::time::Duration {
+        self.link.answering
+    }
+
     /// Adds the host, and why the connection was lost where it was.
     pub(crate) fn on_host(&self, error: Error) -> Error {
         self.link.on_host(error)

@@ -123,8 +123,15 @@ impl Sftp {
             .request_subsystem(true, "sftp")
             .await
             .map_err(|error| Error::from(error).on(&host))?;
+        let limit = session.answering();
+        let due = crate::clock::deadline_in(limit);
         loop {
-            match channel.wait().await {
+            let Ok(message) = tokio::time::timeout_at(due, channel.wait()).await else {
+                let message =
+                    format!("the server did not answer the request for sftp within {limit:?}");
+                return Err(Error::new(ErrorKind::Timeout, message).on(&host));
+            };
+            match message {
                 Some(ChannelMsg::Success) => break,
                 Some(ChannelMsg::WindowAdjusted { .. }) => {}
                 Some(_) | None => {
