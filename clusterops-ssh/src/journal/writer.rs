@@ -29,7 +29,6 @@ const MANY: usize = 32;
 pub(crate) struct Writer {
     path: PathBuf,
     notes: mpsc::Sender<Note>,
-    thread: std::thread::Thread,
     trouble: Arc<OnceLock<String>>,
 }
 
@@ -58,7 +57,7 @@ impl Writer {
             pace: if hosts < MANY { PACE } else { PACE_OF_MANY },
             left_over: Vec::new(),
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("clusterops-journal".into())
             .spawn(move || thread.run())
             .map_err(|error| {
@@ -68,7 +67,6 @@ impl Writer {
         Ok(Self {
             path,
             notes,
-            thread: thread.thread().clone(),
             trouble,
         })
     }
@@ -94,10 +92,7 @@ impl Writer {
 
     /// Says how the run ended, and lets the file go.
     pub(crate) async fn finish(&self, ending: Ending) -> Result<()> {
-        let written = self.queue(Change::Ending(ending)).await;
-        // Nothing comes behind it that the thread should wait for.
-        self.thread.unpark();
-        self.written(written).await
+        self.wait(Change::Ending(ending)).await
     }
 
     /// What is wrong with the journal, if something is.
@@ -110,23 +105,13 @@ impl Writer {
     }
 
     async fn wait(&self, change: Change) -> Result<()> {
-        let written = self.queue(change).await;
-        self.written(written).await
-    }
-
-    /// What is given is told once it is on disk.
-    async fn queue(&self, change: Change) -> oneshot::Receiver<()> {
-        let (waiting, written) = oneshot::channel();
+        let (waiting, done) = oneshot::channel();
         let note = Note {
             change,
             waiting: Some(waiting),
         };
         let _ = self.notes.send(note).await;
-        written
-    }
-
-    async fn written(&self, written: oneshot::Receiver<()>) -> Result<()> {
-        if written.await.is_ok() {
+        if done.await.is_ok() {
             return Ok(());
         }
         self.check()?;
@@ -153,7 +138,7 @@ impl Thread {
                 Some(_) => committed.elapsed(),
                 None => Duration::ZERO,
             };
-            std::thread::park_timeout(self.pace.saturating_sub(since));
+            std::thread::sleep(self.pace.saturating_sub(since));
             let (mut changes, mut waiting) = (std::mem::take(&mut self.left_over), Vec::new());
             let mut ends = false;
             let mut take = |note: Note| {
