@@ -95,13 +95,14 @@ impl Settings {
         if self.resume.is_none() {
             warn(format_args!("loga: goes on from where {file} says"));
         }
-        if self.is_since_given {
+        let knows = |cluster: &Cluster| state.contains_key(&cluster.name);
+        if self.is_since_given && clusters.iter().all(knows) {
             warn(format_args!(
                 "loga: --since has no effect where {file} says from when on"
             ));
         }
         for cluster in clusters {
-            if !state.contains_key(&cluster.name) {
+            if !knows(cluster) {
                 let name = match &*cluster.name {
                     "" => "that has no name",
                     name => name,

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::greeting::Greeting;
 use super::inbox::Stalled;
 use super::jump::JumpHosts;
-use super::link::{ANSWERING, Destination, Link, NotOpened};
+use super::link::{Destination, Link, NotOpened};
 use super::lost::Lost;
 use super::proxy_command::ProxyCommand;
 use super::read_ahead::ReadAhead;
@@ -191,7 +191,6 @@ impl Inner {
             connection,
             lost,
             stalled: Stalled::default(),
-            answering: ANSWERING,
             _line: line,
         })
     }

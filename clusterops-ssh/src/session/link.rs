@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, Result};
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long a server may take to answer: to open a channel, and to say whether it does what is asked for on it.
-pub(super) const ANSWERING: Duration = Duration::from_secs(30);
+pub(crate) const ANSWERING: Duration = Duration::from_secs(30);
 
 /// russh's handle of a connection of ours.
 pub(super) type Connection = Handle<Verifier>;
@@ -30,8 +30,6 @@ pub(super) struct Link {
     pub(super) lost: Lost,
     /// How many of its commands were given up because nobody read what they wrote.
     pub(super) stalled: Stalled,
-    /// How long the server may take to answer: [`ANSWERING`].
-    pub(super) answering: Duration,
     pub(super) _line: Lifeline,
 }
 
@@ -55,7 +53,7 @@ impl Link {
     /// moment after we saw the end of its output. So a refusal is worth a few more tries.
     pub(super) async fn session_channel(&self) -> Result<Channel<Msg>> {
         // russh waits for the answer for as long as the connection lives.
-        let patience = timeout(self.answering, async {
+        let patience = timeout(ANSWERING, async {
             let mut pause = Duration::from_millis(10);
             loop {
                 match self.connection.channel_open_session().await {
@@ -78,8 +76,7 @@ impl Link {
             }
             Ok(Err(error)) => Err(self.on_host(error.into())),
             Err(_) => {
-                let limit = self.answering;
-                let message = format!("the server did not open a channel within {limit:?}");
+                let message = format!("the server did not open a channel within {ANSWERING:?}");
                 Err(self.on_host(Error::new(ErrorKind::Timeout, message)))
             }
         }

@@ -36,6 +36,7 @@ use tokio::time::timeout;
 pub(crate) use self::ascent::Raised;
 pub use self::connect::Connector;
 pub use self::feed::ProcessStdin;
+pub(crate) use self::link::ANSWERING;
 use self::link::Link;
 pub use self::options::{HostKeyChecking, SessionOptions};
 #[cfg(feature = "sim")]
@@ -152,7 +153,6 @@ impl Session {
             host,
             lost,
             self.link.stalled.clone(),
-            self.link.answering,
         )
         .await
         .map_err(|error| self.link.on_host(error))
@@ -209,11 +209,6 @@ impl Session {
     /// A new session channel.
     pub(crate) async fn channel(&self) -> Result<Channel<Msg>> {
         self.link.session_channel().await
-    }
-
-    /// How long the server may take to answer a request on a channel.
-    pub(crate) fn answering(&self) -> std::time::Duration {
-        self.link.answering
     }
 
     /// Adds the host, and why the connection was lost where it was.

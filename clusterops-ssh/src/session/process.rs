@@ -14,9 +14,9 @@ use tokio::time::{Instant, timeout_at};
 use super::ascent::{Ascent, Next, Raised};
 use super::feed::{CUES, Cue, Feed, Input, ProcessStdin};
 use super::inbox::{self, Inbox, Stalled};
+use super::link::ANSWERING;
 use super::lost::Lost;
 use super::{Session, Termination, termination};
-use crate::clock::deadline_in;
 use crate::wire::rise::Rise;
 use crate::wire::{self, Leader, Ready, terminal};
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
@@ -63,8 +63,8 @@ pub struct Process {
     raised: Option<Raised>,
     /// Whether the server has not said yet whether there is a terminal.
     awaits_terminal: bool,
-    /// Until when the server has to say whether it runs the command, and how long it had for it; until it has.
-    answer_due: Option<(Instant, Duration)>,
+    /// Until when the server has to say whether it runs the command, while it has not.
+    answer_due: Option<Instant>,
     /// The working directory that was asked for.
     directory: Option<String>,
     host: String,
@@ -166,7 +166,6 @@ impl Process {
         host: String,
         lost: Lost,
         stalled: Stalled,
-        answering: Duration,
     ) -> Result<Self> {
         let Launch {
             tag,
@@ -210,7 +209,7 @@ impl Process {
             stdin: None,
             raised,
             awaits_terminal: has_terminal,
-            answer_due: Some((deadline_in(answering), answering)),
+            answer_due: Some(Instant::now() + ANSWERING),
             directory: request.directory,
             host,
             lost,
@@ -331,33 +330,29 @@ impl Process {
         if matches!(self.state, State::Closed { .. }) {
             return Ok(Read::Closed);
         }
-        let message = match (self.answer_due, &self.state) {
-            // What is to be raised comes after the answer.
-            (Some((until, limit)), _) => match timeout_at(until, self.output.next()).await {
+        // What is to be raised comes after the answer.
+        let due = self.answer_due.or(match &self.state {
+            State::Rising(ascent) => Some(ascent.until()),
+            _ => None,
+        });
+        let message = match due {
+            None => self.output.next().await,
+            Some(due) => match timeout_at(due, self.output.next()).await {
                 Ok(message) => message,
                 Err(_) => {
-                    let error = self.unanswered(limit);
+                    let error = match &self.state {
+                        State::Rising(ascent) if self.answer_due.is_none() => ascent.late(),
+                        _ => self.unanswered(),
+                    };
                     return Err(self.give_up(error));
                 }
             },
-            (None, State::Rising(ascent)) => {
-                match timeout_at(ascent.until(), self.output.next()).await {
-                    Ok(message) => message,
-                    Err(_) => {
-                        let error = ascent.late();
-                        return Err(self.give_up(error));
-                    }
-                }
-            }
-            (None, _) => self.output.next().await,
         };
         // Only a server that runs the command sends anything else than its answers.
-        if !matches!(
-            message,
-            Some(ChannelMsg::Success | ChannelMsg::WindowAdjusted { .. })
-        ) || !self.awaits_terminal && matches!(message, Some(ChannelMsg::Success))
-        {
-            self.answer_due = None;
+        match message {
+            Some(ChannelMsg::WindowAdjusted { .. }) => {}
+            Some(ChannelMsg::Success) if self.awaits_terminal => {}
+            _ => self.answer_due = None,
         }
         match message {
             Some(ChannelMsg::Data { data }) if self.is_rising() => {
@@ -558,12 +553,12 @@ impl Process {
     }
 
     /// A server that says nothing to what it was asked for.
-    fn unanswered(&self, limit: Duration) -> Error {
+    fn unanswered(&self) -> Error {
         let what = match self.awaits_terminal {
             true => "for a terminal (pty-req)",
             false => "to run the command (exec)",
         };
-        let message = format!("the server did not answer the request {what} within {limit:?}");
+        let message = format!("the server did not answer the request {what} within {ANSWERING:?}");
         Error::new(ErrorKind::Timeout, message)
     }
 

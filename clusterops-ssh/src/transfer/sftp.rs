@@ -13,13 +13,13 @@ use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::paths::shown;
 use super::protocol::{
     Assembler, Attributes, FileType, Incoming, Name, Reply, Request, VERSION, kind, open, status,
 };
-use crate::session::Session;
+use crate::session::{ANSWERING, Session};
 use crate::{Error, ErrorKind, Result};
 
 /// How long a server may send nothing at all while an answer is waited for.
@@ -123,12 +123,11 @@ impl Sftp {
             .request_subsystem(true, "sftp")
             .await
             .map_err(|error| Error::from(error).on(&host))?;
-        let limit = session.answering();
-        let due = crate::clock::deadline_in(limit);
+        let due = Instant::now() + ANSWERING;
         loop {
-            let Ok(message) = tokio::time::timeout_at(due, channel.wait()).await else {
+            let Ok(message) = timeout_at(due, channel.wait()).await else {
                 let message =
-                    format!("the server did not answer the request for sftp within {limit:?}");
+                    format!("the server did not answer the request for sftp within {ANSWERING:?}");
                 return Err(Error::new(ErrorKind::Timeout, message).on(&host));
             };
             match message {
