@@ -44,6 +44,7 @@ struct Slot {
     is_new: bool,
     is_queued: bool,
     output: Option<Box<Output>>,
+    missed: Missed,
     /// The stage that transfers files, and how far it has come.
     transfer: Option<Box<(usize, Progress)>>,
 }
@@ -56,32 +57,37 @@ enum ReaderState {
     Gone,
 }
 
+#[derive(Default)]
 struct Output {
     chunks: VecDeque<OutputChunk>,
     kept: usize,
-    skipped: u64,
-    /// The stage and stream of what was skipped last.
-    skipped_from: (usize, OutputStream),
 }
 
-impl Default for Output {
-    fn default() -> Self {
-        Self {
-            chunks: VecDeque::new(),
-            kept: 0,
-            skipped: 0,
-            skipped_from: (0, OutputStream::Stdout),
-        }
+/// The output of a host that the reader does not get. A run that nobody reads has some of every host, so it stands in the
+/// slots and not beside them.
+struct Missed {
+    bytes: u64,
+    /// The stage and stream of what was missed last.
+    stage: u32,
+    stream: OutputStream,
+}
+
+impl Missed {
+    const NOTHING: Self = Self {
+        bytes: 0,
+        stage: 0,
+        stream: OutputStream::Stdout,
+    };
+
+    fn add(&mut self, stage: usize, stream: OutputStream, length: usize) {
+        self.bytes += length as u64;
+        // A plan has fewer stages.
+        self.stage = u32::try_from(stage).unwrap_or(u32::MAX);
+        self.stream = stream;
     }
 }
 
 impl Output {
-    /// Counts what the reader does not get.
-    fn miss(&mut self, stage: usize, stream: OutputStream, length: usize) {
-        self.skipped += length as u64;
-        self.skipped_from = (stage, stream);
-    }
-
     /// Adds a piece; small ones join the piece before, so that many of them take no more memory than their bytes.
     fn push(&mut self, stage: usize, stream: OutputStream, bytes: Bytes) {
         self.kept += bytes.len();
@@ -118,6 +124,7 @@ impl Board {
                 is_new: false,
                 is_queued: false,
                 output: None,
+                missed: Missed::NOTHING,
                 transfer: None,
             })
             .collect();
@@ -147,6 +154,7 @@ impl Board {
         inner.kept = 0;
         for slot in &mut inner.slots {
             slot.output = None;
+            slot.missed = Missed::NOTHING;
             slot.transfer = None;
         }
     }
@@ -174,11 +182,11 @@ impl Board {
             return;
         }
         let (state, others) = (inner.reader_state, inner.kept);
-        let output = inner.slots[index].output.get_or_insert_default();
+        let slot = &mut inner.slots[index];
         if state == ReaderState::NotYet {
-            // Not even room for it: a run that nobody reads has an output of every host to miss.
-            output.miss(stage, stream, bytes.len());
+            slot.missed.add(stage, stream, bytes.len());
         } else {
+            let output = slot.output.get_or_insert_default();
             let before = output.kept;
             output.push(stage, stream, bytes);
             while output.kept > HOST_OUTPUT || others - before + output.kept > ALL_OUTPUT {
@@ -186,7 +194,8 @@ impl Board {
                     break;
                 };
                 output.kept -= oldest.bytes.len();
-                output.miss(oldest.stage, oldest.stream, oldest.bytes.len());
+                slot.missed
+                    .add(oldest.stage, oldest.stream, oldest.bytes.len());
             }
             let after = output.kept;
             inner.kept = others - before + after;
@@ -245,34 +254,33 @@ impl Inner {
         slot.is_queued = false;
         let host = Arc::clone(&slot.host);
         let mut event = None;
+        let mut chunk = None;
         if let Some(output) = &mut slot.output {
-            let chunk = output.chunks.pop_front().or_else(|| {
-                // Nothing was kept of what was missed, and it is still told.
-                let (stage, stream) = output.skipped_from;
-                (output.skipped > 0).then(|| OutputChunk {
-                    stage,
-                    stream,
-                    bytes: Bytes::new(),
-                })
-            });
-            if let Some(chunk) = chunk {
+            chunk = output.chunks.pop_front();
+            if let Some(chunk) = &chunk {
                 output.kept -= chunk.bytes.len();
                 self.kept -= chunk.bytes.len();
-                let skipped = std::mem::take(&mut output.skipped);
-                let stage = Arc::clone(&self.stages[chunk.stage]);
-                let host = Arc::clone(&host);
-                let (stream, bytes) = (chunk.stream, chunk.bytes);
-                event = Some(Event::Output {
-                    host,
-                    stage,
-                    stream,
-                    bytes,
-                    skipped,
-                });
             }
             if output.chunks.is_empty() {
                 slot.output = None;
             }
+        }
+        if chunk.is_none() && slot.missed.bytes > 0 {
+            // Nothing was kept of what was missed, and it is still told.
+            chunk = Some(OutputChunk {
+                stage: slot.missed.stage as usize,
+                stream: slot.missed.stream,
+                bytes: Bytes::new(),
+            });
+        }
+        if let Some(chunk) = chunk {
+            event = Some(Event::Output {
+                host: Arc::clone(&host),
+                stage: Arc::clone(&self.stages[chunk.stage]),
+                stream: chunk.stream,
+                bytes: chunk.bytes,
+                skipped: std::mem::take(&mut slot.missed.bytes),
+            });
         }
         if event.is_none()
             && let Some((stage, progress)) = slot.transfer.take().map(|latest| *latest)

@@ -16,8 +16,8 @@
 //! for those that the next attempt goes on with. Where a host does not say which process serves the transfer (one that
 //! runs no commands, or hides processes), the next attempt goes on with none of them.
 //!
-//! What hosts have to note goes to the disk together, at most fifty times a second, and twenty times where many hosts are
-//! worked on at once: what a controller notes in its last 20 or 50 milliseconds can be lost with it, and a stage that
+//! What hosts have to note goes to the disk together, at most fifty times a second, and ten times where many hosts are
+//! worked on at once: what a controller notes in its last 20 or 100 milliseconds can be lost with it, and a stage that
 //! ended then counts as under way.
 //!
 //! A run that had come to its end needs neither its hosts nor its local files any more: resuming it gives its report.

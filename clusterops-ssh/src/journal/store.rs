@@ -157,6 +157,8 @@ impl Store {
         // What is committed survives the machine's crash too.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "trusted_schema", false)?;
+        // What is written is not read again: 256 KiB of it in memory will do.
+        connection.pragma_update(None, "cache_size", -256)?;
         connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
         Ok(Self {
             connection,

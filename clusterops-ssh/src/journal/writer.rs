@@ -21,7 +21,7 @@ const BATCH: usize = 512;
 const PACE: Duration = Duration::from_millis(20);
 
 /// The same where so many hosts are worked on at once that there is always another one to go on with.
-const PACE_OF_MANY: Duration = Duration::from_millis(50);
+const PACE_OF_MANY: Duration = Duration::from_millis(100);
 const MANY: usize = 32;
 
 /// Writes the journal of a run, in a thread of its own. Notes are written in the order in which they come.

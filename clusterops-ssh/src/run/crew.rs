@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tokio::task::{self, JoinSet};
 
+use super::ended::Ended;
 use super::shared::Shared;
 use crate::event::HostState;
 use crate::journal::{Change, HostChange, State};
@@ -15,16 +16,16 @@ pub(super) struct Crew<'a> {
     run: &'a Shared,
     tasks: JoinSet<HostReport>,
     indexes: HashMap<task::Id, usize>,
-    pub(super) hosts: Vec<Option<HostReport>>,
+    pub(super) ended: Ended,
 }
 
 impl<'a> Crew<'a> {
-    pub(super) fn new(run: &'a Shared, hosts: Vec<Option<HostReport>>) -> Self {
+    pub(super) fn new(run: &'a Shared, hosts: usize) -> Self {
         Self {
             run,
             tasks: JoinSet::new(),
             indexes: HashMap::new(),
-            hosts,
+            ended: Ended::new(hosts),
         }
     }
 
@@ -55,7 +56,7 @@ impl<'a> Crew<'a> {
         let Some(index) = self.indexes.remove(&id) else {
             return;
         };
-        self.hosts[index] = Some(match done {
+        let report = match done {
             Ok((_, report)) => report,
             Err(error) => {
                 let error = Error::new(ErrorKind::Local, "the work on this host broke down")
@@ -77,6 +78,7 @@ impl<'a> Crew<'a> {
                 }
                 report
             }
-        });
+        };
+        self.ended.put(index, report);
     }
 }

@@ -3,6 +3,7 @@
 mod control;
 mod crew;
 mod drive;
+mod ended;
 mod failures;
 mod files;
 mod gates;

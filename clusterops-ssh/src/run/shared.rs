@@ -91,11 +91,12 @@ impl Shared {
         let dealt = outset.dealt();
         let begun: Vec<usize> = dealt.iter().map(|(index, _)| *index).collect();
         let mut found = outset.hosts;
-        let mut crew = Crew::new(self, vec![None; found.len()]);
+        let mut crew = Crew::new(self, found.len());
         for (index, found) in found.iter_mut().enumerate() {
             if let Found::Adopted(report) | Found::Ended(report) | Found::Left(report) = found {
                 self.board.host(index, report.last_state());
-                crew.hosts[index] = Some(std::mem::replace(&mut **report, HostReport::new("")));
+                let report = std::mem::replace(&mut **report, HostReport::new(""));
+                crew.ended.put(index, report);
             }
         }
         for batch in rollout.deal(&self.targets, dealt) {
@@ -141,7 +142,7 @@ impl Shared {
                         crew.send(index, host.drive(start, permit)).await;
                     }
                     None if !has_failed && !self.in_flight.has(index) => {
-                        crew.hosts[index] = Some(host.not_started(start).await);
+                        crew.ended.put(index, host.not_started(start).await);
                     }
                     // What was under way on it is seen to, however the run is to end.
                     permit => crew.send(index, host.conclude(permit, !has_failed)).await,
@@ -155,8 +156,8 @@ impl Shared {
         if watch.mode() == Mode::Aborting && self.plan.rollback_when != RollbackWhen::Failed {
             roll_back_finished(self, &mut crew, &begun, &watch, &gates).await;
         }
-        // In place, without a second copy of all: none is missing by now.
-        crew.hosts.into_iter().map_while(|host| host).collect()
+        // None is missing by now.
+        crew.ended.into_reports()
     }
 }
 
@@ -168,7 +169,7 @@ async fn roll_back_finished(
     watch: &Watch,
     gates: &Arc<Gates>,
 ) {
-    let needs_rollback = |host: &mut HostReport| {
+    let needs_rollback = |host: &HostReport| {
         let mut stages = run.plan.stages.iter().zip(&host.stages);
         stages.any(|(stage, report)| host::needs_rollback(stage, report))
     };
@@ -176,7 +177,7 @@ async fn roll_back_finished(
         let Some(permit) = run.next_permit(watch.clone()).await else {
             break;
         };
-        if let Some(report) = crew.hosts[index].take_if(needs_rollback) {
+        if let Some(report) = crew.ended.take_if(index, needs_rollback) {
             let gates = Arc::clone(gates);
             let host = HostRun::new(Arc::clone(run), index, Some(report), watch.clone(), gates);
             crew.send(index, host.undo(permit)).await;
