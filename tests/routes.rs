@@ -495,7 +495,11 @@ async fn a_stream_whose_connection_is_lost_does_not_look_ended() {
 async fn the_users_configuration_decides_how_a_host_is_reached() {
     let (Some(jump), Some(sshd)) = (
         Sshd::start(SshdOptions::default()),
-        Sshd::start(SshdOptions::default().line("AcceptEnv COLOUR")),
+        Sshd::start(
+            SshdOptions::default()
+                .line("AcceptEnv COLOUR")
+                .line("LogLevel DEBUG1"),
+        ),
     ) else {
         return;
     };
@@ -532,6 +536,10 @@ async fn the_users_configuration_decides_how_a_host_is_reached() {
         .expect("it runs");
     assert_eq!(output.stdout.total(), 1_000_005);
     assert!(output.stdout.to_string().starts_with("blue\n"));
+    let agreed = "cipher: aes256-ctr MAC: hmac-sha2-256 compression: zlib@openssh.com";
+    for said in [agreed, "Enabling compression"] {
+        assert!(sshd.log().contains(said), "{said}: {}", sshd.log());
+    }
 
     let plan = Plan::new("look").stage(Stage::command("kernel", ["uname", "-s"]));
     let fleet = Fleet::new([web1.clone()]).session(with(""));

@@ -344,11 +344,14 @@ async fn a_server_that_answers_no_request_is_given_up_in_time() {
 /// Both sides change keys over and over while the data flows towards the host.
 #[tokio::test]
 async fn keys_change_while_much_is_sent() {
-    let Some(sshd) = Sshd::start(SshdOptions::default().line("RekeyLimit 64K")) else {
+    let options = SshdOptions::default()
+        .line("RekeyLimit 64K")
+        .line("LogLevel DEBUG1");
+    let Some(sshd) = Sshd::start(options) else {
         return;
     };
     let configured = clusterops::config::Config::parse("RekeyLimit 64K\n", "test");
-    let options = options().config(configured.expect("it is valid"));
+    let options = self::options().config(configured.expect("it is valid"));
     let target = sshd.target("web1", "127.0.0.1");
     let session = Session::connect(&target, &options).await.expect("connects");
     let content: Vec<u8> = (0..4_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -363,6 +366,8 @@ async fn keys_change_while_much_is_sent() {
         .unwrap_or_else(|error| panic!("{error:?}\n{}", sshd.log()));
     let there = there.stdout.to_string();
     assert_eq!(there.split(' ').next(), here.split(' ').next());
+    let changes = sshd.log().matches("SSH2_MSG_NEWKEYS received").count();
+    assert!(changes > 20, "keys changed {changes} times");
 }
 
 /// A server all of whose processes are stopped while this lives.
