@@ -4,7 +4,7 @@
 //! do between them: the bodies of its requests, with the places that each page begins behind, are written down before.
 //! Both are measured without compression, which costs more than loopback does, and beside it with gzip, our default.
 //! elasticdump (from npm, below the target folder) writes the same documents by its own means, with pages of the same size.
-//! Each candidate is a process of its own, and they take turns. CLUSTEROPS_BENCH_DOCUMENTS sets another number of documents.
+//! A tenth of them is exported too, which takes the same memory. Each candidate is a process of its own, and they take turns. CLUSTEROPS_BENCH_DOCUMENTS sets another number of documents.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -26,6 +26,8 @@ const DOCUMENTS: u64 = 1_000_000;
 const ROUNDS: usize = 5;
 const PAGE: u32 = 5000;
 const INDEX: &str = "logs";
+/// The documents are a millisecond apart.
+const FIRST_TIME: u64 = 1_767_225_600_000;
 
 /// The first argument with which the benchmark calls itself to export once, or not at all.
 const EXPORT_MODE: &str = "export";
@@ -37,8 +39,9 @@ const GZIP: &str = "gzip";
 
 fn main() -> Result<()> {
     bench::dispatch(|mode, rest| match (mode, rest) {
-        (Some(EXPORT_MODE), [url, slices, wire, file]) => {
-            on_two_threads()?.block_on(export_once(url, slices, wire, file))
+        (Some(EXPORT_MODE), [url, slices, wire, documents, file]) => {
+            let documents = documents.parse()?;
+            on_two_threads()?.block_on(export_once(url, slices, wire, documents, file))
         }
         (Some(NOTHING_MODE), _) => Ok(()),
         _ => on_two_threads()?.block_on(compare()),
@@ -68,8 +71,9 @@ async fn compare() -> Result<()> {
     )?;
     let program = std::env::current_exe()?.display().to_string();
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let own = |slices: &str, wire: &str| {
-        let words = [&program, EXPORT_MODE, &url, slices, wire, &file("own")];
+    let own = |slices: &str, wire: &str, documents: u64, name: &str| {
+        let (documents, file) = (documents.to_string(), file(name));
+        let words = [&program, EXPORT_MODE, &url, slices, wire, &documents, &file];
         words.map(str::to_owned).to_vec()
     };
     let dump = format!(
@@ -82,12 +86,16 @@ async fn compare() -> Result<()> {
         words.map(str::to_owned).to_vec()
     };
     let mut candidates = [
-        Candidate::new("export", own("1", PLAIN)),
+        Candidate::new("export", own("1", PLAIN, documents, "own")),
         Candidate::new("curl", curl(&config)),
-        Candidate::new("export, 2 slices", own("2", PLAIN)),
-        Candidate::new("export, gzip", own("1", GZIP)),
+        Candidate::new("export, 2 slices", own("2", PLAIN, documents, "own")),
+        Candidate::new("export, gzip", own("1", GZIP, documents, "own")),
         Candidate::new("curl, gzip", curl(&compressed)),
         Candidate::new("elasticdump", vec!["/bin/sh".into(), "-c".into(), dump]),
+        Candidate::new(
+            "export of a tenth",
+            own("1", PLAIN, documents / 10, "tenth"),
+        ),
         Candidate::new("nothing", vec![program.clone(), NOTHING_MODE.into()]),
     ];
     println!("{documents} documents in pages of {PAGE}, {ROUNDS} rounds after one to warm up");
@@ -103,27 +111,39 @@ async fn compare() -> Result<()> {
         println!(
             "{:<20}{seconds:>10.3}{:>14.0}{:>10.3}{:>12.1}",
             candidate.name,
-            documents as f64 / seconds,
+            match candidate.name {
+                "export of a tenth" => documents / 10,
+                _ => documents,
+            } as f64
+                / seconds,
             candidate.median(cpu),
             candidate.median(peak),
         );
     }
-    let [own, curl, _, _, _, dump, _] = &candidates;
+    let [own, curl, _, _, _, dump, tenth, _] = &candidates;
     let figures = json!({
         "documents": documents,
         "vs_curl": rounded(own.ratio(curl, wall)),
         "vs_elasticdump": rounded(own.ratio(dump, wall)),
         "peak_mb": rounded(own.median(peak) * 1.048_576),
+        "peak_mb_of_a_tenth": rounded(tenth.median(peak) * 1.048_576),
     });
     println!("{figures}");
     Ok(())
 }
 
 /// What is compared: every document into a file.
-async fn export_once(url: &str, slices: &str, wire: &str, file: &str) -> Result<()> {
+async fn export_once(
+    url: &str,
+    slices: &str,
+    wire: &str,
+    documents: u64,
+    file: &str,
+) -> Result<()> {
     let _ = std::fs::remove_file(file);
     let client = Client::new(&[url], HttpOptions::default().gzip(wire == GZIP))?;
-    let export = export(&client)?.slices(slices.parse()?);
+    let query = Query::raw(json!({"range": {"@timestamp": {"lt": FIRST_TIME + documents}}}));
+    let export = export(&client, query)?.slices(slices.parse()?);
     let summary = export.to_file(file, &Format::ndjson(), |_| {}).await?;
     match summary.is_whole() && summary.frozen {
         true => Ok(()),
@@ -131,8 +151,8 @@ async fn export_once(url: &str, slices: &str, wire: &str, file: &str) -> Result<
     }
 }
 
-fn export(client: &Client) -> Result<Export> {
-    Ok(Export::new(client, &Indices::new(INDEX)?, Query::match_all()).page_size(PAGE))
+fn export(client: &Client, query: Query) -> Result<Export> {
+    Ok(Export::new(client, &Indices::new(INDEX)?, query).page_size(PAGE))
 }
 
 /// Makes the index.
@@ -223,7 +243,7 @@ fn bulk(numbers: std::ops::Range<u64>, random: &mut fastrand::Rng) -> String {
             message.push(' ');
         }
         let document = json!({
-            "@timestamp": 1_767_225_600_000 + number,
+            "@timestamp": FIRST_TIME + number,
             "message": message,
             "log": {"level": random.choice(["info", "warn", "error"])},
             "host": {"name": format!("host{:02}", random.u8(..40))},
@@ -249,7 +269,7 @@ async fn curl_config(client: &Client, url: &str, folder: &Path) -> Result<PathBu
         .ok_or("a point in time has an id")?;
     let mut after: Option<Value> = None;
     let mut config = String::from("silent\nshow-error\nfail\n");
-    let mut pages = export(client)?.start().await?;
+    let mut pages = export(client, Query::match_all())?.start().await?;
     let mut number = 0;
     loop {
         let mut body = json!({

@@ -1,53 +1,17 @@
-//! Who reads beside the tail, over the same writing.
+//! Logasaurus's rule beside the tail, and which node to kill.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clusterops::logs::tail::{Notice, Since, Tail};
-use clusterops::logs::{Client, Indices, Query, http::HttpRequest};
+use clusterops::logs::{Client, http::HttpRequest};
 use clusterops::secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use crate::bench::Result;
 use crate::bench::servers::Servers;
 use crate::writer::Progress;
-
-/// How often each document was seen, by its id.
-type Counts = HashMap<String, usize>;
-
-/// A tail that goes by time, with the overlap that it has by default.
-pub(crate) async fn by_time(
-    client: Client,
-    pattern: String,
-    progress: Arc<Progress>,
-) -> Result<JoinHandle<Result<Counts>>> {
-    let mut tail = Tail::new(&client, &Indices::new(&pattern)?, &Query::match_all())?
-        .by_time()
-        .since(Since::Start);
-    let first = tail.next().await?;
-    if !first
-        .notices
-        .iter()
-        .any(|notice| matches!(notice, Notice::ByTime { .. }))
-    {
-        return Err("the tail by time does not say that it is one".into());
-    }
-    Ok(tokio::spawn(async move {
-        let mut counts = Counts::new();
-        while !progress.ended.load(Ordering::Relaxed) {
-            let batch = tokio::time::timeout(Duration::from_millis(200), tail.next()).await;
-            for document in
-                batch.map_or(Ok(Vec::new()), |batch| batch.map(|batch| batch.documents))?
-            {
-                *counts.entry(document.hit.id).or_default() += 1;
-            }
-        }
-        Ok(counts)
-    }))
-}
 
 /// Logasaurus's rule with its own defaults, and with a window that moves, which it does not do: every five seconds what the
 /// last five seconds hold by their time, the first 500 of it.
@@ -55,9 +19,9 @@ pub(crate) async fn logasaurus(
     client: Client,
     pattern: String,
     progress: Arc<Progress>,
-) -> Result<Counts> {
+) -> Result<HashSet<String>> {
     let interval = Duration::from_secs(5);
-    let mut counts = Counts::new();
+    let mut seen = HashSet::new();
     let mut rounds = tokio::time::interval(interval);
     while !progress.ended.load(Ordering::Relaxed) {
         rounds.tick().await;
@@ -73,11 +37,10 @@ pub(crate) async fn logasaurus(
             continue;
         };
         for hit in answer["hits"]["hits"].as_array().into_iter().flatten() {
-            let id = hit["_id"].as_str().unwrap_or_default().to_owned();
-            *counts.entry(id).or_default() += 1;
+            seen.insert(hit["_id"].as_str().unwrap_or_default().to_owned());
         }
     }
-    Ok(counts)
+    Ok(seen)
 }
 
 /// The number of the node that holds most primaries of these indices.

@@ -18,6 +18,23 @@ pub(crate) const MODE: &str = "reader";
 
 pub(crate) struct Reader(Child);
 
+/// How it finds documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    ByCheckpoint,
+    /// With the overlap that a tail has by default.
+    ByTime,
+}
+
+impl How {
+    fn word(self) -> &'static str {
+        match self {
+            Self::ByCheckpoint => "by-checkpoint",
+            Self::ByTime => "by-time",
+        }
+    }
+}
+
 /// What the readers of a run left, one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
@@ -28,7 +45,7 @@ pub(crate) struct Read {
 }
 
 impl Reader {
-    pub(crate) fn spawn(urls: &[String], pattern: &str, folder: &Path) -> Result<Self> {
+    pub(crate) fn spawn(urls: &[String], pattern: &str, how: How, folder: &Path) -> Result<Self> {
         let mut log = File::options()
             .create(true)
             .append(true)
@@ -36,7 +53,7 @@ impl Reader {
         // The kill can have cut the last line.
         writeln!(log, "\nstarted")?;
         let child = Command::new(std::env::current_exe()?)
-            .args([MODE, &urls.join(","), pattern])
+            .args([MODE, &urls.join(","), pattern, how.word()])
             .arg(folder)
             .stdin(Stdio::null())
             .spawn()?;
@@ -92,14 +109,17 @@ impl Reader {
 
 /// Tails until it is killed: prints each document, then keeps the token.
 pub(crate) async fn read(arguments: &[String]) -> Result<()> {
-    let [urls, pattern, folder] = arguments else {
-        return Err("the reader takes the nodes, the indices and its folder".into());
+    let [urls, pattern, how, folder] = arguments else {
+        return Err("the reader takes the nodes, the indices, how to read and its folder".into());
     };
     let folder = Path::new(folder);
     let urls: Vec<&str> = urls.split(',').collect();
     let client = Client::new(&urls, HttpOptions::default())?;
     let mut tail =
         Tail::new(&client, &Indices::new(pattern)?, &Query::match_all())?.since(Since::Start);
+    if how == How::ByTime.word() {
+        tail = tail.by_time();
+    }
     let token = folder.join("token");
     if let Ok(text) = std::fs::read_to_string(&token) {
         tail = tail.resume(text.parse::<Token>()?)?;
