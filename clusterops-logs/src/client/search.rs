@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Client, HitReader, Indices, WithJson, json_of};
 use crate::search::{Shards, TotalHits};
-use crate::{Page, Query, Result, Search};
+use crate::{Error, ErrorKind, Page, Query, Result, Search};
 
 /// Whether a query would be accepted, and how it is understood.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -54,7 +54,7 @@ impl Client {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn search_partial(&self, indices: &Indices, search: &Search) -> Result<Page> {
-        let answer = self.send(asking(indices, search)?).await?;
+        let answer = self.send(self.asking(indices, search).await?).await?;
         Page::from_json(answer.body())
     }
 
@@ -63,7 +63,7 @@ impl Client {
     /// # Errors
     /// Those of [`send`](Self::send); what the page lacks is told by the [`HitReader`].
     pub async fn read(&self, indices: &Indices, search: &Search) -> Result<HitReader> {
-        let answer = self.stream(asking(indices, search)?).await?;
+        let answer = self.stream(self.asking(indices, search).await?).await?;
         Ok(HitReader::new(answer))
     }
 
@@ -77,6 +77,27 @@ impl Client {
             .size(0)
             .track_total_hits(TotalHits::Exact);
         self.search(indices, &search).await?.counted()
+    }
+
+    /// The request of a search, if this server has what it needs.
+    async fn asking(&self, indices: &Indices, search: &Search) -> Result<HttpRequest> {
+        search.check()?;
+        if search.is_by_shard_doc() {
+            let server = self.server().await?;
+            if !server.has_shard_doc() {
+                let message = format!(
+                    "sorting by `_shard_doc` needs Elasticsearch 7.12 or OpenSearch 3.3, and this is {server}"
+                );
+                return Err(Error::new(ErrorKind::Input, message));
+            }
+        }
+        let request = match search.has("pit") {
+            true => HttpRequest::post("/_search"),
+            false => HttpRequest::post("/")
+                .segment(indices.as_str())
+                .segment("_search"),
+        };
+        Ok(request.with_json(json_of(search)?).repeatable(true))
     }
 
     /// Whether a query would be accepted by these indices.
@@ -106,16 +127,4 @@ fn of_query(query: &Query) -> Result<String> {
     }
     query.check()?;
     json_of(&Body { query })
-}
-
-/// The request of a search.
-fn asking(indices: &Indices, search: &Search) -> Result<HttpRequest> {
-    search.check()?;
-    let request = match search.has("pit") {
-        true => HttpRequest::post("/_search"),
-        false => HttpRequest::post("/")
-            .segment(indices.as_str())
-            .segment("_search"),
-    };
-    Ok(request.with_json(json_of(search)?).repeatable(true))
 }

@@ -166,6 +166,23 @@ impl Search {
         self.0.get(member).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether it is sorted by the place in the shards of a point in time.
+    pub(crate) fn is_by_shard_doc(&self) -> bool {
+        let is_it = |sort: &Value| match sort {
+            Value::Object(sort) => sort.contains_key("_shard_doc"),
+            sort => sort == "_shard_doc",
+        };
+        self.sorts().iter().any(is_it)
+    }
+
+    fn sorts(&self) -> &[Value] {
+        match self.0.get("sort") {
+            Some(Value::Array(sorts)) => sorts,
+            Some(sort) => std::slice::from_ref(sort),
+            None => &[],
+        }
+    }
+
     fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
         self.0.set(name, value);
         self
@@ -177,15 +194,16 @@ impl Search {
 
     /// What does not go together.
     fn conflict(&self) -> Option<String> {
+        if self.is_by_shard_doc() && !self.has("pit") {
+            return Some(
+                "search: `_shard_doc` is an order of points in time alone: `Client::open_pit` opens one".to_owned(),
+            );
+        }
         let after = self.0.get("search_after")?.as_array()?;
         if self.0.get("from").is_some_and(|from| from != 0) {
             return Some("search: `from` does not go with `search_after`: leave it out".to_owned());
         }
-        let sorts = match self.0.get("sort") {
-            Some(Value::Array(sorts)) => sorts.as_slice(),
-            Some(sort) => std::slice::from_ref(sort),
-            None => &[],
-        };
+        let sorts = self.sorts();
         // Elasticsearch adds `_shard_doc` to the sort of a point in time.
         let implied = usize::from(self.0.get("pit").is_some());
         if after.is_empty() || !(sorts.len()..=sorts.len() + implied).contains(&after.len()) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clusterops_logs::client::{Product, Server};
+use clusterops_logs::http::HttpRequest;
 use clusterops_logs::look::Context;
-use clusterops_logs::{Error, ErrorKind, Export, Look, Page, Query};
+use clusterops_logs::{Error, ErrorKind, Export, Look, Page, Query, Search};
 
 use crate::stand::{Reply, Stand};
 use crate::support::indices;
@@ -15,6 +16,24 @@ const ELASTICSEARCH_8: &str = r#"{"name":"instance-0000000000","cluster_name":"m
     "build_hash":"6185ba65d27469afabc9bc951cded6c17c21e3f3","number":"8.12.1","lucene_version":"9.9.2",
     "minimum_index_compatibility_version":"7.0.0","build_flavor":"default","build_snapshot":false,"build_type":"docker"},
     "tagline":"You Know, for Search"}"#;
+/// As a node of 9.3.2 answered; the page of version 9 shows the answer of 8.12.1
+/// (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-info>).
+const ELASTICSEARCH_9: &str = r#"{"name":"node-1","cluster_name":"elasticsearch","cluster_uuid":"B-__7ZfyTeKnSIQsFE_0Og",
+    "version":{"number":"9.3.2","build_flavor":"default","build_type":"tar","build_hash":"43a703737aab6baefa748bc7b69e4054926f2b2c",
+    "build_date":"2026-03-16T13:12:56.143057855Z","build_snapshot":false,"lucene_version":"10.3.2",
+    "minimum_wire_compatibility_version":"8.19.0","minimum_index_compatibility_version":"8.0.0"},"tagline":"You Know, for Search"}"#;
+/// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-open-point-in-time>
+const PIT_9: &str = r#"{"id":"46ToAwMDaWR5BXV1aWQyKwZub2RlXzMAAAAAAAAAACoBYwADaWR4BXV1aWQxAgZub2RlXzEAAAAAAAAAAAEBYQADaWR5BXV1aWQy","_shards":{
+    "total":10,"successful":10,"skipped":0,"failed":0}}"#;
+/// What 9.3.2 answers to who does not say who he is, and to a search of an index that is not there.
+const UNAUTHENTICATED_9: &str = r#"{"error":{"root_cause":[{"type":"security_exception","reason":"missing authentication credentials for REST request [/]",
+    "header":{"WWW-Authenticate":["Basic realm=\"security\", charset=\"UTF-8\"","Bearer realm=\"security\"","ApiKey"]}}],
+    "type":"security_exception","reason":"missing authentication credentials for REST request [/]",
+    "header":{"WWW-Authenticate":["Basic realm=\"security\", charset=\"UTF-8\"","Bearer realm=\"security\"","ApiKey"]}},"status":401}"#;
+const MISSING_9: &str = r#"{"error":{"root_cause":[{"type":"index_not_found_exception","reason":"no such index [products]",
+    "resource.type":"index_or_alias","resource.id":"products","index_uuid":"_na_","index":"products"}],
+    "type":"index_not_found_exception","reason":"no such index [products]","resource.type":"index_or_alias","resource.id":"products",
+    "index_uuid":"_na_","index":"products"},"status":404}"#;
 /// Elasticsearch's own `CONTRIBUTING` of its serverless tests.
 const SERVERLESS: &str = r#"{"name":"serverless","cluster_name":"b510f56edb87490aa00597c01e5f5a6a","version":{"number":"8.11.0",
     "build_flavor":"serverless","build_type":"docker","lucene_version":"9.7.0"},"tagline":"You Know, for Search"}"#;
@@ -24,11 +43,10 @@ const DISGUISED: &str = r#"{"name":"Node 1","cluster_name":"c","version":{"numbe
 
 #[tokio::test]
 async fn products_and_versions_are_told_apart_and_asked_once() {
-    let nine = ELASTICSEARCH_8.replace("8.12.1", "9.0.0");
     let one = r#"{"version":{"distribution":"opensearch","number":"1.3.20"},"tagline":"The OpenSearch Project: https://opensearch.org/"}"#;
     for (answer, product, version) in [
         (ELASTICSEARCH_8, Product::Elasticsearch, (8, 12, 1)),
-        (&nine, Product::Elasticsearch, (9, 0, 0)),
+        (ELASTICSEARCH_9, Product::Elasticsearch, (9, 3, 2)),
         (SERVERLESS, Product::Elasticsearch, (8, 11, 0)),
         (one, Product::OpenSearch, (1, 3, 20)),
         (DISGUISED, Product::OpenSearch, (2, 19, 1)),
@@ -51,6 +69,36 @@ async fn products_and_versions_are_told_apart_and_asked_once() {
         client.server().await.unwrap();
         assert_eq!(stand.seen().len(), requests);
     }
+}
+
+#[tokio::test]
+async fn elasticsearch_9_is_asked_and_understood() {
+    let stand = Stand::start(|head, _| match head.split(' ').nth(1) {
+        Some("/") => Reply::json(200, ELASTICSEARCH_9),
+        Some("/_count_me_out") => Reply::json(401, UNAUTHENTICATED_9),
+        Some(path) if path.starts_with("/my-index-000001/_pit?keep_alive=") => {
+            Reply::json(200, PIT_9)
+        }
+        _ => Reply::json(404, MISSING_9),
+    })
+    .await;
+    let client = stand.client();
+    let server = client.server().await.unwrap();
+    assert!(server.has_points_in_time() && server.has_shard_doc());
+    let minute = Duration::from_secs(60);
+    let pit = client.open_pit(&indices("my-index-000001"), minute).await;
+    assert!(PIT_9.contains(pit.unwrap().id()));
+    let search = Search::new(Query::match_all());
+    let missing = client.search(&indices("products"), &search).await;
+    let missing = missing.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+    assert!(
+        missing.to_string().contains("no such index [products]"),
+        "{missing}"
+    );
+    let request = HttpRequest::get("/_count_me_out");
+    let refused = client.send(request).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthenticated, "{refused}");
 }
 
 #[tokio::test]

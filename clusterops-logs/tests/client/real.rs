@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clusterops_logs::client::{Bulk, Pit, Product};
+use clusterops_logs::http::HttpRequest;
 use clusterops_logs::search::Sort;
 use clusterops_logs::{Client, ErrorKind, Indices, Query, Search};
 use serde_json::{Value, json};
@@ -147,8 +148,18 @@ async fn sorting_by_shard_doc_is_there_where_we_say() {
             .await
             .unwrap();
         let search = pit.search(Search::new(Query::match_all()).sort(Sort::shard_doc()));
-        let accepted = client.search(&indices, &search).await.is_ok();
+        // As it is sent, without a look at the version.
+        let body = serde_json::to_string(&search).unwrap();
+        let request = HttpRequest::post("/_search").json(&body.into());
+        let accepted = client.send(request).await.is_ok();
         assert_eq!(accepted, server.has_shard_doc(), "{server}");
+        match client.search(&indices, &search).await {
+            Ok(_) => assert!(accepted, "{server}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+                assert!(error.to_string().contains(&server.to_string()), "{error}");
+            }
+        }
         client.close_pit(pit).await.unwrap();
     }
 }
