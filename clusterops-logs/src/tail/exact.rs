@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use clusterops_core::http::HttpRequest;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,6 +15,7 @@ use super::slice::{Slice, SlicePage};
 use super::survey::{Primary, Survey};
 use super::token::{Position, Shard};
 use super::{Found, Notice, Settings, Since};
+use crate::search::Page;
 use crate::{ErrorKind, Result};
 
 /// What is known of the shards that are followed.
@@ -26,6 +29,8 @@ pub(super) struct Exact {
     /// When aliases were looked at.
     pub(super) reached: Option<Instant>,
     pub(super) nothing_told: bool,
+    /// Whether a shard has understood the query.
+    understood: bool,
     /// The survey that ended the last round, and when it was made.
     last: Option<(Instant, Survey)>,
     pub(super) no_refresh: bool,
@@ -77,6 +82,9 @@ impl Exact {
             Some((made, survey)) if made.elapsed() < settings.pause / 4 => survey,
             _ => self.survey(settings).await?,
         };
+        if !self.understood {
+            self.understood = is_understood(settings).await?;
+        }
         self.adopt(settings, &survey, notices).await?;
         self.check(settings, &survey, notices);
         self.open_passes(settings, &survey, notices).await;
@@ -84,12 +92,16 @@ impl Exact {
         if pages.is_empty() {
             return Ok(Found {
                 idle: true,
+                understood: self.understood,
                 ..Found::default()
             });
         }
         let after = self.survey(settings).await?;
         // From here on nothing waits: what is moved is handed over.
-        let mut found = Found::default();
+        let mut found = Found {
+            understood: self.understood,
+            ..Found::default()
+        };
         let mut failure = None;
         for (shard, outcome) in pages.drain(..) {
             let Some(follow) = self.follows.get_mut(&shard) else {
@@ -408,6 +420,24 @@ impl Exact {
             size: self.size(settings),
         };
         slice.body(slice.size)
+    }
+}
+
+/// Whether a shard understands the query, found out before there is anything to read, so that a wrong one is told at once.
+async fn is_understood(settings: &Settings) -> Result<bool> {
+    let filters = vec![settings.query.clone()];
+    let body = settings.wanted.body(filters, json!(["_doc"]), 0);
+    let request = HttpRequest::post("/")
+        .segment(settings.indices.as_str())
+        .segment("_search")
+        .query("ignore_unavailable", "true")
+        .json(&SecretString::from(body.to_string()))
+        .repeatable(true);
+    match settings.client.send(request).await {
+        Ok(answer) => Ok(Page::from_json(answer.body())?.shards.successful > 0),
+        Err(error) if error.kind() == ErrorKind::Rejected => Err(error),
+        // The searches for documents deal with it.
+        Err(_) => Ok(false),
     }
 }
 

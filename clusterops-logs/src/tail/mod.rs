@@ -91,6 +91,8 @@ struct Settings {
     client: Client,
     indices: Indices,
     query: Value,
+    /// What stands in tokens for the query: itself, or words.
+    token_query: Value,
     since: Since,
     began: Timestamp,
     wanted: Wanted,
@@ -142,6 +144,7 @@ impl Tail {
         let settings = Settings {
             client: client.clone(),
             indices: indices.clone(),
+            token_query: query.clone(),
             query,
             since: Since::Now,
             began: Timestamp::now(),
@@ -178,6 +181,14 @@ impl Tail {
         self
     }
 
+    /// What tokens say in place of the query's JSON. Where the query is made anew each time, as Kibana's language is from the
+    /// fields that there are then, its words are what stays the same. Say it before [`resume`](Self::resume).
+    #[must_use]
+    pub fn query_words(mut self, words: impl Into<String>) -> Self {
+        self.settings.token_query = Value::String(words.into());
+        self
+    }
+
     /// Continues where this token says, and finds documents in the same way.
     ///
     /// # Errors
@@ -188,7 +199,7 @@ impl Tail {
                 "the indices `{}`, not `{}`",
                 token.indices, self.settings.indices
             )
-        } else if token.query != self.settings.query {
+        } else if ![&self.settings.token_query, &self.settings.query].contains(&&token.query) {
             "another query".to_owned()
         } else {
             self.settings.since = token.since;
@@ -251,7 +262,8 @@ impl Tail {
         self
     }
 
-    /// How far back documents are asked for again where the tail goes by time: a minute unless it is told.
+    /// How far back documents are asked for again where the tail goes by time: a minute unless it is told. Each round looks
+    /// at all that lies in it (not at the documents, but at which there are), and a token has some 30 bytes for each.
     #[must_use]
     pub fn overlap(mut self, span: Duration) -> Self {
         self.settings.overlap = span;
@@ -315,7 +327,7 @@ impl Tail {
             };
             match outcome {
                 Ok(found) => {
-                    self.has_worked = true;
+                    self.has_worked |= found.understood;
                     if std::mem::take(&mut self.failures) > 0 {
                         self.notices.push(Notice::Recovered);
                     }
@@ -332,7 +344,7 @@ impl Tail {
         }
     }
 
-    /// Whether the cluster has been asked for documents with success, if only to hear that there are none.
+    /// Whether a server has understood the query, if only to find nothing. As long as there are no indices, none has read it.
     pub fn has_worked(&self) -> bool {
         self.has_worked
     }
@@ -406,7 +418,7 @@ impl Tail {
         Token {
             version: token::VERSION,
             indices: self.settings.indices.to_string(),
-            query: self.settings.query.clone(),
+            query: self.settings.token_query.clone(),
             began: self.settings.began,
             since: self.settings.since,
             shown_to: self.shown_to,
@@ -422,4 +434,6 @@ struct Found {
     documents: Vec<Document>,
     /// Whether there was nothing to read, so that the next round can wait.
     idle: bool,
+    /// Whether a shard has understood the query, now or before.
+    understood: bool,
 }

@@ -1,6 +1,6 @@
 //! Rounds by time, where there are no checkpoints to see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use clusterops_core::http::HttpRequest;
 use jiff::Timestamp;
@@ -17,6 +17,9 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// Each round asks for everything from the watermark minus the overlap on, and drops what it has seen. The watermark
 /// follows the times that come, up to now: a time in the future does not move it past what will be written until then.
+///
+/// Most of a round has been seen before. So it asks what there is, and only then for the documents that are new; where a page
+/// was mostly new, it asks for the next one's documents at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Watermark {
     /// In milliseconds since 1970.
@@ -26,9 +29,12 @@ pub(super) struct Watermark {
     /// Where the round is: the last time, and the last number at that time.
     #[serde(skip)]
     cursor: Option<(i64, u64)>,
-    /// How many documents the next page has; 0 is as usual.
+    /// How many hits the next page has; 0 is as usual.
     #[serde(skip)]
     size: u32,
+    /// Whether the last page was mostly new.
+    #[serde(skip)]
+    was_new: bool,
     /// Whether what is older than the tail is being looked at, so that what comes later with an older time is known as
     /// new.
     #[serde(default)]
@@ -38,9 +44,24 @@ pub(super) struct Watermark {
     nothing_told: bool,
 }
 
-/// How many documents a page has, and the most that a server gives.
+/// How many documents a page has, and the most hits that a server gives.
 const PAGE: u32 = 1_000;
 const MOST: u32 = 10_000;
+
+/// A hit's place in the order of a round: its time, and its number.
+type Place = (i64, u64);
+
+/// What a page had that was not seen.
+#[derive(Debug, Default)]
+struct Unseen {
+    /// With their places and fingerprints.
+    hits: Vec<(Place, u64, Hit)>,
+    /// How many hits were looked at, and the last one's place.
+    looked_at: usize,
+    last: Option<Place>,
+    /// Whether the page has more than was looked at.
+    is_cut: bool,
+}
 
 impl Watermark {
     /// One that has looked at nothing.
@@ -57,14 +78,15 @@ impl Watermark {
         settings: &Settings,
         notices: &mut Vec<Notice>,
     ) -> Result<Found> {
-        let overlap = overlap(settings);
         let mut size = self.size();
         let page = loop {
-            match self.search(settings, size, overlap).await {
+            match search(settings, self.body(settings, size)).await {
                 // It may have been too long.
                 Err(error) if error.kind() == ErrorKind::Answer && size > 2 => {
                     size = (size / 8).max(2)
                 }
+                // The indices may give fewer hits than is usual (`index.max_result_window`).
+                Err(error) if error.kind() == ErrorKind::Rejected && size > PAGE => size = PAGE,
                 page => break page?,
             }
         };
@@ -72,80 +94,184 @@ impl Watermark {
             let indices = settings.indices.to_string();
             notices.push(Notice::NothingMatches { indices });
         }
-        let began = settings.began.as_millisecond();
-        let mut found = Found::default();
-        let full = page.hits.len() >= size as usize;
-        let mut last = None;
-        for hit in page.hits {
-            let (Some(time), Some(number)) = (hit.sort.first().and_then(Value::as_i64), hit.seq_no)
-            else {
-                let message = format!("{}: a hit without time or `_seq_no`", settings.indices);
-                return Err(Error::new(ErrorKind::Answer, message));
-            };
-            last = Some((time, number));
-            let mark = fingerprint(&hit);
-            let seen = self.seen.entry(time).or_default();
-            if !seen.contains(&mark) {
-                seen.push(mark);
-                if self.is_first && settings.since == Since::Now && time < began {
-                    continue;
-                }
-                found
-                    .documents
-                    .push(Document::of(hit, None, &settings.wanted.time_field));
-            }
+        let was_full = page.hits.len() >= size as usize;
+        let with_documents = self.with_documents();
+        let mut unseen = self.unseen(settings, page.hits)?;
+        let was_new = unseen.hits.len() * 2 > unseen.looked_at;
+        let (old, mut new): (Vec<_>, Vec<_>) = std::mem::take(&mut unseen.hits)
+            .into_iter()
+            .partition(|(place, ..)| self.is_older_than_the_tail(settings, *place));
+        if !with_documents && !new.is_empty() {
+            new = self.fetch(settings, &new).await?;
         }
-        if let Some((time, _)) = last {
+
+        let mut found = Found {
+            understood: page.shards.total > 0,
+            ..Found::default()
+        };
+        for ((time, _), mark, _) in old {
+            self.seen.entry(time).or_default().push(mark);
+        }
+        for ((time, _), mark, hit) in new {
+            self.seen.entry(time).or_default().push(mark);
+            let document = Document::of(hit, None, &settings.wanted.time_field);
+            found.documents.push(document);
+        }
+        if let Some((time, _)) = unseen.last {
             let now = Timestamp::now().as_millisecond();
             self.at = self.at.max(Some(time.min(now)));
         }
-        if full {
-            if last == self.cursor {
-                if size == MOST {
-                    let message = format!(
-                        "{}: more than 10,000 documents with one time and one number",
-                        settings.indices
-                    );
-                    return Err(Error::new(ErrorKind::Answer, message));
-                }
-                self.size = size.saturating_mul(2).min(MOST);
+        if was_full || unseen.is_cut {
+            if unseen.is_cut || unseen.last != self.cursor {
+                self.size = 0;
+                self.was_new = was_new;
+            } else if size >= MOST {
+                let message = format!(
+                    "{}: more than 10,000 documents with one time and one number",
+                    settings.indices
+                );
+                return Err(Error::new(ErrorKind::Answer, message));
             } else {
-                self.size = size.min(PAGE);
+                self.size = size.saturating_mul(2).min(MOST);
             }
-            self.cursor = last;
+            self.cursor = unseen.last;
         } else {
             self.cursor = None;
             self.size = 0;
+            self.was_new = false;
             if std::mem::take(&mut self.is_first) && settings.since == Since::Now {
-                self.at.get_or_insert(began);
+                self.at.get_or_insert(settings.began.as_millisecond());
             }
             found.idle = true;
         }
         if let Some(at) = self.at {
-            self.seen = self.seen.split_off(&at.saturating_sub(overlap));
+            let kept = at.saturating_sub(overlap(settings));
+            self.seen = self.seen.split_off(&kept);
         }
         Ok(found)
     }
 
-    /// How many documents the next page is asked for.
+    /// Whether the next page is asked for with its documents, and not only for what there is.
+    fn with_documents(&self) -> bool {
+        self.was_new || self.at.is_none()
+    }
+
+    /// How many hits the next page is asked for.
     fn size(&self) -> u32 {
         match self.size {
-            0 => PAGE,
+            0 if self.with_documents() => PAGE,
+            0 => MOST,
             size => size,
         }
     }
 
+    /// What of a page was not seen yet, as much as is handed over in one go.
+    fn unseen(&self, settings: &Settings, hits: Vec<Hit>) -> Result<Unseen> {
+        let mut unseen = Unseen::default();
+        // Pages of several shards can have a hit twice that moved between two of them.
+        let mut marks = HashSet::new();
+        for hit in hits {
+            if unseen.hits.len() >= PAGE as usize {
+                unseen.is_cut = true;
+                break;
+            }
+            let place = place(settings, &hit)?;
+            let mark = fingerprint(&hit);
+            unseen.looked_at += 1;
+            unseen.last = Some(place);
+            if !self.has_seen(place, mark) && marks.insert(mark) {
+                unseen.hits.push((place, mark, hit));
+            }
+        }
+        Ok(unseen)
+    }
+
+    fn has_seen(&self, (time, _): Place, mark: u64) -> bool {
+        self.seen
+            .get(&time)
+            .is_some_and(|marks| marks.contains(&mark))
+    }
+
+    /// Whether a hit is there only to be known, for it was there before the tail.
+    fn is_older_than_the_tail(&self, settings: &Settings, (time, _): Place) -> bool {
+        self.is_first && settings.since == Since::Now && time < settings.began.as_millisecond()
+    }
+
+    /// The hits with their documents, which are those of now: they can have been written again meanwhile.
+    async fn fetch(
+        &self,
+        settings: &Settings,
+        bare: &[(Place, u64, Hit)],
+    ) -> Result<Vec<(Place, u64, Hit)>> {
+        let ids: BTreeSet<&str> = bare.iter().map(|(.., hit)| &*hit.id).collect();
+        let ids = Vec::from_iter(ids);
+        let wanted: HashSet<(&str, &str)> = bare
+            .iter()
+            .map(|(.., hit)| (&*hit.index, &*hit.id))
+            .collect();
+        let mut marks = HashSet::new();
+        let mut fetched = Vec::new();
+        let (mut rest, mut at_once, mut most) = (&ids[..], ids.len(), MOST);
+        while !rest.is_empty() {
+            let part = &rest[..at_once.min(rest.len())];
+            // An id can be in several indices, and in several shards.
+            let size = match part.len() {
+                1 => most,
+                ids => (ids as u32).saturating_mul(2).min(most),
+            };
+            let mut filters = self.filters(settings);
+            filters.push(json!({"ids": {"values": part}}));
+            let body = settings.wanted.body(filters, order(settings), size);
+            let hits = match search(settings, body).await {
+                // It may have been too long.
+                Err(error) if error.kind() == ErrorKind::Answer && part.len() > 1 => {
+                    at_once = (part.len() / 8).max(1);
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Rejected && size > PAGE => {
+                    most = PAGE;
+                    continue;
+                }
+                page => page?.hits,
+            };
+            if hits.len() >= size as usize && part.len() > 1 {
+                at_once = part.len() / 2;
+                continue;
+            }
+            for hit in hits {
+                let (place, mark) = (place(settings, &hit)?, fingerprint(&hit));
+                let is_wanted = wanted.contains(&(&*hit.index, &*hit.id));
+                if is_wanted && !self.has_seen(place, mark) && marks.insert(mark) {
+                    fetched.push((place, mark, hit));
+                }
+            }
+            rest = &rest[part.len()..];
+        }
+        Ok(fetched)
+    }
+
     /// The body of the search for the next page.
     pub(super) fn next_search(&self, settings: &Settings) -> Value {
-        self.body(settings, self.size(), overlap(settings))
+        self.body(settings, self.size())
     }
 
     /// The body of the search for a page that is this long.
-    fn body(&self, settings: &Settings, size: u32, overlap: i64) -> Value {
+    fn body(&self, settings: &Settings, size: u32) -> Value {
+        let filters = self.filters(settings);
+        let wanted = &settings.wanted;
+        match self.with_documents() {
+            true => wanted.body(filters, order(settings), size),
+            false => wanted.body_without_documents(filters, order(settings), size),
+        }
+    }
+
+    /// What the hits of the next page have in common.
+    fn filters(&self, settings: &Settings) -> Vec<Value> {
         let field = &settings.wanted.time_field;
         let millis =
             |bound: &str, at: i64| json!({"range": {field: {bound: at, "format": "epoch_millis"}}});
         let mut filters = vec![settings.query.clone()];
+        let overlap = overlap(settings);
         let began = settings.began.as_millisecond();
         // What lies before the beginning was not asked for, however large the overlap is.
         let begin = match settings.since {
@@ -168,25 +294,36 @@ impl Watermark {
                 ]}},
             ], "minimum_should_match": 1}}));
         }
-        let sort = json!([
-            {field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
-            {"_seq_no": {"order": "asc", "unmapped_type": "long"}},
-        ]);
-        settings.wanted.body(filters, sort, size)
+        filters
     }
+}
 
-    async fn search(&self, settings: &Settings, size: u32, overlap: i64) -> Result<Page> {
-        let body = self.body(settings, size, overlap);
-        let request = HttpRequest::post("/")
-            .segment(settings.indices.as_str())
-            .segment("_search")
-            .query("allow_partial_search_results", "false")
-            .query("ignore_unavailable", "true")
-            .json(&SecretString::from(body.to_string()))
-            .repeatable(true);
-        let answer = settings.client.send(request).await?;
-        Page::from_json(answer.body())?.whole()
-    }
+async fn search(settings: &Settings, body: Value) -> Result<Page> {
+    let request = HttpRequest::post("/")
+        .segment(settings.indices.as_str())
+        .segment("_search")
+        .query("allow_partial_search_results", "false")
+        .query("ignore_unavailable", "true")
+        .json(&SecretString::from(body.to_string()))
+        .repeatable(true);
+    let answer = settings.client.send(request).await?;
+    Page::from_json(answer.body())?.whole()
+}
+
+/// The order of the hits in a round, which gives them their [`Place`].
+fn order(settings: &Settings) -> Value {
+    json!([
+        {&settings.wanted.time_field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
+        {"_seq_no": {"order": "asc", "unmapped_type": "long"}},
+    ])
+}
+
+fn place(settings: &Settings, hit: &Hit) -> Result<Place> {
+    let time = hit.sort.first().and_then(Value::as_i64);
+    time.zip(hit.seq_no).ok_or_else(|| {
+        let message = format!("{}: a hit without time or `_seq_no`", settings.indices);
+        Error::new(ErrorKind::Answer, message)
+    })
 }
 
 /// How far back is asked for again, in milliseconds.

@@ -1,7 +1,7 @@
 //! Tails that go by time, since there are no checkpoints to see.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clusterops_logs::Client;
@@ -25,6 +25,9 @@ on_each! {
     lagging => what_was_under_way_when_a_tail_began_is_shown;
     begun => a_kill_before_the_first_look_is_done_shows_nothing_older;
     unmapped => an_index_without_a_mapping_stops_nothing;
+    again => what_was_seen_is_not_fetched_again;
+    between => a_document_that_is_written_again_between_two_looks_comes_once;
+    narrow => indices_that_give_fewer_hits_at_once_are_read;
 }
 
 /// How far back the tails of these tests ask again.
@@ -34,7 +37,7 @@ fn by_time(cluster: &Cluster) -> Tail {
     by_time_of(cluster.tail())
 }
 
-fn by_time_of(tail: Tail) -> Tail {
+pub(crate) fn by_time_of(tail: Tail) -> Tail {
     tail.by_time()
         .overlap(Duration::from_secs(OVERLAP.unsigned_abs()))
 }
@@ -44,7 +47,10 @@ fn ago(seconds: i64) -> Timestamp {
 }
 
 /// Documents of one time.
-fn at(time: Timestamp, numbers: std::ops::Range<u32>) -> impl Iterator<Item = (String, Value)> {
+pub(crate) fn at(
+    time: Timestamp,
+    numbers: std::ops::Range<u32>,
+) -> impl Iterator<Item = (String, Value)> {
     let time = time.to_string();
     let document = json!({"@timestamp": time});
     numbers.map(move |n| (n.to_string(), document.clone()))
@@ -57,7 +63,13 @@ async fn refresh(cluster: &Cluster) {
 }
 
 /// Writes a document of the present, and reads on until it comes: all that could be found before has been then.
-async fn passed(cluster: &Cluster, index: &str, tail: &mut Tail, seen: &mut Seen, number: u32) {
+pub(crate) async fn passed(
+    cluster: &Cluster,
+    index: &str,
+    tail: &mut Tail,
+    seen: &mut Seen,
+    number: u32,
+) {
     cluster
         .write(index, at(Timestamp::now(), number..number + 1))
         .await;
@@ -368,4 +380,88 @@ async fn unmapped(cluster: &Cluster) {
     passed(cluster, &index, &mut tail, &mut seen, 0).await;
     passed(cluster, &empty, &mut tail, &mut seen, 1).await;
     seen.are_once(0..2);
+}
+
+/// How many documents came with what stands in them.
+static FETCHED: AtomicUsize = AtomicUsize::new(0);
+
+async fn again(cluster: &Cluster) {
+    let index = cluster.create("a", 3, 0, json!({})).await;
+    let relay = Relay::before(&cluster.url, |_, path| match path.contains("/_search") {
+        true => Fate::Edit(|page| {
+            let hits = page["hits"]["hits"].as_array().unwrap();
+            let fetched = hits.iter().filter(|hit| hit.get("_source").is_some());
+            FETCHED.fetch_add(fetched.count(), Ordering::Relaxed);
+        }),
+        false => Fate::Pass,
+    })
+    .await;
+    let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
+    let begin = || {
+        let tail = cluster.tail_of(&client, &cluster.pattern());
+        by_time_of(tail).since(Since::Start)
+    };
+    let mut tail = begin();
+    let mut seen = Seen::default();
+    let before = FETCHED.load(Ordering::Relaxed);
+    // Nothing of them leaves the overlap, and each round looks at all of it.
+    cluster.write(&index, at(ago(1), 0..2500)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 2500).await;
+    for number in 2501..2511 {
+        passed(cluster, &index, &mut tail, &mut seen, number).await;
+    }
+    // Who goes on finds more than a page that is new between what is not.
+    let token = seen.kept();
+    cluster.write(&index, at(ago(1), 2511..6000)).await;
+    tail = begin().resume(token).unwrap();
+    passed(cluster, &index, &mut tail, &mut seen, 6000).await;
+    seen.are_once(0..6001);
+    // The last hit of a page is the next one's first: of equal times and numbers there are some.
+    let fetched = FETCHED.load(Ordering::Relaxed) - before;
+    assert!((6001..6100).contains(&fetched), "{fetched} were fetched");
+}
+
+async fn between(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    let relay = Relay::before(&cluster.url, |_, _| Fate::Pass).await;
+    let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
+    let mut tail = by_time_of(cluster.tail_of(&client, &cluster.pattern())).since(Since::Start);
+    let mut seen = Seen::default();
+    passed(cluster, &index, &mut tail, &mut seen, 0).await;
+    // What a look at which there are shows of them is what they were before.
+    relay.now(|_, path| match path.contains("/_search") {
+        true => Fate::Edit(|page| {
+            for hit in page["hits"]["hits"].as_array_mut().unwrap() {
+                if hit.get("_source").is_none() && hit["_version"] == 2 {
+                    hit["_version"] = json!(1);
+                    hit["_seq_no"] = json!(0);
+                }
+            }
+        }),
+        false => Fate::Pass,
+    });
+    let time = ago(2);
+    cluster.write(&index, at(time, 1..20)).await;
+    cluster.write(&index, at(time, 1..20)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 20).await;
+    relay.now(|_, _| Fate::Pass);
+    passed(cluster, &index, &mut tail, &mut seen, 21).await;
+    assert!(
+        (1..20).all(|n| seen.documents[&n.to_string()] == [2]),
+        "{:?}",
+        seen.documents
+    );
+    seen.are_once(0..22);
+}
+
+async fn narrow(cluster: &Cluster) {
+    let index = cluster
+        .create("a", 2, 0, json!({"max_result_window": 1000}))
+        .await;
+    let mut tail = by_time(cluster).since(Since::Start);
+    let mut seen = Seen::default();
+    cluster.write(&index, at(ago(1), 0..1700)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 1700).await;
+    passed(cluster, &index, &mut tail, &mut seen, 1701).await;
+    seen.are_once(0..1702);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod by_time;
+mod by_time_indices;
 mod cluster;
 mod copies;
 mod faults;
