@@ -1,5 +1,6 @@
 //! Flags and configuration become settings.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,12 +14,12 @@ use clusterops::logs::render::Template;
 
 use crate::command_line::{Arguments, Misused, Result, Switch, text};
 use crate::config::{Config, Defined, Form};
-use crate::settings::{Access, Language, Output, Settings, What};
+use crate::settings::{Access, Identity, Language, Output, Settings, What};
 use crate::switches::{
-    AFTER, API_KEY, BEFORE, CA, CERT, CLUSTER, COLOUR, CONFIG, CONTEXT, COUNT, COUNT_ONLY, DEFINE,
-    DEPTH, EXCLUDE, FOLLOW, H, HIGHLIGHT, HISTOGRAM, HOST, INDEX, INTERVAL, KEY, KQL, LOGA, LUCENE,
-    ONCE, OUTPUT, PLAIN, PORT, PRINT, RESUME, SERVICE, SINCE, START, STATE, TIME_ZONE, TOP, UNTIL,
-    USER, VERBOSE, VERSION, help,
+    AFTER, API_KEY, BEARER, BEFORE, CA, CERT, CLUSTER, COLOUR, CONFIG, CONTEXT, COUNT, COUNT_ONLY,
+    DEFINE, DEPTH, EXCLUDE, FOLLOW, H, HIGHLIGHT, HISTOGRAM, HOST, INDEX, INTERVAL, KEY, KQL, LOGA,
+    LUCENE, ONCE, OUTPUT, OVERLAP, PLAIN, PORT, PRINT, RESUME, SERVICE, SINCE, START, STATE,
+    TIME_ZONE, TOP, UNTIL, USER, VERBOSE, VERSION, help,
 };
 use crate::times;
 
@@ -63,6 +64,9 @@ pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Asked> {
 }
 
 struct Given(Arguments);
+
+/// What a name or a variable says of who we are.
+type ToIdentity = fn(String) -> Identity;
 
 impl Given {
     fn text(&self, switch: &Switch) -> Result<Option<&str>> {
@@ -130,12 +134,14 @@ impl Given {
             .or(h_highlights)
             .or(config.highlights);
         let resume = self.path(&RESUME);
+        let clusters = self.clusters(config)?;
         Ok(Settings {
             what,
             language,
             query,
             excluded: self.excluded(language)?,
-            clusters: self.clusters(config)?,
+            access: self.access(&clusters)?,
+            clusters,
             indices: self.indices(config)?,
             since,
             is_since_given: self.0.has(&SINCE),
@@ -144,6 +150,7 @@ impl Given {
                 0 => Duration::from_millis(100),
                 seconds => Duration::from_secs(seconds.into()),
             },
+            overlap: Duration::from_secs(self.number(&OVERLAP)?.unwrap_or(60).into()),
             count: match self.number(&COUNT)? {
                 Some(0) => return misused("--count takes 1 or more"),
                 count => count.or(config.count.filter(|_| follows)),
@@ -164,7 +171,6 @@ impl Given {
             },
             highlights: highlights.unwrap_or(true),
             zone,
-            access: self.access()?,
             is_printed: self.0.has(&PRINT),
             is_verbose: self.switch(&VERBOSE).or(config.is_verbose).unwrap_or(false),
         })
@@ -403,18 +409,63 @@ impl Given {
         }
     }
 
-    fn access(&self) -> Result<Access> {
-        if self.0.has(&USER) && self.0.has(&API_KEY) {
-            return misused("--user and --api-key-env both say who we are; give one");
+    /// Who we are, of all clusters or of one.
+    fn identities(
+        &self,
+        clusters: &[(String, Vec<String>)],
+    ) -> Result<BTreeMap<Option<String>, Identity>> {
+        let kinds: [(&Switch, ToIdentity); 3] = [
+            (&USER, Identity::User),
+            (&API_KEY, Identity::ApiKey),
+            (&BEARER, Identity::Bearer),
+        ];
+        let names = || {
+            let named = clusters.iter().map(|(name, _)| &**name);
+            named.filter(|name| !name.is_empty())
+        };
+        let mut identities = BTreeMap::new();
+        let mut said: Vec<(Option<String>, &str)> = Vec::new();
+        for (switch, identity) in kinds {
+            for given in self.texts(switch)? {
+                let (cluster, who) = match given.split_once('=') {
+                    Some((cluster, who)) if names().next().is_some() => {
+                        if !names().any(|name| name == cluster) {
+                            let near = did_you_mean(cluster, names());
+                            return misused(format!(
+                                "{}: there is no cluster `{cluster}`{near}",
+                                switch.name
+                            ));
+                        }
+                        (Some(cluster.to_owned()), who.to_owned())
+                    }
+                    _ => (None, given),
+                };
+                if who.is_empty() {
+                    return misused(format!("{}: the value is empty", switch.name));
+                }
+                if let Some((_, first)) = said.iter().find(|(known, _)| *known == cluster) {
+                    return misused(match *first == switch.name {
+                        true => format!("{first} is given twice for one cluster; give one"),
+                        false => {
+                            format!("{first} and {} both say who we are; give one", switch.name)
+                        }
+                    });
+                }
+                said.push((cluster.clone(), switch.name));
+                identities.insert(cluster, identity(who));
+            }
         }
+        Ok(identities)
+    }
+
+    fn access(&self, clusters: &[(String, Vec<String>)]) -> Result<Access> {
         let certificate = match (self.path(&CERT), self.path(&KEY)) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             _ => return misused("--cert and --key go together"),
         };
         Ok(Access {
-            user: self.text(&USER)?.map(str::to_owned),
-            api_key_variable: self.text(&API_KEY)?.map(str::to_owned),
+            identities: self.identities(clusters)?,
             authorities: self.0.paths(&CA),
             certificate,
             plain_http: self.0.has(&PLAIN),

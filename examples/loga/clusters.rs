@@ -9,7 +9,7 @@ use clusterops::secrecy::{ExposeSecret as _, SecretString};
 use crate::command_line::Result;
 use crate::complain;
 use crate::passphrase::ask_for;
-use crate::settings::Settings;
+use crate::settings::{Access, Identity, Settings};
 
 /// A cluster by its name, which is empty where there is one.
 pub(crate) struct Cluster {
@@ -18,28 +18,33 @@ pub(crate) struct Cluster {
 }
 
 pub(crate) fn connect(settings: &Settings) -> Result<Vec<Cluster>> {
-    // Nobody is asked for a password that is not sent.
-    let is_sent = !settings.is_printed || settings.needs_fields();
-    let options = match is_sent {
-        true => options(settings)?,
-        false => HttpOptions::default().danger_plain_http(true),
-    };
-    let connect = |(name, urls): &(String, Vec<String>)| {
-        let client = Client::new(urls, options.clone());
+    let trusted = trusted(&settings.access)?;
+    let mut clusters = Vec::new();
+    for (name, urls) in &settings.clusters {
+        let identity = settings.access.at(name);
+        let mut options = trusted.clone();
+        // Nobody is asked for a password that is not sent.
+        if let Some(identity) = identity
+            && (!settings.is_printed || settings.needs_fields())
+        {
+            options = identified(options, identity, name)?;
+        }
+        // Without credentials what is sent is a query, as everybody on the way sees the logs anyway.
+        let is_plain = identity.is_none() || settings.is_printed || settings.access.plain_http;
+        let client = Client::new(urls, options.danger_plain_http(is_plain));
         let client = client.map_err(|error| match &**name {
             "" => error.to_string(),
             name => format!("the cluster {name}: {error}"),
         })?;
-        Ok(Cluster {
+        clusters.push(Cluster {
             name: name.clone(),
             client,
-        })
-    };
-    settings.clusters.iter().map(connect).collect()
+        });
+    }
+    Ok(clusters)
 }
 
-fn options(settings: &Settings) -> Result<HttpOptions> {
-    let access = &settings.access;
+fn trusted(access: &Access) -> Result<HttpOptions> {
     let mut options = HttpOptions::default();
     for path in &access.authorities {
         options = options.authority(read(path)?);
@@ -47,27 +52,48 @@ fn options(settings: &Settings) -> Result<HttpOptions> {
     if let Some((chain, key)) = &access.certificate {
         options = options.client_certificate(read(chain)?, SecretString::from(read(key)?));
     }
-    if let Some(user) = &access.user {
-        let password = match std::env::var("LOGA_PASSWORD") {
-            Ok(password) => SecretString::from(password),
-            Err(_) => ask_for(
-                &format!("password of {user}"),
-                "the variable LOGA_PASSWORD can hold it",
-            )?,
-        };
-        options = options.basic(user, password);
+    Ok(options)
+}
+
+/// Says who we are.
+fn identified(options: HttpOptions, identity: &Identity, cluster: &str) -> Result<HttpOptions> {
+    let secret = |variable: &str, switch: &str| {
+        let secret = std::env::var(variable).map(SecretString::from);
+        secret
+            .map_err(|_| format!("the environment has no text in {variable}, which {switch} names"))
+    };
+    Ok(match identity {
+        Identity::User(user) => options.basic(user, password(user, cluster)?),
+        Identity::ApiKey(variable) => {
+            let key = secret(variable, "--api-key-env")?;
+            let key = SecretString::from(format!("ApiKey {}", key.expose_secret()));
+            options.api_key("Authorization", key)
+        }
+        Identity::Bearer(variable) => options.bearer(secret(variable, "--bearer-env")?),
+    })
+}
+
+fn password(user: &str, cluster: &str) -> Result<SecretString> {
+    let own = match cluster {
+        "" => None,
+        name => {
+            let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            Some(format!("LOGA_PASSWORD_{}", name.to_ascii_uppercase()))
+        }
+    };
+    let mut variables = own.iter().map(String::as_str).chain(["LOGA_PASSWORD"]);
+    if let Some(password) = variables.find_map(|name| std::env::var(name).ok()) {
+        return Ok(SecretString::from(password));
     }
-    if let Some(variable) = &access.api_key_variable {
-        let key = std::env::var(variable).map(SecretString::from);
-        let key = key.map_err(|_| {
-            format!("the environment has no text in {variable}, which --api-key-env names")
-        })?;
-        let key = SecretString::from(format!("ApiKey {}", key.expose_secret()));
-        options = options.api_key("Authorization", key);
-    }
-    // Without credentials what is sent is a query, as everybody on the way sees the logs anyway.
-    let is_anonymous = access.user.is_none() && access.api_key_variable.is_none();
-    Ok(options.danger_plain_http(is_anonymous || access.plain_http))
+    let at = match cluster {
+        "" => String::new(),
+        name => format!(" at {name}"),
+    };
+    let variable = own.as_deref().unwrap_or("LOGA_PASSWORD");
+    ask_for(
+        &format!("password of {user}{at}"),
+        &format!("the variable {variable} can hold it"),
+    )
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -125,7 +125,7 @@ impl Config {
                     value.add_queries(file, name, &mut config.queries)?;
                 }
                 "sync_interval" => config.interval = value.number(file, name)?,
-                "sync_depth" => config.depth = value.number(file, name)?,
+                "sync_depth" => config.depth = value.minutes(file, name)?,
                 "elasticsearch_url" => {
                     let url = value.some(file, name)?;
                     config.url = url.map(|url| (url, value.place(file)));
@@ -135,7 +135,7 @@ impl Config {
                 "elasticsearch_index" => config.index = Some(value.text(file, name)?.to_owned()),
                 "highlight_query" => config.highlights = value.truth(file, name)?,
                 "search_host" => config.shows_host = value.truth(file, name)?,
-                "start_time" => config.start = value.number(file, name)?,
+                "start_time" => config.start = value.minutes(file, name)?,
                 "count" => config.count = value.number(file, name)?.filter(|count| *count > 0),
                 "log_verbose" => config.is_verbose = value.truth(file, name)?,
                 unknown => warn(format_args!(
@@ -178,6 +178,18 @@ impl Node {
             Ok(number) => Ok(Some(number)),
             Err(_) if text.is_empty() => Ok(None),
             Err(_) => self.wrong(file, format!("{name} is a whole number, not `{text}`")),
+        }
+    }
+
+    /// Not so many that it is before the year 0.
+    fn minutes(&self, file: &str, name: &str) -> Result<Option<u32>> {
+        const MOST: u32 = 500_000_000;
+        match self.number(file, name)? {
+            Some(minutes) if minutes > MOST => self.wrong(
+                file,
+                format!("{name} is {MOST} minutes at most, not `{minutes}`"),
+            ),
+            minutes => Ok(minutes),
         }
     }
 

@@ -2,82 +2,133 @@
 
 use std::io::stdout;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clusterops::core::Printable;
-use clusterops::logs::ErrorKind;
-use clusterops::logs::look::Drawing;
+use clusterops::logs::look::{Drawing, Excerpt, Histogram, Top};
+use clusterops::logs::{Client, Error, ErrorKind, Result};
 use rustix::termios::tcgetwinsize;
+use tokio::task::JoinSet;
 
 use crate::clusters::{Cluster, tell_left_out};
 use crate::command_line;
-use crate::once::tell_nothing_matches;
-use crate::output::warn;
+use crate::once::{nothing_matches, tell_nothing_matches};
+use crate::output::{Unwritten, warn};
 use crate::settings::{Settings, What};
 use crate::show::Printer;
 
 /// How many columns a histogram has for its intervals, about.
 const INTERVALS: usize = 60;
 
+/// What a cluster says to a question.
+enum Answer {
+    Count(u64),
+    Histogram(Histogram),
+    Top(Top),
+    Excerpts(Vec<Excerpt>),
+}
+
+impl Answer {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Count(count) => *count == 0,
+            Self::Histogram(histogram) => histogram.total() == 0,
+            Self::Top(top) => top.values.is_empty(),
+            Self::Excerpts(excerpts) => excerpts.is_empty(),
+        }
+    }
+}
+
+/// All clusters are asked at once, and each answer is shown when it comes.
 pub(crate) async fn run(
     settings: &Settings,
     clusters: &[Cluster],
 ) -> command_line::Result<ExitCode> {
     let mut printer = Printer::new(settings);
     let mut code = ExitCode::SUCCESS;
+    let mut asked = JoinSet::new();
+    let shared = Arc::new(settings.clone());
     for cluster in clusters {
+        let (name, client) = (cluster.name.clone(), cluster.client.clone());
+        let settings = Arc::clone(&shared);
+        asked.spawn(async move {
+            let answer = ask(&settings, &client).await;
+            let is_empty = match &answer {
+                Ok(answer) => answer.is_empty(),
+                Err(error) => error.kind() == ErrorKind::NotFound,
+            };
+            (
+                name,
+                answer,
+                is_empty && nothing_matches(&settings, &client).await,
+            )
+        });
+    }
+    loop {
         let answered = tokio::select! {
-            answered = answer(settings, cluster, &mut printer) => answered,
+            answered = asked.join_next() => answered,
             _ = tokio::signal::ctrl_c() => break,
         };
+        let Some(answered) = answered else { break };
+        let (name, answer, nothing_matches) = answered?;
+        let failed = match answer {
+            Ok(answer) => {
+                show(settings, &answer, &name, &mut printer)?;
+                None
+            }
+            Err(error) => Some(error),
+        };
         printer.flush()?;
-        match answered {
-            Err(error) if clusters.len() > 1 && error.is::<clusterops::logs::Error>() => {
-                if let Ok(error) = error.downcast() {
-                    tell_left_out(&cluster.name, *error);
-                }
+        if nothing_matches {
+            tell_nothing_matches(settings, &name);
+        }
+        match failed {
+            Some(error) if clusters.len() == 1 => return Err(error.into()),
+            Some(error) => {
+                tell_left_out(&name, error);
                 code = ExitCode::FAILURE;
             }
-            answered => answered?,
+            None => {}
         }
     }
     Ok(code)
 }
 
-async fn answer(
+async fn ask(settings: &Settings, client: &Client) -> Result<Answer> {
+    let fields = settings.fields(client).await?;
+    let look = settings.look(client, fields.as_ref());
+    let look = look.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))?;
+    Ok(match &settings.what {
+        What::Histogram => Answer::Histogram(look.histogram(INTERVALS).await?),
+        What::Top(field) => Answer::Top(look.top(field, settings.count.unwrap_or(10)).await?),
+        What::Context(context) => {
+            let most = settings.count.map_or(500, |count| count as usize);
+            Answer::Excerpts(look.excerpts(context, most).await?)
+        }
+        What::Count | What::Lines | What::Follow => Answer::Count(look.count().await?),
+    })
+}
+
+fn show(
     settings: &Settings,
-    cluster: &Cluster,
+    answer: &Answer,
+    name: &str,
     printer: &mut Printer,
-) -> command_line::Result<()> {
-    let fields = settings.fields(&cluster.client).await?;
-    let look = settings.look(&cluster.client, fields.as_ref())?;
-    let name = &*cluster.name;
+) -> std::result::Result<(), Unwritten> {
     let mark = match name {
         "" => String::new(),
         name => format!("[{}] ", Printable(name)),
     };
-    let is_empty = match &settings.what {
-        What::Count => {
-            let count = look.count().await?;
-            printer.text(&format!("{mark}{count}"))?;
-            count == 0
-        }
-        What::Histogram => {
-            let histogram = look.histogram(INTERVALS).await?;
+    match answer {
+        Answer::Count(count) => printer.text(&format!("{mark}{count}"))?,
+        Answer::Histogram(histogram) => {
             let width = tcgetwinsize(stdout()).map_or(80, |size| usize::from(size.ws_col).max(20));
             let drawing = Drawing::new(width, 8).time_zone(settings.zone.clone());
             let (total, seconds) = (histogram.total(), histogram.interval.as_secs_f64());
             printer.text(&format!("{mark}{total}, each column {seconds} s or more"))?;
-            printer.text(drawing.draw(&histogram).trim_end_matches('\n'))?;
-            total == 0
+            printer.text(drawing.draw(histogram).trim_end_matches('\n'))?;
         }
-        What::Top(field) => {
-            let top = match look.top(field, settings.count.unwrap_or(10)).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    tell_nothing_matches(settings, cluster).await;
-                    return Err(error.into());
-                }
-                top => top?,
-            };
+        Answer::Top(top) => {
             for value in &top.values {
                 let (count, value) = (value.count, Printable(&value.value));
                 printer.text(&format!("{mark}{count:>9} {value}"))?;
@@ -92,11 +143,8 @@ async fn answer(
                     top.error_bound
                 ));
             }
-            top.values.is_empty()
         }
-        What::Context(context) => {
-            let most = settings.count.map_or(500, |count| count as usize);
-            let excerpts = look.excerpts(context, most).await?;
+        Answer::Excerpts(excerpts) => {
             for (number, excerpt) in excerpts.iter().enumerate() {
                 if number > 0 {
                     printer.text("--")?;
@@ -105,13 +153,7 @@ async fn answer(
                     printer.line(line, name)?;
                 }
             }
-            excerpts.is_empty()
         }
-        What::Lines | What::Follow => false,
-    };
-    if is_empty {
-        printer.flush()?;
-        tell_nothing_matches(settings, cluster).await;
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ fn with_advice(error: Box<dyn std::error::Error>, access: &Access) -> Box<dyn st
         .is_some_and(|error: &clusterops::logs::Error| {
             matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Denied)
         });
-    match is_denied && access.user.is_none() && access.api_key_variable.is_none() {
+    match is_denied && access.identities.is_empty() {
         true => format!("{error}; --user NAME or --api-key-env VARIABLE says who we are").into(),
         false => error,
     }

@@ -10,7 +10,7 @@ use clusterops::logs::export::Pages;
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::render::Line;
-use clusterops::logs::{Export, Hit, Result};
+use clusterops::logs::{Client, Error, ErrorKind, Hit, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clusters::{Cluster, tell_left_out};
@@ -20,7 +20,8 @@ use crate::{command_line, warn};
 
 /// An export, of which pages are read when they are needed.
 struct Reading {
-    export: Export,
+    settings: Arc<Settings>,
+    client: Client,
     pages: Option<Pages>,
     /// Whether lines are merged, for which their times are needed.
     is_one_of_several: bool,
@@ -40,7 +41,12 @@ impl Source for Reading {
             _ if self.enough.load(Ordering::Relaxed) => None,
             Some(pages) => pages.next().await?,
             None => {
-                let pages = self.pages.insert(self.export.start().await?);
+                // Not before, so that no cluster waits for the fields of another.
+                let fields = self.settings.fields(&self.client).await?;
+                let export = self.settings.export(&self.client, fields.as_ref());
+                let export =
+                    export.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))?;
+                let pages = self.pages.insert(export.start().await?);
                 pages.next().await?
             }
         };
@@ -74,17 +80,11 @@ pub(crate) async fn run(
         tell_left_out(source, error);
         code = ExitCode::FAILURE;
     };
+    let shared = Arc::new(settings.clone());
     for cluster in clusters {
-        let fields = match settings.fields(&cluster.client).await {
-            Ok(fields) => fields,
-            Err(error) if clusters.len() > 1 => {
-                left_out(&cluster.name, error);
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
         let reading = Reading {
-            export: settings.export(&cluster.client, fields.as_ref())?,
+            settings: Arc::clone(&shared),
+            client: cluster.client.clone(),
             pages: None,
             is_one_of_several: clusters.len() > 1,
             enough: Arc::clone(&enough),
@@ -119,26 +119,29 @@ pub(crate) async fn run(
     let _ = tokio::time::timeout(CLOSING, end).await;
     if printer.lines == 0 {
         for cluster in clusters {
-            tell_nothing_matches(settings, cluster).await;
+            if nothing_matches(&shared, &cluster.client).await {
+                tell_nothing_matches(settings, &cluster.name);
+            }
         }
     }
     Ok(code)
 }
 
-/// Says that there are no indices, where that is why nothing was found. Where it cannot be found out, nothing is said.
-pub(crate) async fn tell_nothing_matches(settings: &Settings, cluster: &Cluster) {
-    if let Ok(found) = cluster.client.resolve(&settings.indices).await
-        && found.indices.is_empty()
-        && found.aliases.is_empty()
-        && found.data_streams.is_empty()
-    {
-        let of = match &*cluster.name {
-            "" => String::new(),
-            name => format!(" of {name}"),
-        };
-        let index = Printable(settings.indices.as_str());
-        warn(format_args!(
-            "loga: no index{of} matches `{index}`; --index names others"
-        ));
-    }
+/// Whether there are no indices, which is why nothing was found; not so where it cannot be found out.
+pub(crate) async fn nothing_matches(settings: &Settings, client: &Client) -> bool {
+    client.resolve(&settings.indices).await.is_ok_and(|found| {
+        found.indices.is_empty() && found.aliases.is_empty() && found.data_streams.is_empty()
+    })
+}
+
+/// Says that there are no indices.
+pub(crate) fn tell_nothing_matches(settings: &Settings, cluster: &str) {
+    let of = match cluster {
+        "" => String::new(),
+        name => format!(" of {name}"),
+    };
+    let index = Printable(settings.indices.as_str());
+    warn(format_args!(
+        "loga: no index{of} matches `{index}`; --index names others"
+    ));
 }

@@ -39,12 +39,17 @@ impl Settings {
         let query = self.wanted(fields)?;
         let mut tail = Tail::new(client, &self.indices, &query)?
             .since(Since::Time(self.since))
-            .pause(self.interval);
+            .pause(self.interval)
+            .overlap(self.overlap);
         if let Some(count) = self.count {
             tail = tail.batch(count as usize);
         }
         if let Some(highlight) = self.highlight() {
             tail = tail.raw("highlight", highlight);
+        }
+        if self.needs_fields() {
+            // What it is for a server changes with the fields there.
+            tail = tail.query_words(serde_json::to_string(&(&self.query, &self.excluded))?);
         }
         Ok(match token {
             Some(token) => {

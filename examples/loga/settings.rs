@@ -1,5 +1,6 @@
 //! What is asked for, once flags and configuration are read.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,24 @@ use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::jiff::tz::TimeZone;
 use clusterops::logs::look::Context;
 use clusterops::logs::render::Template;
+
+/// Who we are.
+#[derive(Debug, Clone)]
+pub(crate) enum Identity {
+    User(String),
+    /// The variable that has an API key.
+    ApiKey(String),
+    /// The variable that has a bearer token.
+    Bearer(String),
+}
+
+impl Access {
+    /// Who we are at a cluster.
+    pub(crate) fn at(&self, cluster: &str) -> Option<&Identity> {
+        let own = self.identities.get(&Some(cluster.to_owned()));
+        own.or_else(|| self.identities.get(&None))
+    }
+}
 
 /// Everything that is asked for.
 #[derive(Debug, Clone)]
@@ -24,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) is_since_given: bool,
     pub(crate) until: Option<Timestamp>,
     pub(crate) interval: Duration,
+    pub(crate) overlap: Duration,
     pub(crate) count: Option<u32>,
     pub(crate) state: Option<PathBuf>,
     pub(crate) resume: Option<PathBuf>,
@@ -82,8 +102,8 @@ pub(crate) enum Output {
 /// Who we are, and whom we trust.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
-    pub(crate) user: Option<String>,
-    pub(crate) api_key_variable: Option<String>,
+    /// By the names of clusters; without one, at all others.
+    pub(crate) identities: BTreeMap<Option<String>, Identity>,
     pub(crate) authorities: Vec<PathBuf>,
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
     pub(crate) plain_http: bool,

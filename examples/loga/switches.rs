@@ -68,6 +68,11 @@ pub(crate) const INTERVAL: Switch = also(
     "SECONDS",
     "how often to ask for more (1)",
 );
+pub(crate) const OVERLAP: Switch = Switch::of(
+    "--overlap",
+    "SECONDS",
+    "how far back to look again for what comes late, where a cluster shows no checkpoints and is followed by time (60)",
+);
 pub(crate) const COUNT: Switch = also(
     "--count",
     &["-co"],
@@ -132,15 +137,20 @@ pub(crate) const PRINT: Switch = Switch::flag(
     "--print-query",
     "shows the first search for lines and looks for none; --kql asks for the types of fields",
 );
-pub(crate) const USER: Switch = Switch::of(
+pub(crate) const USER: Switch = Switch::many(
     "--user",
-    "NAME",
-    "who we are; the password is in LOGA_PASSWORD, or asked for",
+    "[CLUSTER=]NAME",
+    "who we are, everywhere or at a cluster; the password is in LOGA_PASSWORD_CLUSTER or LOGA_PASSWORD, or asked for",
 );
-pub(crate) const API_KEY: Switch = Switch::of(
+pub(crate) const API_KEY: Switch = Switch::many(
     "--api-key-env",
-    "VARIABLE",
+    "[CLUSTER=]VARIABLE",
     "the variable of the environment that has an API key",
+);
+pub(crate) const BEARER: Switch = Switch::many(
+    "--bearer-env",
+    "[CLUSTER=]VARIABLE",
+    "the variable of the environment that has a bearer token",
 );
 pub(crate) const CA: Switch = Switch::many(
     "--ca",
@@ -177,6 +187,7 @@ pub(crate) const LOGA: Subcommand = Subcommand {
         &START,
         &DEPTH,
         &INTERVAL,
+        &OVERLAP,
         &COUNT,
         &STATE,
         &RESUME,
@@ -193,6 +204,7 @@ pub(crate) const LOGA: Subcommand = Subcommand {
         &H,
         &USER,
         &API_KEY,
+        &BEARER,
         &CA,
         &CERT,
         &KEY,

@@ -96,6 +96,30 @@ fn what_is_wrong_says_where_and_what_to_do() {
         ),
         (
             LOGA_YAML,
+            "-d a --cluster eu=h --user me --user eu=you --bearer-env eu=X",
+            2,
+            "--user and --bearer-env both say who we are; give one",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --cluster eu=h --user ue=me",
+            2,
+            "--user: there is no cluster `ue`",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --cluster eu=h --api-key-env eu=",
+            2,
+            "--api-key-env: the value is empty",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --bearer-env NO_SUCH_VARIABLE",
+            1,
+            "the environment has no text in NO_SUCH_VARIABLE, which --bearer-env names",
+        ),
+        (
+            LOGA_YAML,
             "--kql level:( --print-query",
             1,
             "loga: in `level:(`, column 8: ",
@@ -224,8 +248,8 @@ fn what_is_wrong_says_where_and_what_to_do() {
         (
             "sync_depth: 4294967295\n",
             "-d a",
-            2,
-            "sync_depth: 4294967295 minutes ago is before the year 0",
+            1,
+            "loga.yaml:1:13: sync_depth is 500000000 minutes at most, not `4294967295`",
         ),
         (
             LOGA_YAML,

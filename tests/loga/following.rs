@@ -88,3 +88,68 @@ fn in_kibanas_language_the_same_is_found_whether_it_is_followed_or_not() {
         );
     }
 }
+
+#[test]
+fn in_kibanas_language_it_goes_on_when_more_fields_are_known() {
+    for index in indices("in_kibanas_language_it_goes_on_when_more_fields_are_known") {
+        let line = |text: &str, more: serde_json::Value| {
+            let time = Timestamp::now().to_string();
+            let mut line = json!({"@timestamp": time, "message": text});
+            line["more"] = more;
+            line
+        };
+        index.put(&[line("one", json!({}))]);
+        let folder = folder(&[]);
+        let words = index.arguments(&[
+            "--kql",
+            "message: one or more.*: 5",
+            "--since",
+            "1h",
+            "--output",
+            "message",
+            "--state",
+            "state",
+        ]);
+        let mut running = Running::start(folder.path(), &words);
+        assert_eq!(running.line(), "one");
+        assert!(running.interrupt().0.success());
+        // What the wildcard means has changed.
+        index.put(&[line("two", json!({"a": 5, "b": 6}))]);
+        let mut running = Running::start(folder.path(), &words);
+        assert_eq!(running.line(), "two");
+        let (status, rest, said) = running.interrupt();
+        assert!(
+            status.success() && rest.is_empty(),
+            "{status} {rest:?} {said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_query_that_is_refused_is_told_before_anything_is_written() {
+    for index in indices("a_query_that_is_refused_is_told_before_anything_is_written") {
+        index.put(&[json!({"@timestamp": "2020-01-01T00:00:00Z", "message": "old"})]);
+        let folder = folder(&[]);
+        let ran = super::run(folder.path(), &index.arguments(&["-d", "message:(a"]));
+        assert_eq!((ran.code, &*ran.printed), (Some(1), ""), "{}", ran.said);
+        assert!(ran.said.contains("message:(a"), "{}", ran.said);
+        // Of several clusters, each is left out; none is asked again and again.
+        let (one, two) = (format!("one={}", index.url), format!("two={}", index.url));
+        let words = [
+            "--cluster",
+            &one,
+            "--cluster",
+            &two,
+            "-in",
+            &index.name,
+            "-d",
+            "message:(a",
+        ];
+        let ran = super::run(folder.path(), &words);
+        assert_eq!((ran.code, &*ran.printed), (Some(1), ""), "{}", ran.said);
+        for name in ["one", "two"] {
+            let told = format!("the cluster {name} is left out");
+            assert!(ran.said.contains(&told), "{}", ran.said);
+        }
+    }
+}

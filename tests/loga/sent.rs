@@ -10,12 +10,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{DEADLINE, Running, folder, run};
+use super::{DEADLINE, Running, command, folder, run};
 
 /// A cluster that has one index with nothing in it, and tells the searches that it is sent.
 struct Listener {
     url: String,
-    searches: Receiver<(String, Value)>,
+    searches: Receiver<Search>,
+}
+
+/// A search as it is sent.
+struct Search {
+    path: String,
+    body: Value,
+    authorization: Option<String>,
 }
 
 impl Listener {
@@ -37,12 +44,13 @@ impl Listener {
         Self { url, searches }
     }
 
-    /// The first search for what is asked; one before it looks how far an export has to go.
+    /// The first search for what is asked; one before it looks how far an export has to go, or whether it is understood.
     fn search(&self) -> (String, Value) {
         loop {
             let came = self.searches.recv_timeout(DEADLINE);
-            let (path, body) = came.expect("a search");
-            if body.get("aggs").is_none() {
+            let Search { path, body, .. } = came.expect("a search");
+            let is_a_look = body["size"] == 0 && body["track_total_hits"] == false;
+            if body.get("aggs").is_none() && !is_a_look {
                 return (path, body);
             }
         }
@@ -52,7 +60,7 @@ impl Listener {
 fn serve(
     stream: TcpStream,
     answer: impl Fn(&str, &Value) -> (u16, Value),
-    sender: &Sender<(String, Value)>,
+    sender: &Sender<Search>,
 ) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
@@ -62,12 +70,15 @@ fn serve(
                 return None;
             }
         }
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            let is_length = name.eq_ignore_ascii_case("content-length");
-            is_length.then(|| value.parse().expect("a length"))
-        });
-        let mut body = vec![0; length.unwrap_or(0)];
+        let header = |wanted: &str| {
+            head.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case(wanted).then_some(value)
+            })
+        };
+        let length = header("content-length").map_or(0, |length| length.parse().expect("a length"));
+        let authorization = header("authorization").map(str::to_owned);
+        let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         let target = head.split(' ').nth(1).expect("a target");
         let path = target.split('?').next().expect("a path");
@@ -76,7 +87,11 @@ fn serve(
         let answer = answer.to_string();
         if path.ends_with("/_search") {
             // Nobody may wait for it any more.
-            let _ = sender.send((path.to_owned(), body));
+            let _ = sender.send(Search {
+                path: path.to_owned(),
+                body,
+                authorization,
+            });
         }
         let length = answer.len();
         let head = format!(
@@ -213,7 +228,11 @@ fn what_is_excluded_is_so_in_the_context_too() {
     ];
     let ran = run(folder.path(), &words);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
-    let searches: Vec<Value> = listener.searches.try_iter().map(|(_, body)| body).collect();
+    let searches: Vec<Value> = listener
+        .searches
+        .try_iter()
+        .map(|search| search.body)
+        .collect();
     // The line, what is before it, and what is behind it.
     assert_eq!(searches.len(), 3, "{searches:?}");
     for body in searches {
@@ -455,5 +474,66 @@ fn who_is_refused_is_told_how_to_log_in() {
             "{words:?}: {}",
             ran.said
         );
+    }
+}
+
+#[test]
+fn each_cluster_is_told_who_we_are_there() {
+    let clusters: Vec<Listener> = (0..3).map(|_| Listener::start()).collect();
+    let named: Vec<String> = ["eu", "us-1", "asia"]
+        .iter()
+        .zip(&clusters)
+        .map(|(name, cluster)| format!("{name}={}", cluster.url))
+        .collect();
+    let mut words = vec!["--lucene", "error", "--count-only", "--danger-plain-http"];
+    for name in &named {
+        words.extend(["--cluster", name]);
+    }
+    words.extend([
+        "--user",
+        "alice",
+        "--user",
+        "us-1=bob=x",
+        "--bearer-env",
+        "asia=TOKEN",
+    ]);
+    let folder = folder(&[]);
+    let output = command(folder.path(), &words)
+        .env("LOGA_PASSWORD", "for all")
+        .env("LOGA_PASSWORD_US_1", "for us")
+        .env("TOKEN", "t0ken")
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    // `alice:for all` and `bob=x:for us`.
+    for (cluster, expected) in clusters.iter().zip([
+        "Basic YWxpY2U6Zm9yIGFsbA==",
+        "Basic Ym9iPXg6Zm9yIHVz",
+        "Bearer t0ken",
+    ]) {
+        let search = cluster.searches.recv_timeout(DEADLINE).expect("a search");
+        assert_eq!(search.authorization.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn no_cluster_waits_for_another() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = format!("one=http://{}", silent.local_addr().expect("ours"));
+    let cluster = Listener::start();
+    let other = format!("two={}", cluster.url);
+    for question in [
+        &["--kql", "level: error", "--count-only"][..],
+        &["--lucene", "*", "--count-only"],
+    ] {
+        let words = [&["--cluster", &silent, "--cluster", &other], question].concat();
+        let folder = folder(&[]);
+        let began = Instant::now();
+        let mut running = Running::start(folder.path(), &words);
+        assert_eq!(running.line(), "[two] 1", "{question:?}");
+        // Servers are given half a minute.
+        assert!(began.elapsed() < Duration::from_secs(20), "{question:?}");
+        running.interrupt();
     }
 }
