@@ -12,6 +12,7 @@ use clusterops::logs::jiff::{SignedDuration, Timestamp};
 use clusterops::logs::look::Context;
 use clusterops::logs::render::Template;
 
+use crate::clusters::password_variable;
 use crate::command_line::{Arguments, Misused, Result, Switch, text};
 use crate::config::{Config, Defined, Form};
 use crate::settings::{Access, Identity, Language, Output, Settings, What};
@@ -377,6 +378,13 @@ impl Given {
             };
             if clusters.iter().any(|(known, _)| known == name) {
                 return misused(format!("two clusters are called {name}"));
+            }
+            let variable = password_variable(name);
+            let shares = |known: &&(String, _)| password_variable(&known.0) == variable;
+            if let Some((known, _)) = clusters.iter().find(shares) {
+                return misused(format!(
+                    "the clusters {known} and {name} would share {variable}; call one something else"
+                ));
             }
             let urls = self::urls(urls, &port)
                 .map_err(|why| Misused(format!("--cluster: {name}: {why}")))?;

@@ -21,16 +21,15 @@ pub(crate) fn connect(settings: &Settings) -> Result<Vec<Cluster>> {
     let trusted = trusted(&settings.access)?;
     let mut clusters = Vec::new();
     for (name, urls) in &settings.clusters {
-        let identity = settings.access.at(name);
-        let mut options = trusted.clone();
         // Nobody is asked for a password that is not sent.
-        if let Some(identity) = identity
-            && (!settings.is_printed || settings.needs_fields())
-        {
-            options = identified(options, identity, name)?;
-        }
+        let is_anything_sent = !settings.is_printed || settings.needs_fields();
+        let identity = settings.access.at(name).filter(|_| is_anything_sent);
+        let options = match identity {
+            Some(identity) => identified(trusted.clone(), identity, name)?,
+            None => trusted.clone(),
+        };
         // Without credentials what is sent is a query, as everybody on the way sees the logs anyway.
-        let is_plain = identity.is_none() || settings.is_printed || settings.access.plain_http;
+        let is_plain = identity.is_none() || settings.access.plain_http;
         let client = Client::new(urls, options.danger_plain_http(is_plain));
         let client = client.map_err(|error| match &**name {
             "" => error.to_string(),
@@ -73,13 +72,16 @@ fn identified(options: HttpOptions, identity: &Identity, cluster: &str) -> Resul
     })
 }
 
+/// The variable of the password at a cluster.
+pub(crate) fn password_variable(cluster: &str) -> String {
+    let name = cluster.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("LOGA_PASSWORD_{}", name.to_ascii_uppercase())
+}
+
 fn password(user: &str, cluster: &str) -> Result<SecretString> {
     let own = match cluster {
         "" => None,
-        name => {
-            let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-            Some(format!("LOGA_PASSWORD_{}", name.to_ascii_uppercase()))
-        }
+        name => Some(password_variable(name)),
     };
     let mut variables = own.iter().map(String::as_str).chain(["LOGA_PASSWORD"]);
     if let Some(password) = variables.find_map(|name| std::env::var(name).ok()) {

@@ -45,6 +45,7 @@ pub(crate) async fn run(
     clusters: &[Cluster],
 ) -> command_line::Result<ExitCode> {
     let mut printer = Printer::new(settings);
+    let mut is_first = true;
     let mut code = ExitCode::SUCCESS;
     let mut asked = JoinSet::new();
     let shared = Arc::new(settings.clone());
@@ -73,6 +74,12 @@ pub(crate) async fn run(
         let (name, answer, nothing_matches) = answered?;
         let failed = match answer {
             Ok(answer) => {
+                if let (Answer::Excerpts(excerpts), false) = (&answer, is_first)
+                    && !excerpts.is_empty()
+                {
+                    printer.text("--")?;
+                }
+                is_first &= answer.is_empty();
                 show(settings, &answer, &name, &mut printer)?;
                 None
             }

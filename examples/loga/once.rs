@@ -92,31 +92,37 @@ pub(crate) async fn run(
         merge.add(&cluster.name, reading);
     }
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
     let mut printer = Printer::new(settings);
     let most = settings.count.map_or(u64::MAX, u64::from);
-    while printer.lines < most {
-        let next = tokio::select! {
-            next = merge.next() => next,
-            _ = interrupted.recv() => break,
-        };
-        match next {
-            None => break,
-            Some(Merged::Item { source, item, .. }) => printer.hit(&item, &source, None)?,
-            Some(Merged::Failed { source, error }) => {
-                printer.flush()?;
-                if clusters.len() == 1 {
-                    return Err(error.into());
+    let shown: command_line::Result<()> = async {
+        while printer.lines < most {
+            let next = tokio::select! {
+                next = merge.next() => next,
+                _ = interrupted.recv() => break,
+                _ = terminated.recv() => break,
+            };
+            match next {
+                None => break,
+                Some(Merged::Item { source, item, .. }) => printer.hit(&item, &source, None)?,
+                Some(Merged::Failed { source, error }) => {
+                    printer.flush()?;
+                    if clusters.len() == 1 {
+                        return Err(error.into());
+                    }
+                    left_out(&source, error);
                 }
-                left_out(&source, error);
+                Some(_) => {}
             }
-            Some(_) => {}
         }
+        Ok(printer.flush()?)
     }
-    printer.flush()?;
+    .await;
     // Points in time would stay open for minutes, and servers allow a few hundred.
     enough.store(true, Ordering::Relaxed);
     let end = async { while merge.next().await.is_some() {} };
     let _ = tokio::time::timeout(CLOSING, end).await;
+    shown?;
     if printer.lines == 0 {
         for cluster in clusters {
             if nothing_matches(&shared, &cluster.client).await {

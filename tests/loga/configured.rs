@@ -102,6 +102,12 @@ fn what_is_wrong_says_where_and_what_to_do() {
         ),
         (
             LOGA_YAML,
+            "-d a --cluster eu-1=h --cluster EU.1=i",
+            2,
+            "the clusters eu-1 and EU.1 would share LOGA_PASSWORD_EU_1",
+        ),
+        (
+            LOGA_YAML,
             "-d a --cluster eu=h --user ue=me",
             2,
             "--user: there is no cluster `ue`",

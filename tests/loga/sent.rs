@@ -537,3 +537,37 @@ fn no_cluster_waits_for_another() {
         running.interrupt();
     }
 }
+
+#[test]
+fn a_password_goes_nowhere_in_plain_text_unless_that_is_asked_for() {
+    for more in [
+        &[][..],
+        &["--print-query"],
+        &["--count-only"],
+        &["--follow"],
+    ] {
+        let words = [
+            &[
+                "--kql",
+                "level: error",
+                "-e",
+                "http://es.invalid",
+                "--user",
+                "bob",
+            ],
+            more,
+        ]
+        .concat();
+        let folder = folder(&[]);
+        let output = command(folder.path(), &words)
+            .env("LOGA_PASSWORD", "secret")
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{more:?}: {said}");
+        assert!(
+            said.contains("http://") && said.contains("plain"),
+            "{more:?}: {said}"
+        );
+    }
+}
