@@ -118,10 +118,11 @@ async fn all(documents: usize) -> Result<()> {
     let figures = json!({
         "runs": outcomes.len(),
         "documents": documents,
-        "kills": KILLS,
+        "kills": outcomes.iter().map(|outcome| outcome.kills).min(),
         "missing": sum(|outcome| outcome.missing),
         "repeated_beyond_window": sum(|outcome| outcome.repeated_beyond_window),
         "watermark_missing": sum(|outcome| outcome.by_time_missing),
+        "watermark_repeated_beyond_window": sum(|outcome| outcome.by_time_repeated_beyond_window),
         "logasaurus_missing": sum(|outcome| outcome.logasaurus_missing),
         "lag_p50_ms": rounded(percentile(&lags, 0.5)),
         "lag_p99_ms": rounded(percentile(&lags, 0.99)),
