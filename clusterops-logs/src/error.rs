@@ -128,6 +128,16 @@ impl Error {
         self
     }
 
+    /// Whether a page with fewer hits may work: the answer was too long, or had more hits than the indices give at once
+    /// (`index.max_result_window`).
+    pub(crate) fn asks_for_less(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Answer => true,
+            ErrorKind::Rejected => self.message().contains("max_result_window"),
+            _ => false,
+        }
+    }
+
     /// What kind of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -245,8 +245,7 @@ impl Worker {
     async fn fetch(&mut self) -> Result<Fetched> {
         loop {
             let (mut answer, generation) = match self.source.page(&self.position, self.size).await {
-                // More than is read of an answer: fewer documents may be less.
-                Err(error) if error.kind() == ErrorKind::Answer && self.size > 1 => {
+                Err(error) if error.asks_for_less() && self.size > 1 => {
                     self.size = self.size.div_ceil(4);
                     self.most = self.size;
                     continue;

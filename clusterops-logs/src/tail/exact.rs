@@ -128,6 +128,11 @@ impl Exact {
         }
         self.last = Some((Instant::now(), after));
         match failure {
+            // Other indices understand it, and are read on.
+            Some(error) if self.understood && error.kind() == ErrorKind::Rejected => {
+                found.idle = found.documents.is_empty();
+                Ok(found)
+            }
             Some(error) if found.documents.is_empty() => Err(error),
             _ => Ok(found),
         }

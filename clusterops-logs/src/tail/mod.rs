@@ -79,6 +79,8 @@ pub struct Tail {
     shown_to: Option<Timestamp>,
     /// Whether a round has ended well.
     has_worked: bool,
+    /// Whether the next token says more than the last, with nothing to hand over.
+    has_begun: bool,
     /// How often in a row nothing could be had of the cluster.
     failures: u32,
     /// From when on the cluster is asked again.
@@ -165,6 +167,7 @@ impl Tail {
             notices: Vec::new(),
             shown_to: None,
             has_worked: false,
+            has_begun: false,
             failures: 0,
             not_before: None,
         };
@@ -263,7 +266,8 @@ impl Tail {
     }
 
     /// How far back documents are asked for again where the tail goes by time: a minute unless it is told. Each round looks
-    /// at all that lies in it (not at the documents, but at which there are), and a token has some 30 bytes for each.
+    /// at all that lies in it (not at the documents, but at which there are), and a token has some 30 bytes for each. With a
+    /// longer one than before, [`resume`](Self::resume) repeats what lies between the two.
     #[must_use]
     pub fn overlap(mut self, span: Duration) -> Self {
         self.settings.overlap = span;
@@ -299,7 +303,7 @@ impl Tail {
         }
     }
 
-    /// Waits for the next documents or notices.
+    /// Waits for the next documents or notices. A batch without either has a token that is better than the last one.
     ///
     /// What keeps the cluster from answering for a while (a lost connection, a node that restarts, too much to do) is a
     /// [`Notice`], and the tail goes on by itself. Dropping the future loses nothing.
@@ -331,6 +335,7 @@ impl Tail {
                     if std::mem::take(&mut self.failures) > 0 {
                         self.notices.push(Notice::Recovered);
                     }
+                    self.has_begun |= found.is_begun;
                     if found.idle {
                         self.not_before = Some(Instant::now() + self.settings.pause);
                     }
@@ -354,7 +359,8 @@ impl Tail {
         let ripe = self.waiting.is_some_and(|since| {
             since.elapsed() >= self.settings.reorder || self.gathered.len() >= self.settings.batch
         });
-        if !ripe && self.notices.is_empty() {
+        let has_begun = std::mem::take(&mut self.has_begun);
+        if !ripe && self.notices.is_empty() && !has_begun {
             return None;
         }
         // A token covers all that was read, so all of it goes out with the notices.
@@ -436,4 +442,6 @@ struct Found {
     idle: bool,
     /// Whether a shard has understood the query, now or before.
     understood: bool,
+    /// Whether all is known now that was there before, which a token has to say.
+    is_begun: bool,
 }

@@ -47,8 +47,7 @@ impl Slice {
             let wanted = self.size.clamp(2, MOST);
             let (answer, bytes) = match self.search(client, wanted).await {
                 Ok(answer) => answer,
-                // It may have been too long.
-                Err(error) if error.kind() == ErrorKind::Answer && wanted > 2 => {
+                Err(error) if error.asks_for_less() && wanted > 2 => {
                     self.size = wanted / 2;
                     continue;
                 }

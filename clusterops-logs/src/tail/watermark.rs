@@ -16,7 +16,8 @@ use crate::{Error, ErrorKind, Result};
 /// How far documents have been read in the order of their times.
 ///
 /// Each round asks for everything from the watermark minus the overlap on, and drops what it has seen. The watermark
-/// follows the times that come, up to now: a time in the future does not move it past what will be written until then.
+/// follows the times that come, up to when the round began: what arrived behind its pages meanwhile is looked at by the next
+/// one. Times in the future do not move it.
 ///
 /// Most of a round has been seen before. So it asks what there is, and only then for the documents that are new; where a page
 /// was mostly new, it asks for the next one's documents at once.
@@ -29,6 +30,9 @@ pub(super) struct Watermark {
     /// Where the round is: the last time, and the last number at that time.
     #[serde(skip)]
     cursor: Option<(i64, u64)>,
+    /// When the round began, in milliseconds since 1970.
+    #[serde(skip)]
+    round_began: Option<i64>,
     /// How many hits the next page has; 0 is as usual.
     #[serde(skip)]
     size: u32,
@@ -59,6 +63,8 @@ struct Unseen {
     /// How many hits were looked at, and the last one's place.
     looked_at: usize,
     last: Option<Place>,
+    /// The last of their times that is not in the future.
+    newest: Option<i64>,
     /// Whether the page has more than was looked at.
     is_cut: bool,
 }
@@ -78,15 +84,13 @@ impl Watermark {
         settings: &Settings,
         notices: &mut Vec<Notice>,
     ) -> Result<Found> {
+        let round_began = self
+            .round_began
+            .unwrap_or_else(|| Timestamp::now().as_millisecond());
         let mut size = self.size();
         let page = loop {
             match search(settings, self.body(settings, size)).await {
-                // It may have been too long.
-                Err(error) if error.kind() == ErrorKind::Answer && size > 2 => {
-                    size = (size / 8).max(2)
-                }
-                // The indices may give fewer hits than is usual (`index.max_result_window`).
-                Err(error) if error.kind() == ErrorKind::Rejected && size > PAGE => size = PAGE,
+                Err(error) if error.asks_for_less() && size > 2 => size = (size / 8).max(2),
                 page => break page?,
             }
         };
@@ -96,7 +100,7 @@ impl Watermark {
         }
         let was_full = page.hits.len() >= size as usize;
         let with_documents = self.with_documents();
-        let mut unseen = self.unseen(settings, page.hits)?;
+        let mut unseen = self.unseen(settings, page.hits, round_began)?;
         let was_new = unseen.hits.len() * 2 > unseen.looked_at;
         let (old, mut new): (Vec<_>, Vec<_>) = std::mem::take(&mut unseen.hits)
             .into_iter()
@@ -117,10 +121,8 @@ impl Watermark {
             let document = Document::of(hit, None, &settings.wanted.time_field);
             found.documents.push(document);
         }
-        if let Some((time, _)) = unseen.last {
-            let now = Timestamp::now().as_millisecond();
-            self.at = self.at.max(Some(time.min(now)));
-        }
+        self.at = self.at.max(unseen.newest);
+        self.round_began = Some(round_began);
         if was_full || unseen.is_cut {
             if unseen.is_cut || unseen.last != self.cursor {
                 self.size = 0;
@@ -137,10 +139,14 @@ impl Watermark {
             self.cursor = unseen.last;
         } else {
             self.cursor = None;
+            self.round_began = None;
             self.size = 0;
             self.was_new = false;
-            if std::mem::take(&mut self.is_first) && settings.since == Since::Now {
-                self.at.get_or_insert(settings.began.as_millisecond());
+            if std::mem::take(&mut self.is_first) {
+                found.is_begun = true;
+                if settings.since == Since::Now {
+                    self.at.get_or_insert(settings.began.as_millisecond());
+                }
             }
             found.idle = true;
         }
@@ -166,7 +172,7 @@ impl Watermark {
     }
 
     /// What of a page was not seen yet, as much as is handed over in one go.
-    fn unseen(&self, settings: &Settings, hits: Vec<Hit>) -> Result<Unseen> {
+    fn unseen(&self, settings: &Settings, hits: Vec<Hit>, round_began: i64) -> Result<Unseen> {
         let mut unseen = Unseen::default();
         // Pages of several shards can have a hit twice that moved between two of them.
         let mut marks = HashSet::new();
@@ -179,6 +185,9 @@ impl Watermark {
             let mark = fingerprint(&hit);
             unseen.looked_at += 1;
             unseen.last = Some(place);
+            if place.0 <= round_began {
+                unseen.newest = Some(place.0);
+            }
             if !self.has_seen(place, mark) && marks.insert(mark) {
                 unseen.hits.push((place, mark, hit));
             }
@@ -223,13 +232,9 @@ impl Watermark {
             filters.push(json!({"ids": {"values": part}}));
             let body = settings.wanted.body(filters, order(settings), size);
             let hits = match search(settings, body).await {
-                // It may have been too long.
-                Err(error) if error.kind() == ErrorKind::Answer && part.len() > 1 => {
+                Err(error) if error.asks_for_less() && size > 2 => {
                     at_once = (part.len() / 8).max(1);
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::Rejected && size > PAGE => {
-                    most = PAGE;
+                    most = (size / 8).max(2);
                     continue;
                 }
                 page => page?.hits,

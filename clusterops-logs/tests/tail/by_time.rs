@@ -28,6 +28,8 @@ on_each! {
     again => what_was_seen_is_not_fetched_again;
     between => a_document_that_is_written_again_between_two_looks_comes_once;
     narrow => indices_that_give_fewer_hits_at_once_are_read;
+    behind => what_arrives_behind_a_long_round_is_shown_by_the_next;
+    quiet => a_token_knows_that_all_was_looked_at_though_nothing_came;
 }
 
 /// How far back the tails of these tests ask again.
@@ -464,4 +466,46 @@ async fn narrow(cluster: &Cluster) {
     passed(cluster, &index, &mut tail, &mut seen, 1700).await;
     passed(cluster, &index, &mut tail, &mut seen, 1701).await;
     seen.are_once(0..1702);
+}
+
+async fn behind(cluster: &Cluster) {
+    let index = cluster.create("a", 1, 0, json!({})).await;
+    let time = Timestamp::now();
+    cluster.write(&index, at(time, 0..1500)).await;
+    refresh(cluster).await;
+    let overlap = Duration::from_secs(1);
+    let tail = cluster.tail().by_time().overlap(overlap);
+    let mut tail = tail.since(Since::Start);
+    let mut seen = Seen::default();
+    seen.until_count(&mut tail, 1000).await;
+    assert_eq!(seen.documents.len(), 1000, "the round is not over");
+    let late = time - SignedDuration::from_millis(500);
+    cluster.write(&index, at(late, 1500..1501)).await;
+    // Its reader goes on when the overlap has passed.
+    tokio::time::sleep(2 * overlap).await;
+    cluster
+        .write(&index, at(Timestamp::now(), 1501..1502))
+        .await;
+    refresh(cluster).await;
+    seen.until_count(&mut tail, 1502).await;
+    seen.are_once(0..1502);
+}
+
+async fn quiet(cluster: &Cluster) {
+    let index = cluster.create("a", 1, 0, json!({})).await;
+    cluster.write(&index, at(ago(60), 0..1)).await;
+    refresh(cluster).await;
+    let mut tail = by_time(cluster);
+    let mut seen = Seen::default();
+    let is_looked_at = |seen: &Seen| {
+        let token = seen.token.as_ref().map(ToString::to_string);
+        token.is_some_and(|token| token.contains(r#""is_first":false"#))
+    };
+    seen.until(&mut tail, "the first look", is_looked_at).await;
+    drop(tail);
+    // It was under way when the tail began.
+    cluster.write(&index, at(ago(10), 1..2)).await;
+    let mut tail = by_time(cluster).resume(seen.kept()).unwrap();
+    passed(cluster, &index, &mut tail, &mut seen, 2).await;
+    seen.are_once(1..3);
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clusterops_logs::Client;
 use clusterops_logs::http::{HttpOptions, HttpRequest};
 use clusterops_logs::secrecy::SecretSlice;
-use clusterops_logs::tail::{Notice, Since};
+use clusterops_logs::tail::{Notice, Since, Tail};
+use clusterops_logs::{Client, Query};
 use serde_json::{Value, json};
 
 use crate::relay::{Fate, Relay};
@@ -21,6 +21,8 @@ on_each! {
     unseen => indices_whose_statistics_are_not_shown_are_told;
     turns => every_shard_has_its_turn;
     unknown => an_index_without_any_copy_is_waited_for;
+    narrow => an_index_that_gives_few_hits_at_once_is_read;
+    refusing => an_index_that_refuses_the_query_holds_up_no_other;
 }
 
 fn client(relay: &Relay) -> Client {
@@ -314,4 +316,52 @@ async fn unknown(cluster: &Cluster) {
     seen.are_once(0..20);
     let released = Notice::Released { index, shard: 0 };
     assert!(seen.notices.contains(&released), "{:?}", seen.notices);
+}
+
+async fn narrow(cluster: &Cluster) {
+    let index = cluster
+        .create("a", 2, 0, json!({"max_result_window": 100}))
+        .await;
+    let mut tail = cluster.tail().since(Since::Start);
+    let mut seen = Seen::default();
+    for part in 0..3 {
+        cluster
+            .write_some(&index, part * 600, part * 600 + 600)
+            .await;
+        seen.until_count(&mut tail, part as usize * 600 + 600).await;
+    }
+    seen.are_once(0..1800);
+}
+
+async fn refusing(cluster: &Cluster) {
+    let well = cluster.index("a");
+    let body = json!({
+        "settings": {"number_of_replicas": 0},
+        "mappings": {"properties": {"@timestamp": {"type": "date"}, "n": {"type": "keyword"}}},
+    });
+    cluster.put(&format!("/{well}"), body).await;
+    // Here it is a number, which is never `abc`.
+    let refusing = cluster.create("b", 1, 0, json!({})).await;
+    let query = Query::raw(json!({"term": {"n": "abc"}}));
+    let indices = crate::support::indices(&cluster.pattern());
+    let mut tail = Tail::new(&cluster.client, &indices, &query)
+        .unwrap()
+        .pause(Duration::from_millis(50))
+        .since(Since::Start);
+    cluster.write_some(&refusing, 1000, 1010).await;
+    let document = |n: u32| (n.to_string(), json!({"n": "abc"}));
+    let mut seen = Seen::default();
+    let held = |seen: &Seen| {
+        let held =
+            |notice: &Notice| matches!(notice, Notice::Held { index, .. } if *index == refusing);
+        seen.notices.iter().any(held)
+    };
+    seen.until(&mut tail, "held", held).await;
+    for part in 0..3 {
+        cluster
+            .write(&well, (part * 10..part * 10 + 10).map(document))
+            .await;
+        seen.until_count(&mut tail, part as usize * 10 + 10).await;
+    }
+    seen.are_once(0..30);
 }
