@@ -173,7 +173,8 @@ impl Command {
         self
     }
 
-    /// How long the command may run; without one, [`SessionOptions::command_deadline`](crate::SessionOptions) holds.
+    /// How long the command may run; without one, [`SessionOptions::command_deadline`](crate::SessionOptions) holds. Where the
+    /// output is read by the caller ([`Session::exec`](crate::Session::exec)), time is the caller's to watch.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);

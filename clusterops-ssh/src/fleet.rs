@@ -153,7 +153,8 @@ impl Fleet {
     }
 
     /// Sets how many hosts are worked on at once. Hosts that wait for others do not count. The process's limit of open
-    /// files (RLIMIT_NOFILE, getrlimit(2)) can make it less.
+    /// files (RLIMIT_NOFILE, getrlimit(2)) can make it less; where it has no room for a connection to every host, hosts that
+    /// wait for others let theirs go, and connect again.
     #[must_use]
     pub fn parallelism(mut self, hosts: usize) -> Self {
         self.options.parallelism = hosts;

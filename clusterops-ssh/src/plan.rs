@@ -408,7 +408,9 @@ impl Stage {
         self
     }
 
-    /// Sets what undoes the stage; see [`RollbackWhen`]. It runs with the stage's environment and working directory.
+    /// Sets what undoes the stage; see [`RollbackWhen`]. It runs with the stage's environment and working directory, where the
+    /// stage's step was begun. What may still run of it, as after a lost connection, is ended first; where that cannot be made
+    /// sure, nothing is undone, and the report says so.
     #[must_use]
     pub fn rollback(mut self, step: Step) -> Self {
         self.rollback = Some(step);

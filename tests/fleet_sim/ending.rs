@@ -134,7 +134,7 @@ async fn a_run_that_is_dropped_ends_its_processes() {
 }
 
 #[tokio::test]
-async fn the_end_of_what_runs_on_an_unreachable_host_is_not_confirmed() {
+async fn a_command_whose_connection_was_lost_is_ended_before_its_stage_is_undone() {
     let host = serving(
         "web1",
         Answer::never_exits().with_fault(Fault::DropDuringCommand),
@@ -146,21 +146,27 @@ async fn the_end_of_what_runs_on_an_unreachable_host_is_not_confirmed() {
     let told = run(&fleet(&sim), &plan).await;
     let host = &told.hosts[0];
     assert_eq!(kind(host), Some(ErrorKind::Disconnected));
-    assert!(
-        matches!(host.termination, Some(Termination::Unconfirmed(_))),
-        "{host:?}"
-    );
+    assert_eq!(host.termination, Some(Termination::Confirmed));
     assert_eq!(
         host.stages[0].status,
         StageStatus::RolledBack,
         "over a second connection"
     );
     assert_eq!(host.connection_attempts, 2);
-    assert_eq!(
-        sim.host("web1").processes().len(),
-        1,
-        "it runs on, as the report says"
+    assert!(sim.host("web1").processes().is_empty());
+    let commands = sim.host("web1").commands();
+    let last = commands.last().expect("the rollback");
+    assert_eq!(last.line(), "true", "the end comes first: {commands:?}");
+
+    // Where nothing is undone, nobody looks, and the report says so.
+    let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]));
+    let told = run(&fleet(&sim), &plan).await;
+    let host = &told.hosts[0];
+    assert!(
+        matches!(host.termination, Some(Termination::Unconfirmed(_))),
+        "{host:?}"
     );
+    assert_eq!(sim.host("web1").processes().len(), 1);
     assert!(
         told.to_string()
             .contains("web1: the end of what ran there is not confirmed"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clusterops::core::secrecy::SecretString;
 use clusterops::journal::{Journal, Leftover};
-use clusterops::{Credentials, Purpose, Target};
+use clusterops::{Credentials, Purpose};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

@@ -9,7 +9,9 @@ use clusterops::plan::RollbackWhen;
 use clusterops::report::{Ending, HostReport, SkipReason, StageStatus};
 use clusterops::sim::{Answer, Fault, Match, Signal, Sim, SimCommand, SimHandle, SimHost};
 use clusterops::ssh::{ConnectRetries, Control, ErrorKind, Exit, HostState, RunState, Termination};
-use clusterops::{Command, Event, Fleet, Plan, Report, Run, Session, SessionOptions, Stage, Step};
+use clusterops::{
+    Command, Event, Fleet, Plan, Report, Run, Session, SessionOptions, Stage, Step, Target,
+};
 
 mod connections;
 mod ending;
@@ -36,7 +38,11 @@ fn alike(host: SimHost, count: usize) -> impl Iterator<Item = SimHost> {
 }
 
 fn fleet(sim: &Sim) -> Fleet {
-    Fleet::new(sim.targets())
+    fleet_of(sim.targets())
+}
+
+fn fleet_of(targets: impl IntoIterator<Item = Target>) -> Fleet {
+    Fleet::new(targets)
         .session(
             SessionOptions::default()
                 .config(clusterops::config::Config::none().expect("there is a user"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clusterops::core::secrecy::SecretString;
 use clusterops::journal::Journal;
-use clusterops::{Credentials, Purpose, Target};
+use clusterops::{Credentials, Purpose};
 
 use super::journal::{attempts, journal, resume};
 use super::*;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clusterops::core::secrecy::SecretString;
-use clusterops::{Credentials, Purpose, Target};
+use clusterops::{Credentials, Purpose};
 
 use super::*;
 
@@ -78,12 +78,7 @@ async fn a_retry_of_some_hosts_still_tells_about_the_others() {
     let sim = start(alike(diary.host(|_, _| true), 3)).await;
     let plan = Plan::new("p").stage(noted("one"));
     let told = run(&fleet(&sim), &plan).await;
-    let some = Fleet::new([sim.target("web2")]).session(
-        SessionOptions::default()
-            .config(clusterops::config::Config::none().expect("there is a user"))
-            .agent(false),
-    );
-    let again = retry(&some, &plan, &told).await;
+    let again = retry(&fleet_of([sim.target("web2")]), &plan, &told).await;
     assert_eq!(again.failed().to_string(), "web[1-3]");
     assert_eq!(
         host(&again, "web2").attempts,
@@ -155,5 +150,57 @@ async fn credentials_that_do_not_answer_hold_up_no_cancel() {
     assert_eq!(
         kind(host(&report(started).await, "web1")),
         Some(ErrorKind::Cancelled)
+    );
+}
+
+#[tokio::test]
+async fn what_ran_once_for_all_does_not_run_again_where_its_host_is_no_target_any_more() {
+    let diary = Diary::default();
+    let mut hosts: Vec<SimHost> = alike(diary.host(|_, _| false), 3).collect();
+    for host in &mut hosts[1..] {
+        *host = host.clone().fault(Fault::Refuse);
+    }
+    let sim = start(hosts).await;
+    let plan = Plan::new("p")
+        .stage(Stage::command("migrate", ["note", "migrate"]).run_once())
+        .stage(noted("two"));
+    let told = run(&fleet(&sim).connect_retries(retries(1)), &plan).await;
+    assert_eq!(told.failed().to_string(), "web[2-3]");
+    sim.hosts().for_each(|host| host.heal());
+    let failed = [sim.target("web2"), sim.target("web3")];
+    let again = retry(&fleet_of(failed), &plan, &told).await;
+    assert!(again.is_success(), "{again}");
+    assert_eq!(diary.places("migrate").len(), 1);
+}
+
+#[tokio::test]
+async fn a_stage_whose_guard_failed_is_not_undone() {
+    let host = SimHost::new("web1")
+        .answer("installed", Answer::new().with_fault(Fault::NoStatus))
+        .answer("ready", Answer::new())
+        .answer(Match::prefix("remove"), Answer::new());
+    let sim = start([host]).await;
+    let guarded = Stage::command("install", ["install"])
+        .unless(["installed"])
+        .rollback(Step::command(["remove", "all"]));
+    let first = Stage::command("ready", ["ready"]).rollback(Step::command(["remove", "it"]));
+    let plan = Plan::new("p").stage(first).stage(guarded);
+    let told = run(&fleet(&sim), &plan).await;
+    let stages = &told.hosts[0].stages;
+    assert_eq!(stages[0].status, StageStatus::RolledBack);
+    assert_eq!(stages[1].status, StageStatus::Failed);
+    assert!(stages[1].is_not_begun && stages[1].rollback.is_none());
+    let text = serde_json::to_string(&told).expect("plain data");
+    let read: Report = serde_json::from_str(&text).expect("as it was written");
+    assert_eq!(read, told);
+    let lines: Vec<String> = sim
+        .host("web1")
+        .commands()
+        .iter()
+        .map(|command| command.line().into_owned())
+        .collect();
+    assert!(
+        !lines.iter().any(|line| line.contains("remove all")),
+        "{lines:?}"
     );
 }

@@ -117,6 +117,9 @@ pub struct StageReport {
     /// How long it took, in seconds in JSON (to the millisecond).
     #[serde(default, with = "seconds")]
     pub duration: Duration,
+    /// Whether the stage failed before its step was begun, such as in its guard: there is nothing to undo then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_not_begun: bool,
     /// What the rollback did, where it was called for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Box<RollbackReport>>,
@@ -355,6 +358,7 @@ impl StageReport {
             stderr: Captured::default(),
             transferred: None,
             duration: Duration::ZERO,
+            is_not_begun: false,
             rollback: None,
         }
     }

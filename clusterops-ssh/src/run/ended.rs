@@ -70,6 +70,7 @@ struct StageRow<'a>(
     Cow<'a, Captured>,
     Option<Cow<'a, Transferred>>,
     u64,
+    bool,
     Option<Cow<'a, RollbackReport>>,
 );
 
@@ -118,6 +119,7 @@ impl<'a> StageRow<'a> {
             stderr,
             transferred,
             duration,
+            is_not_begun,
             rollback,
         } = report;
         Self(
@@ -128,6 +130,7 @@ impl<'a> StageRow<'a> {
             Cow::Borrowed(stderr),
             transferred.as_deref().map(Cow::Borrowed),
             duration.as_millis() as u64,
+            *is_not_begun,
             rollback.as_deref().map(Cow::Borrowed),
         )
     }
@@ -141,7 +144,8 @@ impl<'a> StageRow<'a> {
             stderr: self.4.into_owned(),
             transferred: self.5.map(|transferred| Box::new(transferred.into_owned())),
             duration: Duration::from_millis(self.6),
-            rollback: self.7.map(|rollback| Box::new(rollback.into_owned())),
+            is_not_begun: self.7,
+            rollback: self.8.map(|rollback| Box::new(rollback.into_owned())),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::plan::{RollbackWhen, Stage};
 use crate::report::{
     Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
 };
-use crate::session::Session;
+use crate::session::{GRACE, Remnant, Session, terminate};
 use crate::{Error, ErrorKind, Result, Termination};
 
 /// A host that says that it has too many connections is tried up to so many times as often as others.
@@ -36,6 +36,8 @@ pub(super) struct HostRun {
     limit: Option<Limit>,
     session: Option<Session>,
     permit: Option<OwnedSemaphorePermit>,
+    /// What may still run of the stage that was not finished.
+    remnant: Option<Box<Remnant>>,
     /// Whether the run ended before its turn came.
     is_left: bool,
     /// Whether the other hosts know how far this one goes.
@@ -64,6 +66,7 @@ impl HostRun {
             report,
             watch,
             gates,
+            remnant: None,
             is_left: false,
             limit: None,
             session: None,
@@ -447,6 +450,7 @@ impl HostRun {
         self.is_left = self.permit.is_none();
         self.report.failure = Some(Failure::new(&stopped.error, begun));
         self.report.termination = stopped.termination;
+        self.remnant = stopped.remnant;
         if !self.is_left_open() {
             if stopped.error.kind() == ErrorKind::Cancelled {
                 // Before what follows from it.
@@ -486,6 +490,7 @@ impl HostRun {
     /// Undoes the stages that the host began, the last first. What fails is noted, and the rest is still undone.
     async fn roll_back(&mut self) {
         let run = Arc::clone(&self.run);
+        let may_run = self.end_remnant().await;
         for position in (0..self.report.stages.len()).rev() {
             let stage = &run.plan.stages[position];
             if !needs_rollback(stage, &self.report.stages[position]) {
@@ -493,7 +498,10 @@ impl HostRun {
             }
             self.tell(HostState::RollingBack { stage: position });
             let mut output = StageReport::new(0);
-            let result = self.undo_stage(position, &mut output).await;
+            let result = match &may_run {
+                Some(why) => Err(not_undone(why).into()),
+                None => self.undo_stage(position, &mut output).await,
+            };
             let report = &mut self.report.stages[position];
             let mut written = output.stdout;
             written.append(output.stderr);
@@ -516,6 +524,27 @@ impl HostRun {
             }));
             self.note(State::Open, [position]).await;
         }
+    }
+
+    /// Ends what may still run of the stage that was not finished, where something is to be undone, over the connection that
+    /// this takes anyway. Says why its end is not sure.
+    async fn end_remnant(&mut self) -> Option<String> {
+        let stages = self.run.plan.stages.iter().zip(&self.report.stages);
+        let is_anything_undone = stages
+            .into_iter()
+            .any(|(stage, report)| needs_rollback(stage, report));
+        let remnant = self.remnant.take().filter(|_| is_anything_undone)?;
+        if let Err(error) = self.connect().await {
+            return Some(error.full_message());
+        }
+        let session = self.session.as_ref()?;
+        let ended = Box::pin(terminate(session, &remnant, GRACE)).await;
+        let why = match &ended {
+            Termination::Confirmed => None,
+            Termination::Unconfirmed(why) => Some(why.clone()),
+        };
+        self.report.termination = Some(ended);
+        why
     }
 
     async fn undo_stage(
@@ -595,6 +624,11 @@ async fn in_time<T>(limit: Option<Limit>, work: impl Future<Output = T>) -> Resu
     }
 }
 
+fn not_undone(why: &str) -> Error {
+    let message = format!("not undone, for what was under way may still run: {why}");
+    Error::new(ErrorKind::Blocked, message)
+}
+
 /// However a host's work ends, the others must not wait for it.
 impl Drop for HostRun {
     fn drop(&mut self) {
@@ -608,6 +642,7 @@ impl Drop for HostRun {
 pub(super) fn needs_rollback(stage: &Stage, report: &StageReport) -> bool {
     stage.rollback.is_some()
         && report.rollback.is_none()
+        && !report.is_not_begun
         && matches!(report.status, StageStatus::Done | StageStatus::Failed)
 }
 

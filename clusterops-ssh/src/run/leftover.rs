@@ -63,6 +63,7 @@ impl StepRun<'_> {
             unconfirmed @ Termination::Unconfirmed(_) => Err(Stopped {
                 error: self.unsettled(left),
                 termination: Some(unconfirmed),
+                remnant: None,
             }),
         }
     }
@@ -89,6 +90,7 @@ impl StepRun<'_> {
                 return Err(Stopped {
                     error: self.unsettled(left),
                     termination: Some(unconfirmed),
+                    remnant: None,
                 });
             }
         }
@@ -117,6 +119,7 @@ impl StepRun<'_> {
         Err(Stopped {
             error: self.unsettled(left),
             termination: Some(Termination::Unconfirmed(why.into())),
+            remnant: None,
         })
     }
 

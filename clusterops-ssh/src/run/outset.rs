@@ -8,7 +8,7 @@ use clusterops_core::{Printable, Target};
 use super::gates::Progress;
 use crate::journal::{InFlight, Known, RecordedHost, RecordedMode, State, Store};
 use crate::plan::Stage;
-use crate::report::{Ending, HostReport, Report, SkipReason, StageStatus};
+use crate::report::{Ending, HostReport, Report, SkipReason, StageReport, StageStatus};
 use crate::{Error, ErrorKind, Plan, Result};
 
 /// Where a run begins.
@@ -195,6 +195,14 @@ impl Outset {
         stage: &Stage,
         in_flight: &Leftovers,
     ) -> Progress {
+        let has_run = |report: &StageReport| {
+            report.is_finished() && report.status != StageStatus::Skipped(SkipReason::RunOnce)
+        };
+        // A host that is no target any more may be the one that ran it for all.
+        let mut others = self.others.iter();
+        if others.any(|host| host.stages.get(position).is_some_and(has_run)) {
+            return Progress::Succeeded;
+        }
         let mut failed = None;
         let mut begun = None;
         for (place, found) in self.hosts.iter().enumerate() {
@@ -219,7 +227,7 @@ impl Outset {
                 continue;
             }
             let was_here = report.status != StageStatus::Skipped(SkipReason::RunOnce);
-            if report.is_finished() && was_here {
+            if has_run(report) {
                 return Progress::Succeeded;
             }
             // A run that is retried does a stage again that was undone; one that goes on has it behind it.

@@ -28,6 +28,8 @@ const ATTEMPT_VARIABLE: &str = "CLUSTEROPS_ATTEMPT";
 pub(super) struct Stopped {
     pub(super) error: Error,
     pub(super) termination: Option<Termination>,
+    /// How what may still run is found.
+    pub(super) remnant: Option<Box<Remnant>>,
 }
 
 impl From<Error> for Stopped {
@@ -35,6 +37,7 @@ impl From<Error> for Stopped {
         Self {
             error,
             termination: None,
+            remnant: None,
         }
     }
 }
@@ -109,11 +112,14 @@ impl StepRun<'_> {
         report: &mut StageReport,
     ) -> Result<(), Stopped> {
         let limit = self.limit();
+        // An attempt before this one, of which a journal tells, may have begun it.
+        report.is_not_begun = self.earlier.is_none();
         if let Some(path) = &prepared.creates
             && self
                 .guard(Command::new(["test", "-e", path]), prepared, limit)
                 .await?
         {
+            report.is_not_begun = false;
             report.status = StageStatus::Skipped(SkipReason::Creates);
             return Ok(());
         }
@@ -122,10 +128,12 @@ impl StepRun<'_> {
                 .guard(Command::new(&prepared.unless), prepared, limit)
                 .await?
         {
+            report.is_not_begun = false;
             report.status = StageStatus::Skipped(SkipReason::Unless);
             return Ok(());
         }
         self.step(&prepared.step, prepared, report, limit).await?;
+        report.is_not_begun = false;
         report.status = StageStatus::Done;
         Ok(())
     }
@@ -177,6 +185,7 @@ impl StepRun<'_> {
                 let Some(work) = self.work(step, prepared)? else {
                     return Ok(());
                 };
+                report.is_not_begun = false;
                 return Box::pin(self.transfer(work, options, report, limit)).await;
             }
             Step::Command { words } => Command::new(words),
@@ -204,6 +213,7 @@ impl StepRun<'_> {
             self.attempt,
             self.stop.is_rollback,
         );
+        report.is_not_begun = false;
         let exit = self.execute(&command, Some((sink, report)), limit).await?;
         match exit {
             Exit::Status(status) if self.is_success(status) => Ok(()),
@@ -349,6 +359,7 @@ impl StepRun<'_> {
                 return Err(Stopped {
                     error: limit.error(),
                     termination: Some(termination),
+                    remnant: None,
                 });
             }
         };
@@ -383,6 +394,8 @@ impl StepRun<'_> {
         }
         result.map_err(|error| Stopped {
             error,
+            remnant: matches!(ended, Some(Termination::Unconfirmed(_)))
+                .then(|| Box::new(process.remnant())),
             termination: ended,
         })
     }

@@ -116,6 +116,7 @@ impl StepRun<'_> {
                     termination => Some(termination),
                 },
                 error,
+                remnant: None,
             }),
         }
     }

@@ -155,7 +155,8 @@ impl Answer {
 }
 
 /// What is wrong with a host, until it is [healed](super::SimHandle::heal). The table in the [module](super) says what a
-/// client sees of each.
+/// client sees of each. Faults of a host's commands spare its own `kill` and `grep`, whoever calls them: with those, processes
+/// are found and ended.
 ///
 /// ```
 /// use clusterops_ssh::sim::{Answer, Fault, SimHost};
