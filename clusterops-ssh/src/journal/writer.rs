@@ -11,10 +11,10 @@ use crate::report::Ending;
 use crate::{Error, ErrorKind, Result};
 
 /// How many notes may wait to be written; whoever has another one waits.
-const QUEUE: usize = 256;
+const QUEUE: usize = 4_096;
 
 /// How many notes go into one commit at most.
-const BATCH: usize = 512;
+const BATCH: usize = 4_096;
 
 /// How long after a commit the next one follows: what it costs hardly depends on the number of its notes, and what comes
 /// meanwhile goes with it. A note that nobody waits for is kept for so long, for one that somebody does.
