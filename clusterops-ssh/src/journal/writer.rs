@@ -10,11 +10,9 @@ use super::store::{Change, HostChange, Store};
 use crate::report::Ending;
 use crate::{Error, ErrorKind, Result};
 
-/// How many notes may wait to be written; whoever has another one waits.
-const QUEUE: usize = 4_096;
-
-/// How many notes go into one commit at most.
-const BATCH: usize = 4_096;
+/// How many notes may wait to be written, and go into one commit; whoever has another one waits. All hosts that are worked on
+/// at once have room with a few of them each.
+const NOTES: usize = 4_096;
 
 /// How long after a commit the next one follows: what it costs hardly depends on the number of its notes, and what comes
 /// meanwhile goes with it. A note that nobody waits for is kept for so long, for one that somebody does.
@@ -46,7 +44,7 @@ impl Writer {
         hosts: usize,
         on_trouble: impl FnOnce() + Send + 'static,
     ) -> Result<Self> {
-        let (notes, incoming) = mpsc::channel(QUEUE);
+        let (notes, incoming) = mpsc::channel(NOTES);
         let trouble = Arc::new(OnceLock::new());
         let path = store.path().to_owned();
         let thread = Thread {
@@ -147,7 +145,7 @@ impl Thread {
                 waiting.extend(note.waiting);
             };
             take(first);
-            for _ in 1..BATCH {
+            for _ in 1..NOTES {
                 match self.incoming.try_recv() {
                     Ok(note) => take(note),
                     Err(_) => break,

@@ -20,7 +20,7 @@ use crate::report::{
     Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
 };
 use crate::session::{GRACE, Remnant, Session, terminate};
-use crate::{Error, ErrorKind, Result, Termination};
+use crate::{Error, ErrorKind, Plan, Result, Termination};
 
 /// A host that says that it has too many connections is tried up to so many times as often as others.
 const OVERLOAD_PATIENCE: u32 = 4;
@@ -276,6 +276,8 @@ impl HostRun {
             // This attempt began nothing, and the one before has ended.
             stopped.termination.get_or_insert(Termination::Confirmed);
         }
+        // An attempt before this one, of which a journal tells, may have begun it.
+        report.is_not_begun = result.is_err() && !step.has_begun && step.earlier.is_none();
         report.set_duration(started.elapsed());
         self.report.stages.push(report);
         if result.is_ok() {
@@ -529,11 +531,8 @@ impl HostRun {
     /// Ends what may still run of the stage that was not finished, where something is to be undone, over the connection that
     /// this takes anyway. Says why its end is not sure.
     async fn end_remnant(&mut self) -> Option<String> {
-        let stages = self.run.plan.stages.iter().zip(&self.report.stages);
-        let is_anything_undone = stages
-            .into_iter()
-            .any(|(stage, report)| needs_rollback(stage, report));
-        let remnant = self.remnant.take().filter(|_| is_anything_undone)?;
+        let is_undone = is_to_be_rolled_back(&self.run.plan, &self.report);
+        let remnant = self.remnant.take().filter(|_| is_undone)?;
         if let Err(error) = self.connect().await {
             return Some(error.full_message());
         }
@@ -580,6 +579,7 @@ impl HostRun {
         });
         StepRun {
             earlier: None,
+            has_begun: false,
             intent,
             run: &self.run,
             host: self.index,
@@ -638,8 +638,14 @@ impl Drop for HostRun {
     }
 }
 
+/// Whether a rollback of one of the host's stages is still to be done.
+pub(super) fn is_to_be_rolled_back(plan: &Plan, host: &HostReport) -> bool {
+    let mut stages = plan.stages.iter().zip(&host.stages);
+    stages.any(|(stage, report)| needs_rollback(stage, report))
+}
+
 /// Whether a rollback of this stage is still to be done: it was begun, and nobody tried to undo it yet.
-pub(super) fn needs_rollback(stage: &Stage, report: &StageReport) -> bool {
+fn needs_rollback(stage: &Stage, report: &StageReport) -> bool {
     stage.rollback.is_some()
         && report.rollback.is_none()
         && !report.is_not_begun

@@ -169,15 +169,12 @@ async fn roll_back_finished(
     watch: &Watch,
     gates: &Arc<Gates>,
 ) {
-    let needs_rollback = |host: &HostReport| {
-        let mut stages = run.plan.stages.iter().zip(&host.stages);
-        stages.any(|(stage, report)| host::needs_rollback(stage, report))
-    };
+    let is_undone = |report: &HostReport| host::is_to_be_rolled_back(&run.plan, report);
     for &index in hosts {
         let Some(permit) = run.next_permit(watch.clone()).await else {
             break;
         };
-        if let Some(report) = crew.ended.take_if(index, needs_rollback) {
+        if let Some(report) = crew.ended.take_if(index, is_undone) {
             let gates = Arc::clone(gates);
             let host = HostRun::new(Arc::clone(run), index, Some(report), watch.clone(), gates);
             crew.send(index, host.undo(permit)).await;

@@ -100,6 +100,8 @@ pub(super) struct StepRun<'a> {
     pub(super) host_limit: Option<Limit>,
     /// What was under way here when the controller ended, and was seen to.
     pub(super) earlier: Option<InFlight>,
+    /// Whether its step was begun: what precedes it, such as a guard, is not.
+    pub(super) has_begun: bool,
     /// What the journal is told first, where the run keeps one.
     pub(super) intent: Option<Intent<'a>>,
 }
@@ -112,14 +114,11 @@ impl StepRun<'_> {
         report: &mut StageReport,
     ) -> Result<(), Stopped> {
         let limit = self.limit();
-        // An attempt before this one, of which a journal tells, may have begun it.
-        report.is_not_begun = self.earlier.is_none();
         if let Some(path) = &prepared.creates
             && self
                 .guard(Command::new(["test", "-e", path]), prepared, limit)
                 .await?
         {
-            report.is_not_begun = false;
             report.status = StageStatus::Skipped(SkipReason::Creates);
             return Ok(());
         }
@@ -128,12 +127,10 @@ impl StepRun<'_> {
                 .guard(Command::new(&prepared.unless), prepared, limit)
                 .await?
         {
-            report.is_not_begun = false;
             report.status = StageStatus::Skipped(SkipReason::Unless);
             return Ok(());
         }
         self.step(&prepared.step, prepared, report, limit).await?;
-        report.is_not_begun = false;
         report.status = StageStatus::Done;
         Ok(())
     }
@@ -185,7 +182,7 @@ impl StepRun<'_> {
                 let Some(work) = self.work(step, prepared)? else {
                     return Ok(());
                 };
-                report.is_not_begun = false;
+                self.has_begun = true;
                 return Box::pin(self.transfer(work, options, report, limit)).await;
             }
             Step::Command { words } => Command::new(words),
@@ -213,7 +210,7 @@ impl StepRun<'_> {
             self.attempt,
             self.stop.is_rollback,
         );
-        report.is_not_begun = false;
+        self.has_begun = true;
         let exit = self.execute(&command, Some((sink, report)), limit).await?;
         match exit {
             Exit::Status(status) if self.is_success(status) => Ok(()),
