@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use clusterops_core::http::HttpRequest;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -432,13 +430,7 @@ impl Exact {
 async fn is_understood(settings: &Settings) -> Result<bool> {
     let filters = vec![settings.query.clone()];
     let body = settings.wanted.body(filters, json!(["_doc"]), 0);
-    let request = HttpRequest::post("/")
-        .segment(settings.indices.as_str())
-        .segment("_search")
-        .query("ignore_unavailable", "true")
-        .json(&SecretString::from(body.to_string()))
-        .repeatable(true);
-    match settings.client.send(request).await {
+    match settings.client.send(settings.search(&body)).await {
         Ok(answer) => Ok(Page::from_json(answer.body())?.shards.successful > 0),
         Err(error) if error.kind() == ErrorKind::Rejected => Err(error),
         // The searches for documents deal with it.

@@ -52,7 +52,9 @@ mod watermark;
 
 use std::time::Duration;
 
+use clusterops_core::http::HttpRequest;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -102,6 +104,18 @@ struct Settings {
     reorder: Duration,
     overlap: Duration,
     batch: usize,
+}
+
+impl Settings {
+    /// A search of all that is meant, as far as it is there.
+    fn search(&self, body: &Value) -> HttpRequest {
+        HttpRequest::post("/")
+            .segment(self.indices.as_str())
+            .segment("_search")
+            .query("ignore_unavailable", "true")
+            .json(&SecretString::from(body.to_string()))
+            .repeatable(true)
+    }
 }
 
 /// How documents are found.

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use clusterops_core::http::HttpRequest;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -304,13 +302,9 @@ impl Watermark {
 }
 
 async fn search(settings: &Settings, body: Value) -> Result<Page> {
-    let request = HttpRequest::post("/")
-        .segment(settings.indices.as_str())
-        .segment("_search")
-        .query("allow_partial_search_results", "false")
-        .query("ignore_unavailable", "true")
-        .json(&SecretString::from(body.to_string()))
-        .repeatable(true);
+    let request = settings
+        .search(&body)
+        .query("allow_partial_search_results", "false");
     let answer = settings.client.send(request).await?;
     Page::from_json(answer.body())?.whole()
 }
