@@ -31,9 +31,14 @@ pub(crate) fn connect(settings: &Settings) -> Result<Vec<Cluster>> {
         // Without credentials what is sent is a query, as everybody on the way sees the logs anyway.
         let is_plain = identity.is_none() || settings.access.plain_http;
         let client = Client::new(urls, options.danger_plain_http(is_plain));
-        let client = client.map_err(|error| match &**name {
-            "" => error.to_string(),
-            name => format!("the cluster {name}: {error}"),
+        let client = client.map_err(|error| {
+            // By the name that it has here.
+            let why = error.to_string();
+            let why = why.replace("`HttpOptions::danger_plain_http`", "--danger-plain-http");
+            match &**name {
+                "" => why,
+                name => format!("the cluster {name}: {why}"),
+            }
         })?;
         clusters.push(Cluster {
             name: name.clone(),

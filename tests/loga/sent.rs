@@ -566,7 +566,7 @@ fn a_password_goes_nowhere_in_plain_text_unless_that_is_asked_for() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{more:?}: {said}");
         assert!(
-            said.contains("http://") && said.contains("plain"),
+            said.contains("http://es.invalid") && said.contains("allow it by --danger-plain-http"),
             "{more:?}: {said}"
         );
     }
