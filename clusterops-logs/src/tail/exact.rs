@@ -272,8 +272,14 @@ impl Exact {
         for (shard, primary) in moved {
             if self.no_refresh || unwell.contains(&shard.index) {
                 let outcome = self.look(settings, &shard, primary).await;
-                if let (Err(error), Some(follow)) = (outcome, self.follows.get_mut(&shard)) {
-                    notices.extend(follow.fails(&shard, error.to_string()));
+                let Some(follow) = self.follows.get_mut(&shard) else {
+                    continue;
+                };
+                match outcome {
+                    Err(error) => notices.extend(follow.fails(&shard, error.to_string())),
+                    // Where there is nothing to read, no page tells that searches work again.
+                    Ok(()) if follow.pass.is_none() => notices.extend(follow.works(&shard)),
+                    Ok(()) => {}
                 }
                 continue;
             }

@@ -96,7 +96,7 @@ async fn several(cluster: &Cluster) {
 }
 
 async fn failing(cluster: &Cluster) {
-    for (round, nth) in (0..8_u32).enumerate() {
+    for (round, nth) in (0..8_u32).chain([16, 17]).enumerate() {
         let name = format!("quiet-{round}");
         let settings = json!({"refresh_interval": SOON});
         let index = cluster.create(&name, 2, 0, settings).await;
@@ -123,6 +123,14 @@ async fn failing(cluster: &Cluster) {
         quiet(&mut tail, &mut seen).await;
         seen.are_once(0..100);
         assert!(count.load(Ordering::Relaxed) > nth, "{nth} is not reached");
+        // Whichever search it was that failed, also one that had nothing more to find.
+        let told = |is: fn(&Notice) -> bool| seen.notices.iter().filter(|told| is(told)).count();
+        assert_eq!(
+            told(|notice| matches!(notice, Notice::Held { .. })),
+            told(|notice| matches!(notice, Notice::Released { .. })),
+            "search {nth}: {:?}",
+            seen.notices
+        );
     }
 }
 
