@@ -154,7 +154,7 @@ impl Fleet {
 
     /// Sets how many hosts are worked on at once. Hosts that wait for others do not count. The process's limit of open
     /// files (RLIMIT_NOFILE, getrlimit(2)) can make it less; where it has no room for a connection to every host, hosts that
-    /// wait for others let theirs go, and connect again.
+    /// wait for others let theirs go, and connect again, of which the report [warns](crate::Report::warnings).
     #[must_use]
     pub fn parallelism(mut self, hosts: usize) -> Self {
         self.options.parallelism = hosts;
@@ -271,8 +271,9 @@ impl Fleet {
     /// that the targets have now.
     ///
     /// # Errors
-    /// As [`run`](Self::run); and when the report is about another plan. When a local file is not the one that was sent
-    /// before, the run itself ends with an error before the first connection.
+    /// As [`run`](Self::run); and when the report is about another plan, or a failed host's variables now name a local file
+    /// that was none of the run's. When a local file is not the one that was sent before, the run itself ends with an error
+    /// before the first connection.
     pub fn retry(&self, plan: &Plan, report: &Report) -> Result<Run> {
         self.start(plan, Beginning::Retry(report.clone()))
     }

@@ -74,13 +74,13 @@ async fn resume(
         .await
 }
 
-fn lines(path: &Path) -> Vec<String> {
+pub(crate) fn lines(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
 /// A folder that every user of the tests may write to.
-fn open_folder(sshd: &Sshd) -> PathBuf {
+pub(crate) fn open_folder(sshd: &Sshd) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = sshd.folder().join("shared");

@@ -25,6 +25,7 @@
 //! | IPv6 literals | [`ways::an_ipv6_address_is_an_address`] |
 //! | a banner of 1 MB | [`ways::a_banner_without_end_is_no_way_in`], [`ways::a_login_banner_of_a_mebibyte`] |
 //! | connection lost during an upload | [`ways::a_connection_lost_during_an_upload_leaves_no_half_file`] |
+//! | connection lost while a command runs that is to be undone | [`ways::what_a_lost_connection_leaves_running_is_ended_before_it_is_undone`] |
 //! | another host key in the middle of a run | [`ways::another_host_key_in_the_middle_of_a_run_ends_the_host`] |
 //! | an agent that disappears | [`ways::an_agent_that_disappears_leaves_the_key_files`] |
 

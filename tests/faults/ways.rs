@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use clusterops::ssh::{ErrorKind, HostState};
-use clusterops::{Event, Plan, Session, SessionOptions, Stage, Target};
+use clusterops::report::StageStatus;
+use clusterops::ssh::{ErrorKind, HostState, Termination};
+use clusterops::{Event, Plan, Session, SessionOptions, Stage, Step, Target};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, UnixListener};
 
+use super::killed::{lines, open_folder};
 use super::relay::Relay;
 use super::support::{Sshd, SshdOptions, skip_or_fail};
+use super::transfers::is_alive;
 use super::{PATIENCE, fleet, options, part, wait_until};
 
 async fn reaches(target: &Target) {
@@ -266,4 +269,33 @@ async fn an_agent_that_disappears_leaves_the_key_files() {
     }
     rude.abort();
     mute.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_connection_leaves_running_is_ended_before_it_is_undone() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let relay = Relay::start("127.0.0.1", &sshd).await;
+    let log = open_folder(&sshd).join("log");
+    let runs_on =
+        "trap '' HUP PIPE; echo $$ >> \"$LOG\"; while sleep 0.02; do echo ran >> \"$LOG\"; done";
+    let stage = Stage::shell("s", runs_on)
+        .env("LOG", log.to_str().expect("UTF-8"))
+        .rollback(Step::shell("echo undone >> \"$LOG\""));
+    let run = fleet([relay.target("web1", &sshd)])
+        .run(&Plan::new("p").stage(stage))
+        .expect("a valid plan");
+    wait_until("its first line", || lines(&log).contains(&"ran".to_owned())).await;
+    relay.cut();
+    let report = tokio::time::timeout(PATIENCE, run).await.expect("it ends");
+    let report = report.expect("it goes on");
+    let host = &report.hosts[0];
+    let failure = host.failure.as_ref().expect("the connection was lost");
+    assert_eq!(failure.kind, ErrorKind::Disconnected);
+    assert_eq!(host.termination, Some(Termination::Confirmed));
+    assert_eq!(host.stages[0].status, StageStatus::RolledBack);
+    let lines = lines(&log);
+    assert!(!is_alive(lines[0].parse().expect("its process id")));
+    assert_eq!(lines.last().map(String::as_str), Some("undone"));
 }

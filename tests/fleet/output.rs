@@ -1,5 +1,7 @@
 //! Output within bounds, and events that nobody reads.
 
+use std::time::Duration;
+
 use clusterops::ssh::RunState;
 use clusterops::{Event, Plan, Report, Stage};
 
@@ -47,6 +49,38 @@ async fn outputs_are_capped_in_memory_and_whole_on_disk() {
         serde_json::from_str::<Report>(&json).expect("it reads back"),
         report
     );
+}
+
+/// A pipe where the file is to be takes nothing before somebody reads it, as the disk of a busy server does for a while.
+#[tokio::test]
+async fn a_disk_that_stalls_costs_time_and_no_output() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    const SIZE: usize = 8 << 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = folder.path().join("web1");
+    std::fs::create_dir(&files).expect("our folder");
+    let pipe = files.join("01-s.stdout");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("coreutils").success());
+    let plan = Plan::new("p")
+        .stage(Stage::shell("s", format!("head -c {SIZE} /dev/zero")))
+        .stage(Stage::command("after", ["true"]));
+    let fleet = fleet(targets(&sshd, 1)).output_folder(folder.path());
+    let mut running = fleet.run(&plan).expect("a valid plan");
+    // Longer than whoever reads a session's command may stop.
+    let early = tokio::time::timeout(Duration::from_secs(5), &mut running).await;
+    assert!(early.is_err(), "{early:?}");
+    let written = tokio::task::spawn_blocking(move || std::fs::read(pipe));
+    let report = running.await.expect("it goes on");
+    assert!(
+        report.is_success() && report.warnings.is_empty(),
+        "{report}"
+    );
+    assert_eq!(report.hosts[0].stages[0].stdout.total(), SIZE as u64);
+    let written = written.await.expect("no panic").expect("a pipe");
+    assert_eq!(written.len(), SIZE);
 }
 
 #[tokio::test]

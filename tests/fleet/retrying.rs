@@ -1,7 +1,7 @@
 //! Hosts that failed, continued.
 
 use clusterops::ssh::{ConnectRetries, ErrorKind};
-use clusterops::{Plan, Report, Stage};
+use clusterops::{Plan, Report, Stage, Target};
 
 use super::support::{Sshd, SshdOptions};
 use super::{closed_port, fleet, run, shared_folder, targets};
@@ -91,4 +91,44 @@ async fn a_retry_refuses_changed_files() {
         .await
         .expect_err("another script");
     assert!(error.to_string().contains("s.sh"), "{error}");
+}
+
+#[tokio::test]
+async fn a_retry_refuses_files_that_variables_name_anew() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    for version in ["1.4", "1.5"] {
+        let script = sshd.folder().join(format!("deploy-{version}.sh"));
+        std::fs::write(&script, "exit 1\n").expect("our folder");
+    }
+    let script = sshd.folder().join("deploy-{{version}}.sh");
+    let plan = Plan::new("p").stage(Stage::script("deploy", &script));
+    let with = |version: &str| {
+        let mut targets = targets(&sshd, 2);
+        for target in &mut targets {
+            target.variables.insert("version", version);
+        }
+        fleet(targets)
+    };
+    let report = run(&with("1.4"), &plan).await;
+    assert_eq!(report.failed().len(), 2);
+    let error = with("1.5").retry(&plan, &report).expect_err("another file");
+    assert_eq!(error.kind(), ErrorKind::Plan);
+    let said = error.to_string();
+    assert!(
+        said.contains("web1") && said.contains("deploy-1.5.sh") && said.contains("`deploy`"),
+        "{said}"
+    );
+    let again = with("1.4").retry(&plan, &report).expect("the same files");
+    assert_eq!(again.await.expect("it goes on").failed().len(), 2);
+
+    // Who was no target before goes by variables of its own.
+    let more = Target {
+        name: "web3".into(),
+        ..with("1.5").targets()[0].clone()
+    };
+    let all = fleet(with("1.4").targets().iter().cloned().chain([more]));
+    let again = all.retry(&plan, &report).expect("the same files").await;
+    assert_eq!(again.expect("it goes on").failed().len(), 3);
 }

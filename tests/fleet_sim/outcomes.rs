@@ -267,3 +267,34 @@ async fn an_upload_that_fails_leaves_nothing_behind() {
         (1 << 20, 0o640)
     );
 }
+
+#[tokio::test]
+async fn what_is_gathered_is_what_hosts_are_told_apart_by() {
+    let slow = |said: &str| Answer::stdout(format!("{said}\n")).with_fault(Fault::NeverExits);
+    let hosts = [
+        SimHost::new("web1").answer("wait", slow("at 3")),
+        SimHost::new("web2").answer("wait", slow("at 3")),
+        SimHost::new("web3").answer("wait", slow("at 4")),
+        SimHost::new("web4").answer("wait", Answer::stdout("there\n")),
+    ];
+    let hosts = hosts.map(|host| host.answer(Match::prefix("begin"), Answer::stdout("begun\n")));
+    // What is not shown tells no hosts apart.
+    let hosts = hosts
+        .into_iter()
+        .enumerate()
+        .map(|(number, host)| host.answer("number", Answer::stdout(format!("{number}\n"))));
+    let sim = start(hosts).await;
+    let plan = Plan::new("p")
+        .stage(Stage::command("number", ["number"]).rollback(Step::command(["begin", "again"])))
+        .stage(Stage::command("wait", ["wait"]).deadline(Duration::from_millis(300)));
+    let told = run(&fleet(&sim), &plan).await;
+    let how = "not done within 300ms";
+    assert_eq!(
+        told.gather("wait").to_string(),
+        format!("web[1-2]: at 3 (timeout: {how})\nweb3: at 4 (timeout: {how})\nweb4: there")
+    );
+    assert_eq!(
+        told.gather("number").to_string(),
+        format!("web[1-3]: timeout in stage `wait`: {how}\nweb4: 3")
+    );
+}

@@ -15,7 +15,7 @@ use std::thread;
 use clusterops::core::Error;
 use clusterops::hostset::{Context, FileGroups, GroupSource, HostSet};
 use generate::{Case, Kind};
-use oracle::{Oracle, skip_or_fail};
+use oracle::{Oracle, skip_or_fail, write_past_capture};
 use serde_json::{Value, json};
 
 /// Quick enough to compare all of them always.
@@ -266,22 +266,24 @@ impl Tally {
 
     /// The numbers in detail, and each set that we fold into more pieces.
     fn report(&self) {
-        for (kind, count) in &self.compared {
-            println!("{count:8} expressions compared: {kind}");
-        }
-        for (reason, (count, example)) in &self.excused {
-            println!("{count:8} differ as intended, {reason}; such as {example}");
-        }
-        println!(
+        let kinds = self.compared.iter();
+        let mut lines: Vec<String> = kinds
+            .map(|(kind, count)| format!("{count:8} compared: {kind}"))
+            .collect();
+        let excused = self.excused.iter();
+        lines.extend(excused.map(|(reason, (count, example))| {
+            format!("{count:8} differ as intended, {reason}; such as {example}")
+        }));
+        lines.push(format!(
             "{:8} pieces for sets of several dimensions, by ClusterShell {}; fewer in {} cases, more in {}",
             self.our_pieces,
             self.their_pieces,
             self.better,
             self.worse.len()
-        );
-        for worse in &self.worse {
-            println!("more pieces: {worse}");
-        }
+        ));
+        let worse = self.worse.iter();
+        lines.extend(worse.map(|worse| format!("         more pieces: {worse}")));
+        write_past_capture(&format!("{}\n", lines.join("\n")));
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn skip_or_fail(name: &str, reason: &str) {
 }
 
 /// Writes past the test runner's capture, which hides what passing tests print.
-fn write_past_capture(lines: &str) {
+pub(crate) fn write_past_capture(lines: &str) {
     // Nothing can be done for a standard error that is closed.
     let _ = std::io::stderr().write_all(lines.as_bytes());
 }

@@ -423,6 +423,8 @@ impl Ord for HostSet {
     }
 }
 
+/// As folded text. A set of more than 1,000,000 names does not read back by serde, which keeps to the default of
+/// [`Context::limit`]: read its text with a context that allows more.
 impl Serialize for HostSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

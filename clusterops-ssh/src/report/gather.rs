@@ -6,7 +6,7 @@ use std::fmt;
 use clusterops_core::Printable;
 use clusterops_core::hostset::HostSet;
 
-use super::{HostReport, Report, StageReport, StageStatus};
+use super::{Captured, HostReport, Report, StageStatus};
 use crate::ErrorKind;
 
 /// What the hosts said in one stage, with hosts of the same answer together; the most frequent answer comes first.
@@ -44,23 +44,17 @@ impl Gathered {
                 answers: Vec::new(),
             };
         };
-        // By bytes, not by text: what is not UTF-8 may look the same and differ.
         let mut by_answer: HashMap<_, Vec<&str>> = HashMap::new();
         for host in &report.hosts {
-            let (is_success, text) = answer(host, stage, position);
-            let stage = host.stages.get(position);
-            let said = stage.map(|stage| (stage.status, &stage.stdout, &stage.stderr));
-            by_answer
-                .entry((is_success, text, said))
-                .or_default()
-                .push(&host.name);
+            let answer = Said::of(host, stage, position);
+            by_answer.entry(answer).or_default().push(&host.name);
         }
         let mut answers: Vec<Answer> = by_answer
             .into_iter()
-            .map(|((is_success, text, _), hosts)| Answer {
+            .map(|(said, hosts)| Answer {
                 hosts: hosts.into_iter().collect(),
-                text,
-                is_success,
+                is_success: said.is_success,
+                text: said.into_text(),
             })
             .collect();
         answers.sort_by(|a, b| {
@@ -90,54 +84,69 @@ impl<'a> IntoIterator for &'a Gathered {
     }
 }
 
-fn answer(host: &HostReport, stage: &str, position: usize) -> (bool, String) {
-    let report = host.stages.get(position);
-    match (report.map(|report| report.status), &host.failure) {
-        (Some(StageStatus::Done), _) => (true, report.map(said).unwrap_or_default()),
-        (Some(StageStatus::Skipped(reason)), _) => (true, format!("skipped: {reason}")),
-        (Some(_), Some(failure)) if failure.stage.as_deref() == Some(stage) => {
-            let said = report.map(said).unwrap_or_default();
-            match failure.kind {
-                ErrorKind::Command => {
-                    let exit = report.and_then(|report| report.exit.as_ref());
-                    let how =
-                        exit.map_or_else(|| failure.summary().to_owned(), ToString::to_string);
-                    (
-                        false,
-                        if said.is_empty() {
-                            how
-                        } else {
-                            format!("{said} ({how})")
-                        },
-                    )
-                }
-                kind => (false, format!("{kind}: {}", failure.summary())),
-            }
-        }
-        (_, Some(failure)) => {
-            let place = failure
-                .stage
-                .as_ref()
-                .map(|stage| format!(" in stage `{stage}`"))
-                .unwrap_or_default();
-            (
-                false,
-                format!("{}{place}: {}", failure.kind, failure.summary()),
-            )
-        }
-        (Some(_), None) => (false, "rolled back".into()),
-        (None, None) => (false, "not run".into()),
-    }
+/// What a host said in a stage, compared by bytes and not by text: what is not UTF-8 may look the same and differ.
+#[derive(PartialEq, Eq, Hash)]
+struct Said<'a> {
+    is_success: bool,
+    /// Standard output and standard error, where they are shown.
+    output: Option<(&'a Captured, &'a Captured)>,
+    /// How it ended, where the output does not say all.
+    how: String,
 }
 
-fn said(stage: &StageReport) -> String {
-    let mut text = stage.stdout.to_string();
-    if !text.is_empty() && !text.ends_with('\n') && !stage.stderr.is_empty() {
-        text.push('\n');
+impl<'a> Said<'a> {
+    fn of(host: &'a HostReport, stage: &str, position: usize) -> Self {
+        let report = host.stages.get(position);
+        let status = report.map(|report| report.status);
+        let is_success = matches!(status, Some(StageStatus::Done | StageStatus::Skipped(_)));
+        let output = report.map(|report| (&report.stdout, &report.stderr));
+        let (output, how) = match (status, &host.failure) {
+            (Some(StageStatus::Done), _) => (output, String::new()),
+            (Some(StageStatus::Skipped(reason)), _) => (None, format!("skipped: {reason}")),
+            (Some(_), Some(failure)) if failure.stage.as_deref() == Some(stage) => {
+                let exit = report.and_then(|report| report.exit.as_ref());
+                let how = match (failure.kind, exit) {
+                    (ErrorKind::Command, Some(exit)) => exit.to_string(),
+                    (ErrorKind::Command, None) => failure.summary().to_owned(),
+                    (kind, _) => format!("{kind}: {}", failure.summary()),
+                };
+                (output, how)
+            }
+            (_, Some(failure)) => {
+                let place = failure
+                    .stage
+                    .as_ref()
+                    .map(|stage| format!(" in stage `{stage}`"))
+                    .unwrap_or_default();
+                let how = format!("{}{place}: {}", failure.kind, failure.summary());
+                (None, how)
+            }
+            (Some(_), None) => (None, "rolled back".into()),
+            (None, None) => (None, "not run".into()),
+        };
+        Self {
+            is_success,
+            output,
+            how,
+        }
     }
-    text.push_str(&stage.stderr.to_string_lossy());
-    text.truncate(text.trim_end().len());
-    text
+
+    fn into_text(self) -> String {
+        let said = self.output.map(|(stdout, stderr)| {
+            let mut text = stdout.to_string();
+            if !text.is_empty() && !text.ends_with('\n') && !stderr.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&stderr.to_string_lossy());
+            text.truncate(text.trim_end().len());
+            text
+        });
+        match said.filter(|said| !said.is_empty()) {
+            None => self.how,
+            Some(said) if self.how.is_empty() => said,
+            Some(said) => format!("{said} ({})", self.how),
+        }
+    }
 }
 
 impl fmt::Display for Gathered {

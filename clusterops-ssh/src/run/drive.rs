@@ -1,6 +1,7 @@
 //! A run from the first file that is read to its report.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clusterops_core::Target;
@@ -147,6 +148,10 @@ impl Setup {
             Mode::Cancelling | Mode::Late => Ending::Cancelled,
             Mode::Aborting => Ending::Aborted,
         });
+        if run.has_let_go.load(Ordering::Relaxed) {
+            let message = "the limit of open files (ulimit -n) has no room for a connection to every host, so hosts that waited for others were connected to again; raise it";
+            report.warnings.push(message.to_owned());
+        }
         report.warnings.extend(run.connector.warnings());
         report.warnings.extend(run.failures.reason());
         report
@@ -235,6 +240,7 @@ impl Setup {
             pacer: Pacer::new(limits.parallelism),
             permits: Arc::new(Semaphore::new(limits.parallelism)),
             keep_connections: limits.keep_connections,
+            has_let_go: AtomicBool::new(false),
             files,
             budget: Budget::new(self.options.output_budget),
             folder: self.folder,

@@ -1,6 +1,7 @@
 //! One host on its way through the plan.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -357,6 +358,7 @@ impl HostRun {
         if !self.run.keep_connections
             && let Some(session) = self.session.take()
         {
+            self.run.has_let_go.store(true, Ordering::Relaxed);
             session.close().await;
         }
         let mut watch = self.watch.clone();

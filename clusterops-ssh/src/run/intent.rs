@@ -41,7 +41,7 @@ impl<'a> Intent<'a> {
         Launch {
             tag: self.in_flight.tag.clone(),
             is_held: true,
-            is_read_on: false,
+            ..Launch::new()
         }
     }
 

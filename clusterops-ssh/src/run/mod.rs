@@ -128,6 +128,7 @@ impl Run {
         }
         if let Beginning::Retry(earlier) = &beginning {
             outset::same_plan(earlier, plan)?;
+            outset::same_sources(earlier, plan, &targets)?;
         }
         let folder = options
             .output_folder

@@ -1,13 +1,15 @@
 //! What is known of the hosts when a run begins: nothing, an earlier report, or what its journal holds.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use clusterops_core::{Printable, Target};
 
 use super::gates::Progress;
+use super::prepare;
 use crate::journal::{InFlight, Known, RecordedHost, RecordedMode, State, Store};
-use crate::plan::Stage;
+use crate::plan::{Stage, Step};
 use crate::report::{Ending, HostReport, Report, SkipReason, StageReport, StageStatus};
 use crate::{Error, ErrorKind, Plan, Result};
 
@@ -296,4 +298,40 @@ pub(super) fn same_plan(earlier: &Report, plan: &Plan) -> Result<()> {
         earlier.plan_digest
     );
     Err(Error::new(ErrorKind::Plan, message))
+}
+
+/// Whether the local files of the hosts that go on are among those of the report: the variables that name them may have
+/// changed since.
+pub(super) fn same_sources(earlier: &Report, plan: &Plan, targets: &[Target]) -> Result<()> {
+    let depends_on_host = |step: &Step| {
+        let source = step.source().map(Path::to_string_lossy);
+        source.is_some_and(|source| source.contains("{{"))
+    };
+    let mut steps = plan
+        .stages
+        .iter()
+        .flat_map(|stage| std::iter::once(&stage.step).chain(&stage.rollback));
+    // A run that was ended before it began has read none.
+    if earlier.files.is_empty() || !steps.any(depends_on_host) {
+        return Ok(());
+    }
+    let failed = earlier.hosts.iter().filter(|host| !host.is_success());
+    let failed: HashSet<&str> = failed.map(|host| host.name.as_str()).collect();
+    let goes_on = |target: &&Target| failed.contains(target.name.as_str());
+    for target in targets.iter().filter(goes_on) {
+        for prepared in prepare(plan, target)? {
+            for source in prepared.sources().filter_map(Step::source) {
+                if earlier.files.contains_key(&*source.to_string_lossy()) {
+                    continue;
+                }
+                let message = format!(
+                    "stage `{}` has the local file `{}`, which is none of those that the report is about: give the host the variables that it had, or start a new run",
+                    prepared.stage,
+                    source.display()
+                );
+                return Err(Error::new(ErrorKind::Plan, message).on(&target.name));
+            }
+        }
+    }
+    Ok(())
 }

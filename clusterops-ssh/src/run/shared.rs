@@ -1,6 +1,7 @@
 //! What the hosts of a run share, and the work on all of them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clusterops_core::Target;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) permits: Arc<Semaphore>,
     /// Whether hosts keep their connection while they wait for others.
     pub(super) keep_connections: bool,
+    /// Whether one had to be let go.
+    pub(super) has_let_go: AtomicBool,
     pub(super) files: Files,
     pub(super) budget: Budget,
     pub(super) folder: Option<Folder>,

@@ -24,6 +24,9 @@ const RUN_VARIABLE: &str = "CLUSTEROPS_RUN";
 const STAGE_VARIABLE: &str = "CLUSTEROPS_STAGE";
 const ATTEMPT_VARIABLE: &str = "CLUSTEROPS_ATTEMPT";
 
+/// How long the disk of the output folder may take nothing of what a command writes beyond what waits in memory.
+const DISK_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Why a step did not succeed, and what became of its remote processes where it was ended before its time.
 pub(super) struct Stopped {
     pub(super) error: Error,
@@ -339,8 +342,7 @@ impl StepRun<'_> {
         }
         // Not given up halfway for a stop: a command that was started is one that can be ended.
         let launch = Launch {
-            // A disk may be slow to take what is written to it.
-            is_read_on: self.run.folder.is_none(),
+            patience: self.run.folder.is_some().then_some(DISK_PATIENCE),
             ..match &self.intent {
                 Some(intent) => intent.launch(),
                 None => Launch::new(),

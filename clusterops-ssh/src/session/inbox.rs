@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 pub(super) const ROOM: u32 = 1 << 20;
 
 /// How long a reader may take nothing once that is full, in a session where none has stalled yet.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often the patience halves, once for each reader of the session that has stalled: so that a hundred of them do not
 /// hold up the others a hundred times.
@@ -24,12 +24,6 @@ const HALVINGS: u32 = 6;
 /// How many readers of a session have stalled.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stalled(Arc<AtomicU32>);
-
-impl Stalled {
-    fn patience(&self) -> Duration {
-        PATIENCE / (1 << self.0.load(Ordering::Relaxed).min(HALVINGS))
-    }
-}
 
 /// What keeping one message costs beside its data, in bytes.
 const MESSAGE: usize = 256;
@@ -62,6 +56,7 @@ type Arrival = (ChannelMsg, OwnedSemaphorePermit);
 struct Reader {
     last_took: Mutex<Instant>,
     has_stalled: AtomicBool,
+    patience: Duration,
     others: Stalled,
 }
 
@@ -70,12 +65,14 @@ impl Inbox {
     pub(super) fn keeping(
         output: ChannelReadHalf,
         input: Arc<ChannelWriteHalf<Msg>>,
+        patience: Duration,
         others: Stalled,
     ) -> Self {
         let (sender, arrivals) = unbounded_channel();
         let reader = Arc::new(Reader {
             last_took: Mutex::new(Instant::now()),
             has_stalled: AtomicBool::new(false),
+            patience,
             others,
         });
         let task = tokio::spawn(drain(output, input, sender, Arc::clone(&reader)));
@@ -119,7 +116,8 @@ impl Reader {
     }
 
     fn patience_ends(&self) -> Instant {
-        *self.lock() + self.others.patience()
+        let halvings = self.others.0.load(Ordering::Relaxed).min(HALVINGS);
+        *self.lock() + self.patience / (1 << halvings)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Instant> {

@@ -133,8 +133,8 @@ pub(crate) struct Launch {
     /// Whether the host is to hold it until it is [let go](Process::release): then a controller that ends halfway leaves
     /// either a process that can be found, or nothing that could still start later. It costs a round trip.
     pub(crate) is_held: bool,
-    /// Whether its output will be read without a stop: nothing has to stand between then.
-    pub(crate) is_read_on: bool,
+    /// How long whoever reads its output may stop; `None` where they never do, so that nothing has to stand between.
+    pub(crate) patience: Option<Duration>,
 }
 
 impl Launch {
@@ -143,7 +143,7 @@ impl Launch {
         Self {
             tag: Process::new_tag(),
             is_held: false,
-            is_read_on: false,
+            patience: Some(inbox::PATIENCE),
         }
     }
 }
@@ -170,7 +170,7 @@ impl Process {
         let Launch {
             tag,
             is_held,
-            is_read_on,
+            patience,
         } = launch;
         let (mut request, script) = command.request(tag.clone())?;
         request.is_held = is_held;
@@ -199,9 +199,9 @@ impl Process {
         input.exec(true, wire::BOOTSTRAP).await?;
         let input = Arc::new(input);
         let mut process = Self {
-            output: match is_read_on {
-                true => Inbox::Direct(output),
-                false => Inbox::keeping(output, Arc::clone(&input), stalled),
+            output: match patience {
+                None => Inbox::Direct(output),
+                Some(patience) => Inbox::keeping(output, Arc::clone(&input), patience, stalled),
             },
             input,
             feeding: None,
