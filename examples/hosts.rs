@@ -197,7 +197,9 @@ impl Arguments {
         let (mut inventory, mut groups, mut separator) = (None, None, "\n".to_owned());
         while let Some(argument) = arguments.next() {
             let bytes = argument.as_bytes();
+            let is_attached = bytes.len() > 2 && matches!(bytes[..2], [b'-', b'i' | b'g' | b'S']);
             let (name, mut value) = match bytes.iter().position(|byte| *byte == b'=') {
+                _ if is_attached => (&bytes[..2], Some(OsStr::from_bytes(&bytes[2..]).to_owned())),
                 Some(at) if bytes.starts_with(b"--") => (
                     &bytes[..at],
                     Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned()),
@@ -315,16 +317,19 @@ impl Groups {
         }
     }
 
-    fn context(&self) -> Context<'_> {
-        let default = match self {
-            Self::Files(sources) => sources.first().map(|source| source as &dyn GroupSource),
+    fn default_source(&self) -> Option<&dyn GroupSource> {
+        match self {
+            Self::Files(sources) => sources.first().map(|source| source as _),
             Self::Conf(conf) => conf.default_source(),
-        };
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
         let context = self
             .sources()
             .into_iter()
             .fold(Context::new(), Context::source);
-        match default {
+        match self.default_source() {
             Some(source) => context.default_source(source),
             None => context,
         }
@@ -377,7 +382,7 @@ impl Known {
             Some(inside) if !inside.is_empty() => lines.push(format!("{group} {inside}")),
             Some(_) => {}
         };
-        let (sources, context): (Vec<_>, _) = match self {
+        let (sources, context, default): (Vec<_>, _, _) = match self {
             Self::Inventory(inventory) => {
                 for (group, members) in inventory.groups() {
                     add(format!("@{group}"), members);
@@ -386,9 +391,12 @@ impl Known {
                     .known(inventory.hosts())
                     .default_source(inventory);
                 let context = inventory.sources().fold(context, Context::source);
-                (inventory.sources().collect(), context)
+                (inventory.sources().collect(), context, None)
             }
-            Self::Groups(groups) => (groups.sources(), groups.context()),
+            Self::Groups(groups) => {
+                let default = groups.default_source().map(GroupSource::name);
+                (groups.sources(), groups.context(), default)
+            }
         };
         for source in sources {
             for group in source.list()? {
@@ -396,7 +404,12 @@ impl Known {
                     Some(_) => context.group(source, &group)?,
                     None => HostSet::new(),
                 };
-                add(format!("@{}:{group}", source.name()), &members);
+                // As nodeset does: the default source needs no name.
+                let name = match default == Some(source.name()) {
+                    true => format!("@{group}"),
+                    false => format!("@{}:{group}", source.name()),
+                };
+                add(name, &members);
             }
         }
         Ok(lines)

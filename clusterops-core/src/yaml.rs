@@ -235,7 +235,7 @@ fn hint(text: &str, mark: Mark) -> String {
     let before = (mark.column as usize).saturating_sub(2);
     let mut characters = line.chars().skip(before);
     match (characters.next(), characters.next()) {
-        (Some(name), Some('[')) if name.is_alphanumeric() => {
+        (Some(name), Some('[')) if name.is_alphanumeric() || ".-_:@".contains(name) => {
             return "; a name with brackets needs quotes between braces".to_owned();
         }
         _ => {}

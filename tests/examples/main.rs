@@ -1,4 +1,4 @@
-//! The examples `seal`, `mantle` and `tour` as people call them: as programs.
+//! The examples `seal`, `mantle`, `hosts` and `tour` as people call them: as programs.
 
 #[path = "../../clusterops-core/tests/support/mod.rs"]
 #[expect(
@@ -8,6 +8,7 @@
 )]
 mod support;
 
+mod hosts;
 mod ids;
 mod mantle;
 mod options;

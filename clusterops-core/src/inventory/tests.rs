@@ -322,6 +322,11 @@ fn errors_name_the_place_and_the_right_name() {
              brackets needs quotes between braces",
         ),
         (
+            "hosts:\n  web[01-50]: {address: 10.0.1.[1-50]}",
+            "f.yaml:2:32: this is not YAML: while parsing a flow mapping, did not find expected ',' or '}'; a name with \
+             brackets needs quotes between braces",
+        ),
+        (
             "hots: {}\nhosts: {}",
             "f.yaml:1:1: `hots` is not a part of an inventory (`defaults`, `hosts`, `groups`); did you mean `hosts`?",
         ),

@@ -142,9 +142,10 @@ impl Ini<'_, '_, '_> {
 
     fn variable(&mut self, line: &str, number: usize) -> Result<()> {
         let Some((key, value)) = line.split_once('=') else {
-            return Err(wrong(format!(
-                "a variable is written `name=value`, not `{line}`"
-            )));
+            // What stands there is not shown: it may be a password.
+            return Err(wrong(
+                "a variable is written `name=value`, and this line has no `=`".to_owned(),
+            ));
         };
         let key = key.trim_end();
         let fact = self.reader.ini(number, key, value.trim_start())?;
@@ -166,10 +167,12 @@ impl Ini<'_, '_, '_> {
         }
         let (names, port) = pattern::expand(pattern, self.model.room()).map_err(wrong)?;
         let mut facts = Vec::with_capacity(words.len());
-        for word in words {
+        for (number_of_word, word) in words.iter().enumerate() {
             let Some((key, value)) = word.split_once('=') else {
-                let message =
-                    format!("after the host stand variables as `name=value`; `{word}` has no `=`");
+                let message = format!(
+                    "after the host stand variables as `name=value`; word {} of the line has no `=` (a value with white space needs quotes)",
+                    number_of_word + 2
+                );
                 return Err(wrong(message));
             };
             facts.push((key.into(), self.reader.ini(number, key, value)?));

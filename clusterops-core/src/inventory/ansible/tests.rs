@@ -194,7 +194,18 @@ fn errors_name_file_and_line() {
         (
             "[web]\nweb1 x\n",
             "h",
-            "h:2: after the host stand variables as `name=value`; `x` has no `=`",
+            "h:2: after the host stand variables as `name=value`; word 2 of the line has no `=`",
+        ),
+        // Nothing of what may be a password is shown.
+        (
+            "[web]\nweb1 ansible_password=correct horse\n",
+            "h",
+            "h:2: after the host stand variables as `name=value`; word 3 of the line has no `=` (a value",
+        ),
+        (
+            "[web:vars]\nansible_password hunter2\n",
+            "h",
+            "h:2: a variable is written `name=value`, and this line has no `=`",
         ),
         (
             "web[3:1]\n",
