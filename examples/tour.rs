@@ -106,6 +106,8 @@ async fn run_tour(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         target
             .variables
             .insert("folder", format!("{folder}-{name}"));
+        // All of it is done as the login user, whose files are copied.
+        target.variables.insert("ansible_become", "no");
     }
 
     let plan = plan(simulated.is_some());

@@ -219,7 +219,8 @@ impl Fleet {
     }
 
     /// Also writes every output whole into this folder: `HOST/NN-STAGE.stdout` and `.stderr`, with
-    /// the attempt before the ending from the second on, and `.rollback` for what a rollback wrote.
+    /// the attempt before the ending from the second on, and `.rollback` for what a rollback wrote. A new run wants a folder
+    /// that is empty or not there yet, so that no file in it is of another run.
     #[must_use]
     pub fn output_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.options.output_folder = Some(folder.into());
@@ -241,7 +242,8 @@ impl Fleet {
         self
     }
 
-    /// Sets what a [resumed](Self::resume) run does about processes of a stage that was under way.
+    /// Sets what a run that is [resumed](Self::resume) or [retried](Self::retry) does about processes of a stage that was under
+    /// way, where nobody saw their end.
     #[must_use]
     pub fn leftover(mut self, leftover: Leftover) -> Self {
         self.options.leftover = leftover;
@@ -331,7 +333,8 @@ impl Fleet {
     /// As [`run`](Self::run).
     pub fn dry_run(&self, plan: &Plan) -> Result<DryRun> {
         self.check()?;
-        run::check(plan, &self.targets)?;
+        run::check(plan, &self.targets, &self.options, |_| true)?;
+        self.options.rollout.check(&self.targets)?;
         let hosts = self
             .targets
             .iter()

@@ -113,8 +113,13 @@ pub struct Stage {
     /// What undoes the stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Step>,
-    /// A setting that does not go with the step, for `validate` to name.
-    #[serde(skip)]
+    /// A setting that does not go with the step and has no field there, for `validate` to name. Such a stage has no
+    /// serialised form, which would lose it.
+    #[serde(
+        skip_deserializing,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "misused"
+    )]
     misused: Option<&'static str>,
 }
 
@@ -207,7 +212,7 @@ impl Plan {
     /// The SHA-256 of the plan, in hexadecimal: what a report remembers of it.
     pub fn digest(&self) -> String {
         // Maps are ordered and every value is a number, a text or a list: the same plan gives the same bytes. Only a
-        // path that is not UTF-8 has no JSON, and such a plan does not validate.
+        // path that is not UTF-8 and a setting that goes with no step have no JSON, and such a plan does not validate.
         let bytes = serde_json::to_vec(self).unwrap_or_else(|_| format!("{self:?}").into_bytes());
         HEXLOWER.encode(&Sha256::digest(bytes))
     }
@@ -354,10 +359,6 @@ impl Stage {
     /// Runs the stage's commands as another user. A file that is copied is always the login user's.
     #[must_use]
     pub fn run_as(mut self, run_as: RunAs) -> Self {
-        if matches!(self.step, Step::Upload { .. }) {
-            self.misused =
-                Some("a file is copied by the login user; move it in a stage of its own");
-        }
         self.run_as = Some(run_as);
         self
     }
@@ -365,9 +366,6 @@ impl Stage {
     /// Gives the stage's command a terminal.
     #[must_use]
     pub fn pty(mut self) -> Self {
-        if self.step.is_transfer() {
-            self.misused = Some("a terminal goes with a command");
-        }
         self.pty = true;
         self
     }
@@ -394,7 +392,8 @@ impl Stage {
         self
     }
 
-    /// Takes the step on the first host only; the others wait for it and go on when it succeeded.
+    /// Takes the step on the first host only; the others wait for it and go on when it succeeded. As they rely on it, a later
+    /// failure of that host does not undo it; its own failure does, and an abort of the run, as the plan asks.
     #[must_use]
     pub fn run_once(mut self) -> Self {
         self.run_once = true;
@@ -472,6 +471,13 @@ impl Stage {
         let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
         if let Some(misused) = self.misused {
             return wrong(misused.into());
+        }
+        if self.step.is_transfer() && self.run_as.is_some() {
+            let message = "a file is copied by the login user; move it in a stage of its own";
+            return wrong(message.into());
+        }
+        if self.step.is_transfer() && self.pty {
+            return wrong("a terminal goes with a command".into());
         }
         for (what, names) in [
             ("env", self.env.keys()),
@@ -578,7 +584,7 @@ impl Step {
     }
 
     /// Whether it copies files, which the login user does.
-    fn is_transfer(&self) -> bool {
+    pub(crate) fn is_transfer(&self) -> bool {
         match self {
             Self::Upload { .. } | Self::UploadTree { .. } | Self::Fetch { .. } => true,
             Self::Command { .. } | Self::Shell { .. } | Self::Script { .. } => false,
@@ -655,6 +661,10 @@ fn zero() -> Vec<u32> {
 
 fn is_default(options: &TransferOptions) -> bool {
     *options == TransferOptions::default()
+}
+
+fn misused<S: serde::Serializer>(what: &Option<&'static str>, _: S) -> Result<S::Ok, S::Error> {
+    Err(serde::ser::Error::custom(what.unwrap_or_default()))
 }
 
 fn is_zero(statuses: &[u32]) -> bool {

@@ -6,7 +6,7 @@ use clusterops::ssh::RunState;
 use clusterops::{Event, Plan, Report, Stage};
 
 use super::support::{Sshd, SshdOptions};
-use super::{fleet, run, targets};
+use super::{fleet, run, shared_folder, targets};
 
 #[tokio::test]
 async fn outputs_are_capped_in_memory_and_whole_on_disk() {
@@ -44,6 +44,11 @@ async fn outputs_are_capped_in_memory_and_whole_on_disk() {
             b"\xff"
         );
     }
+    // The folder holds the outputs of one run.
+    let error = fleet.run(&plan).expect_err("it is not empty");
+    assert!(error.to_string().contains("give each run one"), "{error}");
+    let again = fleet.retry(&plan, &report).expect("it goes on").await;
+    assert!(again.expect("nothing to do").is_success());
     let json = serde_json::to_string(&report).expect("plain data");
     assert_eq!(
         serde_json::from_str::<Report>(&json).expect("it reads back"),
@@ -59,16 +64,22 @@ async fn a_disk_that_stalls_costs_time_and_no_output() {
     };
     const SIZE: usize = 8 << 20;
     let folder = tempfile::tempdir().expect("a folder");
-    let files = folder.path().join("web1");
-    std::fs::create_dir(&files).expect("our folder");
-    let pipe = files.join("01-s.stdout");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.expect("coreutils").success());
+    let go = shared_folder(&sshd, "go");
     let plan = Plan::new("p")
+        .stage(Stage::shell(
+            "wait",
+            format!("until test -e {go}/now; do sleep 0.05; done"),
+        ))
         .stage(Stage::shell("s", format!("head -c {SIZE} /dev/zero")))
         .stage(Stage::command("after", ["true"]));
     let fleet = fleet(targets(&sshd, 1)).output_folder(folder.path());
     let mut running = fleet.run(&plan).expect("a valid plan");
+    let files = folder.path().join("web1");
+    std::fs::create_dir(&files).expect("our folder");
+    let pipe = files.join("02-s.stdout");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("coreutils").success());
+    std::fs::write(format!("{go}/now"), "").expect("our folder");
     // Longer than whoever reads a session's command may stop.
     let early = tokio::time::timeout(Duration::from_secs(5), &mut running).await;
     assert!(early.is_err(), "{early:?}");
@@ -78,7 +89,7 @@ async fn a_disk_that_stalls_costs_time_and_no_output() {
         report.is_success() && report.warnings.is_empty(),
         "{report}"
     );
-    assert_eq!(report.hosts[0].stages[0].stdout.total(), SIZE as u64);
+    assert_eq!(report.hosts[0].stages[1].stdout.total(), SIZE as u64);
     let written = written.await.expect("no panic").expect("a pipe");
     assert_eq!(written.len(), SIZE);
 }

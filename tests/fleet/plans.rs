@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clusterops::report::{SkipReason, StageStatus};
-use clusterops::ssh::{ConnectRetries, ErrorKind};
+use clusterops::ssh::{ConnectRetries, ErrorKind, RunAs};
 use clusterops::{Fleet, Plan, Report, Stage, Target};
 
 use super::support::{Sshd, SshdOptions};
@@ -239,10 +239,24 @@ async fn what_cannot_run_is_said_before_the_first_connection() {
             ErrorKind::Plan,
             "stage `s`: `success` holds 300, and an exit status is a number from 0 to 255",
         ),
+        (
+            one(Stage::upload_tree("s", "/", "/tmp/x").run_as(RunAs::sudo())),
+            ErrorKind::Plan,
+            "a file is copied by the login user",
+        ),
+        (
+            one(Stage::command("s", ["true"]).secret_env("A", "a")),
+            ErrorKind::Secret,
+            "needs the secret `a`",
+        ),
     ] {
-        let error = fleet.run(&plan).expect_err(words);
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.to_string().contains(words), "{error}");
+        for error in [
+            fleet.run(&plan).expect_err(words),
+            fleet.dry_run(&plan).expect_err(words),
+        ] {
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
     let twice = Fleet::new([target.clone(), target]);
     assert!(
@@ -270,6 +284,38 @@ async fn what_cannot_run_is_said_before_the_first_connection() {
             assert!(error.to_string().contains(words), "{error}");
         }
     }
+}
+
+/// A stored plan is checked as one that was just made, and what it cannot hold is not stored.
+#[test]
+fn a_stored_plan_is_refused_for_what_the_same_plan_is() {
+    let plan = Plan::new("p").stage(Stage::upload("s", "/etc/hosts", "/tmp/x"));
+    let mut stored = serde_json::to_value(&plan).expect("plain data");
+    stored["stages"][0]["pty"] = true.into();
+    let read: Plan = serde_json::from_value(stored).expect("a plan");
+    let error = read.validate().expect_err("a terminal");
+    assert!(error.to_string().contains("a terminal goes with a command"));
+    let misused = Plan::new("p").stage(Stage::command("s", ["true"]).mode(0o644));
+    let error = serde_json::to_string(&misused).expect_err("it would be lost");
+    assert!(error.to_string().contains("a mode goes with an upload"));
+}
+
+#[test]
+fn only_commands_are_shown_to_run_as_somebody() {
+    let mut target = Target::new("web1", "a");
+    target.variables.insert("ansible_become", "yes");
+    let plan = Plan::new("p")
+        .stage(Stage::upload("copy", "/etc/hosts", "/tmp/x"))
+        .stage(Stage::command("move", ["mv", "/tmp/x", "/etc/x"]));
+    let shown = Fleet::new([target])
+        .dry_run(&plan)
+        .expect("valid")
+        .to_string();
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(
+        !lines[1].contains("root") && lines[2].contains(" as root"),
+        "{shown}"
+    );
 }
 
 #[test]

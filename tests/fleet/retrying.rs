@@ -132,3 +132,52 @@ async fn a_retry_refuses_files_that_variables_name_anew() {
     let again = all.retry(&plan, &report).expect("the same files").await;
     assert_eq!(again.expect("it goes on").failed().len(), 3);
 }
+
+/// A report says what was sent by all the runs that it is about, also where one of them came to nothing.
+#[tokio::test]
+async fn a_retry_forgets_no_file_that_was_sent() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    for version in ["1", "2"] {
+        let script = sshd.folder().join(format!("deploy-{version}.sh"));
+        std::fs::write(&script, "exit 1\n").expect("our folder");
+    }
+    let plan = Plan::new("p").stage(Stage::script(
+        "deploy",
+        sshd.folder().join("deploy-{{version}}.sh"),
+    ));
+    let mut targets = targets(&sshd, 2);
+    targets[0].variables.insert("version", "1");
+    targets[1].variables.insert("version", "2");
+    let both = fleet(targets.clone());
+    let first = run(&both, &plan).await;
+    assert_eq!((first.failed().len(), first.files.len()), (2, 2));
+
+    let cancelled = both.retry(&plan, &first).expect("the same files");
+    cancelled.control().cancel();
+    let second = cancelled.await.expect("it goes on");
+    let third = fleet([targets[0].clone()])
+        .retry(&plan, &second)
+        .expect("a part of them")
+        .await
+        .expect("it goes on");
+    assert_eq!(third.files, first.files);
+    let again = both.retry(&plan, &third).expect("the same files").await;
+    assert_eq!(again.expect("it goes on").failed().len(), 2);
+
+    std::fs::write(sshd.folder().join("deploy-2.sh"), "exit 0\n").expect("our folder");
+    let changed = both.retry(&plan, &third).expect("the same names").await;
+    let error = changed.expect_err("another file");
+    assert!(error.to_string().contains("deploy-2.sh"), "{error}");
+
+    // What has finished needs neither its variables nor its files any more.
+    let done = run(&fleet([targets[1].clone()]), &plan).await;
+    assert!(done.is_success(), "{done}");
+    let bare = Target {
+        variables: Default::default(),
+        ..targets[1].clone()
+    };
+    let again = fleet([bare]).retry(&plan, &done).expect("it has finished");
+    assert!(again.await.expect("nothing to do").is_success());
+}

@@ -1,5 +1,7 @@
 //! Commands that are ended before their time.
 
+use clusterops::journal::Leftover;
+
 use super::*;
 
 /// A host on which a command is under way that only a signal ends.
@@ -172,4 +174,77 @@ async fn a_command_whose_connection_was_lost_is_ended_before_its_stage_is_undone
             .contains("web1: the end of what ran there is not confirmed"),
         "{told}"
     );
+}
+
+/// The report says how what may still run is found, so that a retry does not start another one beside it.
+#[tokio::test]
+async fn what_a_lost_connection_left_running_is_ended_before_a_retry() {
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::clone(&is_broken);
+    let host = SimHost::new("web1")
+        .own_port()
+        .answer_with("serve", move |_: &SimCommand| {
+            match broken.load(Ordering::SeqCst) {
+                true => Answer::never_exits().with_fault(Fault::DropDuringCommand),
+                false => Answer::new(),
+            }
+        });
+    let sim = start([host]).await;
+    let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]));
+    let told = run(&fleet(&sim), &plan).await;
+    assert_eq!(sim.host("web1").processes().len(), 1);
+    let is_unconfirmed =
+        |told: &Report| matches!(told.hosts[0].termination, Some(Termination::Unconfirmed(_)));
+    assert!(is_unconfirmed(&told), "{told}");
+
+    // Where nobody can look, the report still says so.
+    sim.host("web1").fault(Fault::Refuse);
+    let fleet = fleet(&sim)
+        .leftover(Leftover::End)
+        .connect_retries(retries(1));
+    let told = retry(&fleet, &plan, &told).await;
+    assert_eq!(kind(&told.hosts[0]), Some(ErrorKind::Refused));
+    assert!(is_unconfirmed(&told), "{told}");
+
+    sim.host("web1").heal();
+    is_broken.store(false, Ordering::SeqCst);
+    let told = retry(&fleet, &plan, &told).await;
+    assert!(told.is_success(), "{told}");
+    assert_eq!(told.hosts[0].termination, None);
+    assert!(sim.host("web1").processes().is_empty());
+}
+
+#[tokio::test]
+async fn an_abort_undoes_nothing_beside_what_still_runs() {
+    let steering = Steering::default();
+    let diary = Diary::default();
+    let lost = Answer::never_exits().with_fault(Fault::DropDuringCommand);
+    let host = |name: &str| diary.host(|_, _| false).named(name).own_port();
+    let hosts = [
+        host("web1").answer("serve", lost),
+        host("web2").answer("serve", Answer::never_exits()),
+    ];
+    let sim = start(hosts).await;
+    let plan = Plan::new("p")
+        .rollback_when(RollbackWhen::Aborted)
+        .stage(Stage::command("serve", ["serve"]).rollback(Step::command(["note", "undone"])));
+    let mut run = fleet(&sim).run(&plan).expect("a valid plan");
+    let control = steering.take(&run);
+    let mut events = run.events();
+    wait_for_states(&mut events, 2, |host, state| match host {
+        "web1" => matches!(state, HostState::Failed { .. }),
+        _ => matches!(state, HostState::Running { .. }),
+    })
+    .await;
+    assert_eq!(sim.host("web1").processes().len(), 1);
+    control.abort();
+    let told = report(run).await;
+    for name in ["web1", "web2"] {
+        assert!(sim.host(name).processes().is_empty(), "{name}: {told}");
+        assert_eq!(diary.of(name), ["undone"]);
+        assert_eq!(
+            super::host(&told, name).termination,
+            Some(Termination::Confirmed)
+        );
+    }
 }

@@ -81,6 +81,13 @@ async fn what_the_report_cannot_keep_is_counted_and_on_disk() {
         );
     }
     assert_eq!(kept, 100_000, "the budget is used, and no more");
+
+    // Without a folder it is lost, and the report says from where on.
+    let fleet = super::fleet(&sim).output_cap(20_000).output_budget(100_000);
+    let told = run(&fleet, &plan).await;
+    assert_eq!(told.warnings.len(), 1, "{told}");
+    let said = &told.warnings[0];
+    assert!(said.contains("100000 bytes of output in all"), "{said}");
 }
 
 #[tokio::test]

@@ -204,3 +204,35 @@ async fn a_stage_whose_guard_failed_is_not_undone() {
         "{lines:?}"
     );
 }
+
+#[tokio::test]
+async fn what_ran_once_for_all_is_undone_with_all_or_where_it_failed() {
+    let plan = |when| {
+        Plan::new("p")
+            .rollback_when(when)
+            .stage(noted("migrate").run_once())
+            .stage(noted("start"))
+    };
+    let diary = Diary::default();
+    let fails = |host: &str, what: &str| (host, what) == ("web1", "start");
+    let sim = start(alike(diary.host(fails), 3)).await;
+    let told = run(&fleet(&sim).parallelism(1), &plan(RollbackWhen::Failed)).await;
+    assert_eq!(told.failed().to_string(), "web1");
+    assert_eq!(diary.of("web1"), ["migrate", "start", "undo start"]);
+
+    let diary = Diary::default();
+    let fails = |_: &str, what: &str| what == "migrate";
+    let sim = start(alike(diary.host(fails), 3)).await;
+    let told = run(&fleet(&sim), &plan(RollbackWhen::Failed)).await;
+    assert_eq!(told.failed().len(), 3);
+    assert_eq!(diary.places("undo migrate").len(), 1);
+
+    let (diary, steering) = (Diary::default(), Steering::default());
+    let sim = start(alike(diary.host(steering.at(3, Control::abort)), 3)).await;
+    let run = fleet(&sim)
+        .run(&plan(RollbackWhen::Aborted))
+        .expect("valid");
+    steering.take(&run);
+    report(run).await;
+    assert_eq!(diary.places("undo migrate").len(), 1);
+}

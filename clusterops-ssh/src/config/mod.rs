@@ -293,6 +293,16 @@ impl Unsupported {
         })
     }
 
+    /// Whether distributions set it for everybody: Debian and Fedora have it in the system's files, for those who have Kerberos,
+    /// and without an effect the other ways to log in are what is left.
+    pub(crate) fn is_distribution_default(&self) -> bool {
+        let is_of_system = match &self.origin {
+            Origin::Line { file, .. } => file.starts_with("/etc/ssh"),
+            Origin::Query => false,
+        };
+        self.keyword == "GSSAPIAuthentication" && is_of_system
+    }
+
     /// The commands of a [`Session`](crate::Session) come after the configuration was asked about its host.
     fn match_command(origin: Origin) -> Self {
         Self {

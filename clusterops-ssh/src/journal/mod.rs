@@ -142,6 +142,7 @@ impl RecordedHost {
         }
         if let Some(left) = &self.in_flight {
             report.termination = Some(left.unconfirmed());
+            report.leftover = Some(Box::new(left.clone()));
         }
         report
     }

@@ -100,6 +100,17 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
+    /// Whether it can be a stage of so many; its tag becomes part of what a host is asked.
+    pub(crate) fn fits(&self, stages: usize) -> bool {
+        self.stage < stages && self.tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    }
+
+    /// The same for a later run: without its birth, its leader could be anybody by then.
+    pub(crate) fn for_later(mut self) -> Self {
+        self.leader = self.leader.filter(|leader| leader.birth.is_some());
+        self
+    }
+
     /// What a report says as long as nobody has looked.
     pub(crate) fn unconfirmed(&self) -> Termination {
         let what = if self.is_rollback {

@@ -329,10 +329,8 @@ impl Store {
             match from_json_if_any(row, "target")? {
                 Some(target) => {
                     let in_flight: Option<InFlight> = from_json_if_any(row, "in_flight")?;
-                    let fits = |in_flight: &InFlight| {
-                        in_flight.stage < stages && in_flight.tag.bytes().all(is_tag)
-                    };
-                    if in_flight.as_ref().is_some_and(|known| !fits(known)) {
+                    let mut left = in_flight.iter().chain(report.leftover.as_deref());
+                    if !left.all(|left| left.fits(stages)) {
                         return Err(damaged("a stage under way is none of the plan's"));
                     }
                     if let Some(begun) = &in_flight
@@ -382,11 +380,6 @@ impl Drop for Store {
     }
 }
 
-/// Tags become part of what a host is asked.
-fn is_tag(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-}
-
 fn without_stages(host: &HostReport) -> HostReport {
     HostReport {
         name: host.name.clone(),
@@ -395,6 +388,7 @@ fn without_stages(host: &HostReport) -> HostReport {
         attempts: host.attempts.clone(),
         stages: Vec::new(),
         termination: host.termination.clone(),
+        leftover: host.leftover.clone(),
     }
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::captured::Captured;
 pub use self::gather::{Answer, Gathered};
+use crate::journal::InFlight;
 use crate::{Error, ErrorKind, Exit, Termination, Transferred};
 
 /// The version of a report's serialised form that this version of the crate writes and reads.
@@ -91,6 +92,9 @@ pub struct HostReport {
     /// Where a command was ended before its time: whether the end of its processes was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub termination: Option<Termination>,
+    /// How what may still run there is found, by a run that continues this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) leftover: Option<Box<InFlight>>,
 }
 
 /// What happened in one stage on one host.
@@ -310,6 +314,7 @@ impl HostReport {
             attempts: Vec::new(),
             stages: Vec::new(),
             termination: None,
+            leftover: None,
         }
     }
 
@@ -323,11 +328,14 @@ impl HostReport {
         self.attempts.get(position).copied().unwrap_or(0)
     }
 
-    /// Forgets how the host came to its end, and the stages from this one on: it starts there.
+    /// Forgets how the host came to its end, and the stages from this one on: it starts there. What may still run is not
+    /// forgotten.
     pub(crate) fn start_over(&mut self, start: usize) {
         self.stages.truncate(start);
         self.failure = None;
-        self.termination = None;
+        if self.leftover.is_none() {
+            self.termination = None;
+        }
     }
 
     /// Counts another attempt at a stage.

@@ -140,11 +140,12 @@ impl Setup {
             .is_some()
             .then(|| Noting::new(&run, watch.clone()));
         let (others, ending) = (outset.others.clone(), outset.ending);
-        report.hosts = run.all_hosts(outset, &control).await;
+        let (hosts, are_held_back) = run.all_hosts(outset, &control).await;
+        report.hosts = hosts;
         report.hosts.extend(others);
         report.ending = ending.unwrap_or(match watch.mode() {
-            Mode::Running | Mode::Paused => Ending::Completed,
-            Mode::Stopping => Ending::Stopped,
+            Mode::Stopping if are_held_back => Ending::Stopped,
+            Mode::Running | Mode::Paused | Mode::Stopping => Ending::Completed,
             Mode::Cancelling | Mode::Late => Ending::Cancelled,
             Mode::Aborting => Ending::Aborted,
         });
@@ -157,6 +158,9 @@ impl Setup {
         report
             .warnings
             .extend(run.folder.as_ref().and_then(Folder::trouble));
+        if run.folder.is_none() {
+            report.warnings.extend(run.budget.trouble());
+        }
         // By the monotonic clock: a wall clock that is set back meanwhile would have it end before it began.
         let (began_at, began) = began;
         let finished = began_at.checked_add(began.elapsed()).unwrap_or(began_at);
@@ -193,7 +197,12 @@ impl Setup {
         let (mut outset, resumed) = match beginning {
             Beginning::New => (Outset::new(self.targets.len()), None),
             Beginning::Retry(earlier) => {
+                let then = earlier.files.clone();
                 let outset = Outset::retry(earlier, &self.targets, &report.files)?;
+                // Also what is not sent this time, to hosts that are no targets now, is what a later retry has to send.
+                for (path, digest) in then {
+                    report.files.entry(path).or_insert(digest);
+                }
                 (outset, None)
             }
             Beginning::Resume(store, known) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::InFlight;
 use crate::report::{Captured, Failure, HostReport, RollbackReport, StageReport, StageStatus};
 use crate::{Error, ErrorKind, Exit, Termination, Transferred};
 
@@ -58,6 +59,7 @@ struct Row<'a>(
     Cow<'a, [u32]>,
     Vec<StageRow<'a>>,
     Option<Cow<'a, Termination>>,
+    Option<Cow<'a, InFlight>>,
 );
 
 /// The duration is in milliseconds, as reports have it.
@@ -83,6 +85,7 @@ impl<'a> Row<'a> {
             attempts,
             stages,
             termination,
+            leftover,
         } = report;
         Self(
             name.into(),
@@ -91,6 +94,7 @@ impl<'a> Row<'a> {
             attempts.into(),
             stages.iter().map(StageRow::of).collect(),
             termination.as_ref().map(Cow::Borrowed),
+            leftover.as_deref().map(Cow::Borrowed),
         )
     }
 
@@ -105,6 +109,7 @@ impl<'a> Row<'a> {
             attempts: self.3.into_owned(),
             stages,
             termination: self.5.map(Cow::into_owned),
+            leftover: self.6.map(|leftover| Box::new(leftover.into_owned())),
         }
     }
 }

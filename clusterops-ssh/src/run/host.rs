@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::step::{Limit, StepRun, Stop, Stopped};
 use crate::clock::deadline_in;
 use crate::event::HostState;
-use crate::journal::{Change, HostChange, State};
+use crate::journal::{Change, HostChange, InFlight, State};
 use crate::plan::{RollbackWhen, Stage};
 use crate::report::{
     Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
@@ -37,7 +37,7 @@ pub(super) struct HostRun {
     limit: Option<Limit>,
     session: Option<Session>,
     permit: Option<OwnedSemaphorePermit>,
-    /// What may still run of the stage that was not finished.
+    /// What may still run of the stage that was not finished, as only this knows it.
     remnant: Option<Box<Remnant>>,
     /// Whether the run ended before its turn came.
     is_left: bool,
@@ -264,6 +264,18 @@ impl HostRun {
             Box::pin(step.settle(left, &prepared, true)).await?;
             run.in_flight.take(self.index);
         }
+        let earlier = match self.report.leftover.clone() {
+            Some(left) => {
+                let prepared =
+                    Prepared::new(&run.plan.stages[left.stage], &run.targets[self.index])?;
+                let mut step = self.step_run(session, position, left.attempt);
+                Box::pin(step.settle_reported(&left, &prepared)).await?;
+                self.report.leftover = None;
+                self.report.termination = None;
+                Some(*left).filter(|left| left.stage == position && !left.is_rollback)
+            }
+            None => earlier,
+        };
         let attempt = self.report.begin_attempt(position);
         let mut report = StageReport::new(attempt);
         self.tell(HostState::Running { stage: position });
@@ -453,8 +465,14 @@ impl HostRun {
             .then(|| self.run.plan.stages[position].name.as_str());
         self.is_left = self.permit.is_none();
         self.report.failure = Some(Failure::new(&stopped.error, begun));
-        self.report.termination = stopped.termination;
-        self.remnant = stopped.remnant;
+        // What an earlier run left there may still run, as long as nobody has seen to it.
+        if stopped.termination.is_some() || self.report.leftover.is_none() {
+            self.report.termination = stopped.termination;
+        }
+        if let Some(left) = stopped.leftover {
+            self.report.leftover = Some(Box::new(left.known));
+            self.remnant = Some(Box::new(left.remnant));
+        }
         if !self.is_left_open() {
             if stopped.error.kind() == ErrorKind::Cancelled {
                 // Before what follows from it.
@@ -497,7 +515,7 @@ impl HostRun {
         let may_run = self.end_remnant().await;
         for position in (0..self.report.stages.len()).rev() {
             let stage = &run.plan.stages[position];
-            if !needs_rollback(stage, &self.report.stages[position]) {
+            if !needs_rollback(stage, &self.report.stages[position], self.watch.mode()) {
                 continue;
             }
             self.tell(HostState::RollingBack { stage: position });
@@ -517,6 +535,7 @@ impl HostRun {
                 Err(stopped) => {
                     if let Some(Termination::Unconfirmed(why)) = stopped.termination {
                         self.report.termination = Some(Termination::Unconfirmed(why));
+                        self.report.leftover = stopped.leftover.map(|left| Box::new(left.known));
                     }
                     Some(stopped.error.full_message())
                 }
@@ -533,19 +552,38 @@ impl HostRun {
     /// Ends what may still run of the stage that was not finished, where something is to be undone, over the connection that
     /// this takes anyway. Says why its end is not sure.
     async fn end_remnant(&mut self) -> Option<String> {
-        let is_undone = is_to_be_rolled_back(&self.run.plan, &self.report);
-        let remnant = self.remnant.take().filter(|_| is_undone)?;
-        if let Err(error) = self.connect().await {
-            return Some(error.full_message());
-        }
-        let session = self.session.as_ref()?;
-        let ended = Box::pin(terminate(session, &remnant, GRACE)).await;
+        let is_undone = is_to_be_rolled_back(&self.run.plan, &self.report, self.watch.mode());
+        let left = self.report.leftover.clone().filter(|_| is_undone)?;
+        let ended = match self.try_end(&left).await {
+            Ok(ended) => ended,
+            Err(error) => Termination::Unconfirmed(error.full_message()),
+        };
         let why = match &ended {
-            Termination::Confirmed => None,
+            Termination::Confirmed => {
+                self.report.leftover = None;
+                None
+            }
             Termination::Unconfirmed(why) => Some(why.clone()),
         };
         self.report.termination = Some(ended);
         why
+    }
+
+    async fn try_end(&mut self, left: &InFlight) -> Result<Termination> {
+        self.connect().await?;
+        let Some(session) = &self.session else {
+            return Err(self.watch.error());
+        };
+        let remnant = match self.remnant.take() {
+            Some(remnant) => *remnant,
+            None => {
+                let stage = &self.run.plan.stages[left.stage];
+                let prepared = Prepared::new(stage, &self.run.targets[self.index])?;
+                let mut step = self.step_run(session, left.stage, left.attempt);
+                step.remnant(left, &prepared).await?
+            }
+        };
+        Ok(Box::pin(terminate(session, &remnant, GRACE)).await)
     }
 
     async fn undo_stage(
@@ -641,17 +679,20 @@ impl Drop for HostRun {
 }
 
 /// Whether a rollback of one of the host's stages is still to be done.
-pub(super) fn is_to_be_rolled_back(plan: &Plan, host: &HostReport) -> bool {
+pub(super) fn is_to_be_rolled_back(plan: &Plan, host: &HostReport, mode: Mode) -> bool {
     let mut stages = plan.stages.iter().zip(&host.stages);
-    stages.any(|(stage, report)| needs_rollback(stage, report))
+    stages.any(|(stage, report)| needs_rollback(stage, report, mode))
 }
 
-/// Whether a rollback of this stage is still to be done: it was begun, and nobody tried to undo it yet.
-fn needs_rollback(stage: &Stage, report: &StageReport) -> bool {
-    stage.rollback.is_some()
-        && report.rollback.is_none()
-        && !report.is_not_begun
-        && matches!(report.status, StageStatus::Done | StageStatus::Failed)
+/// Whether a rollback of this stage is still to be done: it was begun, nobody tried to undo it yet, and no other host
+/// relies on it.
+fn needs_rollback(stage: &Stage, report: &StageReport, mode: Mode) -> bool {
+    let is_begun = match report.status {
+        StageStatus::Done => !stage.run_once || mode == Mode::Aborting,
+        StageStatus::Failed => !report.is_not_begun,
+        StageStatus::Skipped(_) | StageStatus::RolledBack => false,
+    };
+    is_begun && stage.rollback.is_some() && report.rollback.is_none()
 }
 
 impl HostReport {

@@ -1,4 +1,4 @@
-//! What is left of an attempt that was under way when the controller of its run ended.
+//! What is left of an attempt whose end nobody saw: its connection was lost, or the controller of its run ended.
 
 use tokio::time::timeout_at;
 
@@ -7,9 +7,24 @@ use super::step::{StepRun, Stop, Stopped};
 use crate::journal::{InFlight, Leftover};
 use crate::session::{GRACE, Raised, Remnant, terminate, wait_for_end};
 use crate::transfer::Strays;
-use crate::{Error, ErrorKind, Termination};
+use crate::{Error, ErrorKind, Result, Termination};
 
 impl StepRun<'_> {
+    /// The same as [`settle`](Self::settle) for what a report tells of, which was not held.
+    pub(super) async fn settle_reported(
+        &mut self,
+        left: &InFlight,
+        prepared: &Prepared,
+    ) -> Result<(), Stopped> {
+        match left.is_transfer {
+            true => {
+                let is_taken_again = left.stage == self.position;
+                self.settle_transfer(left, prepared, is_taken_again).await
+            }
+            false => self.settle_command(left, prepared).await,
+        }
+    }
+
     /// Sees to it that nothing of an earlier attempt runs any more: waits for it within the stage's deadline, where the
     /// fleet says so, and ends what is left then.
     ///
@@ -26,23 +41,22 @@ impl StepRun<'_> {
         if left.is_transfer {
             return self.settle_transfer(left, prepared, is_taken_again).await;
         }
-        let Some(leader) = left.leader else {
+        // It was held until the journal knew its leader.
+        if left.leader.is_none() {
             return Ok(());
-        };
+        }
+        self.settle_command(&left.clone().for_later(), prepared)
+            .await
+    }
+
+    /// The same for a command that was let go.
+    async fn settle_command(
+        &mut self,
+        left: &InFlight,
+        prepared: &Prepared,
+    ) -> Result<(), Stopped> {
         let limit = self.limit();
-        let raised = match &prepared.run_as {
-            Some(run_as) => Some(Raised {
-                run_as: run_as.clone(),
-                password: self.run_as_password(run_as, limit).await?,
-            }),
-            None => None,
-        };
-        let remnant = Remnant {
-            tag: left.tag.clone(),
-            // Without its birth it could be anybody by now.
-            leader: Some(leader).filter(|leader| leader.birth.is_some()),
-            raised,
-        };
+        let remnant = self.remnant(left, prepared).await?;
         // An abort ends what it undoes then, and lets go on what undoes.
         let mut stop = Stop {
             watch: self.stop.watch.clone(),
@@ -63,9 +77,30 @@ impl StepRun<'_> {
             unconfirmed @ Termination::Unconfirmed(_) => Err(Stopped {
                 error: self.unsettled(left),
                 termination: Some(unconfirmed),
-                remnant: None,
+                leftover: None,
             }),
         }
+    }
+
+    /// What is looked for on the host.
+    pub(super) async fn remnant(
+        &mut self,
+        left: &InFlight,
+        prepared: &Prepared,
+    ) -> Result<Remnant> {
+        let limit = self.limit();
+        let raised = match &prepared.run_as {
+            Some(run_as) => Some(Raised {
+                run_as: run_as.clone(),
+                password: self.run_as_password(run_as, limit).await?,
+            }),
+            None => None,
+        };
+        Ok(Remnant {
+            tag: left.tag.clone(),
+            leader: left.leader,
+            raised,
+        })
     }
 
     /// Sees to a transfer: ends who still writes or reads for it on the host, and removes unfinished files but for those
@@ -90,7 +125,7 @@ impl StepRun<'_> {
                 return Err(Stopped {
                     error: self.unsettled(left),
                     termination: Some(unconfirmed),
-                    remnant: None,
+                    leftover: None,
                 });
             }
         }
@@ -119,14 +154,14 @@ impl StepRun<'_> {
         Err(Stopped {
             error: self.unsettled(left),
             termination: Some(Termination::Unconfirmed(why.into())),
-            remnant: None,
+            leftover: None,
         })
     }
 
     fn unsettled(&self, left: &InFlight) -> Error {
         let stage = &self.run.plan.stages[left.stage].name;
         let message = format!(
-            "attempt {} at stage `{stage}`, from before the controller ended, may still run",
+            "attempt {} at stage `{stage}`, whose end nobody saw, may still run",
             left.attempt
         );
         Error::new(ErrorKind::Timeout, message)

@@ -108,24 +108,16 @@ impl Run {
         // What needs no host any more needs no local file and no secret either.
         let steps = match is_over {
             true => Vec::new(),
-            false => check(plan, &targets)?,
+            false => {
+                let has_finished = match &beginning {
+                    Beginning::Retry(earlier) => finished(earlier),
+                    Beginning::New | Beginning::Resume(..) => HashSet::new(),
+                };
+                let goes_on = |target: &Target| !has_finished.contains(target.name.as_str());
+                check(plan, &targets, &options, goes_on)?
+            }
         };
         options.rollout.check(&targets)?;
-        let secret = |stage: &Stage| {
-            Some((
-                stage.name.clone(),
-                stage.secret_env.values().next()?.clone(),
-            ))
-        };
-        if options.credentials.is_none()
-            && !is_over
-            && let Some((stage, secret)) = plan.stages.iter().find_map(secret)
-        {
-            let message = format!(
-                "stage `{stage}` needs the secret `{secret}`, and the fleet has no credentials (`Fleet::credentials`)"
-            );
-            return Err(Error::new(ErrorKind::Secret, message));
-        }
         if let Beginning::Retry(earlier) = &beginning {
             outset::same_plan(earlier, plan)?;
             outset::same_sources(earlier, plan, &targets)?;
@@ -133,7 +125,7 @@ impl Run {
         let folder = options
             .output_folder
             .as_deref()
-            .map(Folder::create)
+            .map(|folder| Folder::create(folder, matches!(beginning, Beginning::New)))
             .transpose()?;
         let id = match &beginning {
             Beginning::Resume(_, known) => known.head.run_id.clone(),
@@ -238,9 +230,34 @@ pub(crate) fn prepare(plan: &Plan, target: &Target) -> Result<Vec<Prepared>> {
     prepared.collect()
 }
 
+/// The hosts that have nothing left to do.
+fn finished(report: &Report) -> HashSet<&str> {
+    let finished = report.hosts.iter().filter(|host| host.is_success());
+    finished.map(|host| host.name.as_str()).collect()
+}
+
 /// Checks everything that can be checked before the first connection; gives the steps that read local files.
-pub(crate) fn check(plan: &Plan, targets: &[Target]) -> Result<Vec<Step>> {
+///
+/// What hosts get that do not go on is not looked at.
+pub(crate) fn check(
+    plan: &Plan,
+    targets: &[Target],
+    options: &FleetOptions,
+    goes_on: impl Fn(&Target) -> bool,
+) -> Result<Vec<Step>> {
     plan.validate()?;
+    let secret = |stage: &Stage| {
+        let secret = stage.secret_env.values().next()?.clone();
+        Some((stage.name.clone(), secret))
+    };
+    if options.credentials.is_none()
+        && let Some((stage, secret)) = plan.stages.iter().find_map(secret)
+    {
+        let message = format!(
+            "stage `{stage}` needs the secret `{secret}`, and the fleet has no credentials (`Fleet::credentials`)"
+        );
+        return Err(Error::new(ErrorKind::Secret, message));
+    }
     if targets.is_empty() {
         return Err(Error::new(
             ErrorKind::Plan,
@@ -258,6 +275,9 @@ pub(crate) fn check(plan: &Plan, targets: &[Target]) -> Result<Vec<Step>> {
                     target.name
                 ),
             ));
+        }
+        if !goes_on(target) {
+            continue;
         }
         for prepared in prepare(plan, target)? {
             for step in prepared.sources() {

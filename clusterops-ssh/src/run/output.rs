@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -19,14 +19,28 @@ use crate::{Error, ErrorKind, OutputStream, Result};
 /// The memory that all outputs of a run share.
 #[derive(Debug)]
 pub(super) struct Budget {
+    bytes: usize,
     left: AtomicUsize,
+    /// The first host whose output it had no room for.
+    spent_at: OnceLock<String>,
 }
 
 impl Budget {
     pub(super) fn new(bytes: usize) -> Self {
         Self {
+            bytes,
             left: AtomicUsize::new(bytes),
+            spent_at: OnceLock::new(),
         }
+    }
+
+    /// What there is to say of it.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let host = self.spent_at.get()?;
+        Some(format!(
+            "the report has room for {} bytes of output in all, and from {host} on outputs are cut short: raise the budget (`Fleet::output_budget`), or have them written to a folder",
+            self.bytes
+        ))
     }
 
     /// Takes up to `wanted` bytes from the budget; gives how many it got.
@@ -50,12 +64,24 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder. Blocks.
-    pub(super) fn create(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path).map_err(|error| {
-            let message = format!("the folder `{}` for outputs cannot be made", path.display());
+    /// Makes the folder, which has to be empty where no earlier run is gone on with. Blocks.
+    pub(super) fn create(path: &Path, is_new: bool) -> Result<Self> {
+        let cannot = |what: &str, error| {
+            let message = format!(
+                "the folder `{}` for outputs cannot be {what}",
+                path.display()
+            );
             Error::new(ErrorKind::Local, message).caused_by(error)
-        })?;
+        };
+        std::fs::create_dir_all(path).map_err(|error| cannot("made", error))?;
+        let mut found = std::fs::read_dir(path).map_err(|error| cannot("read", error))?;
+        if is_new && found.next().is_some() {
+            let message = format!(
+                "the folder `{}` for outputs is not empty: give each run one of its own",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Local, message));
+        }
         Ok(Self {
             path: path.to_owned(),
             trouble: Mutex::new(None),
@@ -143,6 +169,8 @@ impl<'a> Sink<'a> {
         let wanted = bytes.len().min(captured.room());
         let granted = self.run.budget.take(wanted);
         if granted < wanted {
+            let name = || self.run.targets[self.host].name.clone();
+            self.run.budget.spent_at.get_or_init(name);
             captured.restrict(granted);
         }
         captured.push(bytes);

@@ -95,11 +95,20 @@ impl Outset {
 
     /// Continues the failed hosts of a report, once it is sure that the same files would be sent.
     pub(super) fn retry(
-        earlier: Report,
+        mut earlier: Report,
         targets: &[Target],
         files: &BTreeMap<String, String>,
     ) -> Result<Self> {
         same_files(&earlier.files, files, "report")?;
+        let stages = earlier.stages.len();
+        for host in &mut earlier.hosts {
+            let left = host.leftover.take();
+            if left.as_ref().is_some_and(|left| !left.fits(stages)) {
+                let message = "the report is damaged: what may still run is none of its stages";
+                return Err(Error::new(ErrorKind::Plan, message).on(&host.name));
+            }
+            host.leftover = left.map(|left| Box::new(left.for_later()));
+        }
         let names: HashSet<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let (known, others): (Vec<_>, Vec<_>) = earlier
             .hosts
@@ -138,7 +147,8 @@ impl Outset {
             if let Some(left) = host.in_flight {
                 in_flight.insert(place, left);
             }
-            let (state, report) = (host.state, Box::new(host.report));
+            let (state, mut report) = (host.state, Box::new(host.report));
+            report.leftover = report.leftover.map(|left| Box::new(left.for_later()));
             match state {
                 State::Adopted => Found::Adopted(report),
                 State::Ended => Found::Ended(report),

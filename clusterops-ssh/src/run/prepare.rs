@@ -163,7 +163,8 @@ impl Prepared {
         if let Some(path) = &self.current_dir {
             write!(f, " in {path}")?;
         }
-        if let Some(run_as) = &self.run_as {
+        // Files are copied as the login user.
+        if let Some(run_as) = self.run_as.as_ref().filter(|_| !self.step.is_transfer()) {
             write!(f, " as {run_as}")?;
         }
         if self.pty {

@@ -68,12 +68,12 @@ impl Shared {
         self.failures.count(host, name, is_canary);
     }
 
-    /// Works on all hosts, batch by batch; gives their reports in the order of the targets.
+    /// Works on all hosts, batch by batch; gives their reports in the order of the targets, and whether some were held back.
     pub(super) async fn all_hosts(
         self: &Arc<Self>,
         outset: Outset,
         control: &Control,
-    ) -> Vec<HostReport> {
+    ) -> (Vec<HostReport>, bool) {
         let mut watch = control.watch();
         let rollout = &self.options.rollout;
         if outset.mode == Some(RecordedMode::Overruled) {
@@ -94,6 +94,7 @@ impl Shared {
         let dealt = outset.dealt();
         let begun: Vec<usize> = dealt.iter().map(|(index, _)| *index).collect();
         let mut found = outset.hosts;
+        let mut are_held_back = found.iter().any(|found| matches!(found, Found::Left(_)));
         let mut crew = Crew::new(self, found.len());
         for (index, found) in found.iter_mut().enumerate() {
             if let Found::Adopted(report) | Found::Ended(report) | Found::Left(report) = found {
@@ -145,6 +146,7 @@ impl Shared {
                         crew.send(index, host.drive(start, permit)).await;
                     }
                     None if !has_failed && !self.in_flight.has(index) => {
+                        are_held_back = true;
                         crew.ended.put(index, host.not_started(start).await);
                     }
                     // What was under way on it is seen to, however the run is to end.
@@ -160,7 +162,7 @@ impl Shared {
             roll_back_finished(self, &mut crew, &begun, &watch, &gates).await;
         }
         // None is missing by now.
-        crew.ended.into_reports()
+        (crew.ended.into_reports(), are_held_back)
     }
 }
 
@@ -172,7 +174,8 @@ async fn roll_back_finished(
     watch: &Watch,
     gates: &Arc<Gates>,
 ) {
-    let is_undone = |report: &HostReport| host::is_to_be_rolled_back(&run.plan, report);
+    let is_undone =
+        |report: &HostReport| host::is_to_be_rolled_back(&run.plan, report, Mode::Aborting);
     for &index in hosts {
         let Some(permit) = run.next_permit(watch.clone()).await else {
             break;

@@ -32,7 +32,15 @@ pub(super) struct Stopped {
     pub(super) error: Error,
     pub(super) termination: Option<Termination>,
     /// How what may still run is found.
-    pub(super) remnant: Option<Box<Remnant>>,
+    pub(super) leftover: Option<Box<Left>>,
+}
+
+/// What may still run of a step.
+pub(super) struct Left {
+    /// As this run finds it.
+    pub(super) remnant: Remnant,
+    /// As a later one does.
+    pub(super) known: InFlight,
 }
 
 impl From<Error> for Stopped {
@@ -40,7 +48,7 @@ impl From<Error> for Stopped {
         Self {
             error,
             termination: None,
-            remnant: None,
+            leftover: None,
         }
     }
 }
@@ -358,7 +366,7 @@ impl StepRun<'_> {
                 return Err(Stopped {
                     error: limit.error(),
                     termination: Some(termination),
-                    remnant: None,
+                    leftover: None,
                 });
             }
         };
@@ -393,10 +401,23 @@ impl StepRun<'_> {
         }
         result.map_err(|error| Stopped {
             error,
-            remnant: matches!(ended, Some(Termination::Unconfirmed(_)))
-                .then(|| Box::new(process.remnant())),
+            leftover: matches!(ended, Some(Termination::Unconfirmed(_)))
+                .then(|| Box::new(self.left_of(&process))),
             termination: ended,
         })
+    }
+
+    fn left_of(&self, process: &Process) -> Left {
+        let remnant = process.remnant();
+        let known = InFlight {
+            stage: self.position,
+            attempt: self.attempt,
+            is_rollback: self.stop.is_rollback,
+            is_transfer: false,
+            tag: remnant.tag.clone(),
+            leader: process.leader(),
+        };
+        Left { remnant, known }
     }
 
     /// Lets a command go that is held, once the journal knows how to find it.

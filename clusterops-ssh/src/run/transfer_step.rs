@@ -116,7 +116,7 @@ impl StepRun<'_> {
                     termination => Some(termination),
                 },
                 error,
-                remnant: None,
+                leftover: None,
             }),
         }
     }

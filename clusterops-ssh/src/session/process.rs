@@ -451,7 +451,7 @@ impl Process {
         self.leader().map(|leader| leader.pid)
     }
 
-    fn leader(&self) -> Option<Leader> {
+    pub(crate) fn leader(&self) -> Option<Leader> {
         match self.state {
             State::Rising(ref ascent) => {
                 let leader = |pid| Leader { pid, birth: None };

@@ -158,11 +158,12 @@ impl Router {
     /// What the user should know about the configuration, once it was read.
     pub(super) fn warnings(&self) -> Vec<String> {
         match self.config.get() {
-            Some(Ok(config)) => config
-                .unsupported()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            Some(Ok(config)) => {
+                let told = config.unsupported().iter();
+                told.filter(|told| !told.is_distribution_default())
+                    .map(ToString::to_string)
+                    .collect()
+            }
             _ => Vec::new(),
         }
     }
