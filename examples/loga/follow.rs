@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clusterops::logs::jiff::Timestamp;
+use clusterops::logs::kql::Fields;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
-use clusterops::logs::tail::{Document, Tail, Token};
+use clusterops::logs::tail::{Batch, Document, Notice, Tail, Token};
 use clusterops::logs::{Client, Error, ErrorKind, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,7 +23,10 @@ use crate::show::Printer;
 struct Tailing {
     settings: Arc<Settings>,
     client: Client,
+    /// Where it goes on, should it be begun anew.
     token: Option<String>,
+    /// What the query was made from.
+    fields: Option<Fields>,
     tail: Option<Tail>,
 }
 
@@ -31,13 +35,34 @@ impl Tailing {
         let tail = match self.tail.take() {
             Some(tail) => tail,
             None => {
-                let fields = self.settings.fields(&self.client).await?;
+                self.fields = self.settings.fields(&self.client).await?;
                 let token = self.token.as_deref();
-                let tail = self.settings.tail(&self.client, fields.as_ref(), token);
+                let tail = self
+                    .settings
+                    .tail(&self.client, self.fields.as_ref(), token);
                 tail.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))?
             }
         };
         Ok(self.tail.insert(tail))
+    }
+
+    /// What comes next, found by the fields that there are: a new index can bring some by which more of it is meant, from
+    /// its first document on.
+    async fn batch(&mut self) -> Result<Batch> {
+        loop {
+            let batch = self.tail().await?.next().await?;
+            if self.settings.needs_fields() {
+                let is_new = |notice: &Notice| matches!(notice, Notice::Found { .. });
+                if batch.notices.iter().any(is_new)
+                    && self.settings.fields(&self.client).await? != self.fields
+                {
+                    self.tail = None;
+                    continue;
+                }
+                self.token = Some(batch.token.to_string());
+            }
+            return Ok(batch);
+        }
     }
 }
 
@@ -51,7 +76,7 @@ impl Source for Tailing {
     type Mark = Token;
 
     async fn next(&mut self) -> Result<Option<Arrival<Piece, Token>>> {
-        let batch = self.tail().await?.next().await?;
+        let batch = self.batch().await?;
         let notices = batch
             .notices
             .iter()
@@ -148,6 +173,7 @@ pub(crate) async fn run(
             settings: Arc::clone(&shared),
             client: cluster.client.clone(),
             token,
+            fields: None,
             tail,
         };
         merge.add(&cluster.name, tailing);

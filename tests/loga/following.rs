@@ -126,6 +126,47 @@ fn in_kibanas_language_it_goes_on_when_more_fields_are_known() {
 }
 
 #[test]
+fn in_kibanas_language_a_new_index_is_read_with_its_own_fields() {
+    for index in indices("in_kibanas_language_a_new_index_is_read_with_its_own_fields") {
+        let line = |text: &str, code: u32| {
+            let time = Timestamp::now().to_string();
+            json!({"@timestamp": time, "message": text, "http": {"code": code}})
+        };
+        index.put(&[json!({"@timestamp": Timestamp::now().to_string(), "message": "one"})]);
+        let folder = folder(&[]);
+        let pattern = format!("{}*", index.name);
+        let mut running = Running::start(
+            folder.path(),
+            &[
+                "-e",
+                &index.url,
+                "-in",
+                &pattern,
+                "--kql",
+                "message: one or http.*: 5",
+                "--since",
+                "1h",
+                "--output",
+                "message",
+                "--follow",
+            ],
+        );
+        assert_eq!(running.line(), "one");
+        // What the wildcard means is known with the index that has such fields.
+        let more = index.another("more");
+        more.put(&[line("two", 5), line("three", 6)]);
+        assert_eq!(running.line(), "two");
+        more.put(&[line("four", 5)]);
+        assert_eq!(running.line(), "four");
+        let (status, rest, said) = running.interrupt();
+        assert!(
+            status.success() && rest.is_empty(),
+            "{status} {rest:?} {said:?}"
+        );
+    }
+}
+
+#[test]
 fn a_query_that_is_refused_is_told_before_anything_is_written() {
     for index in indices("a_query_that_is_refused_is_told_before_anything_is_written") {
         index.put(&[json!({"@timestamp": "2020-01-01T00:00:00Z", "message": "old"})]);

@@ -24,18 +24,9 @@ pub(super) fn indices(test: &str) -> Vec<Index> {
         .split_whitespace()
         .filter_map(|entry| entry.split_once('=')?.1.split(',').next());
     let indices: Vec<Index> = urls
-        .map(|url| Index {
-            url: url.to_owned(),
-            name: format!(
-                "loga-{}-{}",
-                std::process::id(),
-                COUNT.fetch_add(1, Ordering::Relaxed)
-            ),
-            client: Client::new(&[url], HttpOptions::default()).expect("a URL"),
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime"),
+        .map(|url| {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            Index::new(url, format!("loga-{}-{number}", std::process::id()))
         })
         .collect();
     if indices.is_empty() {
@@ -50,6 +41,16 @@ pub(super) fn indices(test: &str) -> Vec<Index> {
 }
 
 impl Index {
+    fn new(url: &str, name: String) -> Self {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        Self {
+            url: url.to_owned(),
+            name,
+            client: Client::new(&[url], HttpOptions::default()).expect("a URL"),
+            runtime: runtime.enable_all().build().expect("a runtime"),
+        }
+    }
+
     /// Writes documents, and has them found.
     pub(super) fn put(&self, documents: &[Value]) {
         let mut bulk = Bulk::new();
@@ -63,6 +64,11 @@ impl Index {
             self.client.bulk(&bulk).await.expect("they are written");
             self.client.send(refresh).await.expect("they are found");
         });
+    }
+
+    /// Another one beside it, whose name begins with its own.
+    pub(super) fn another(&self, ending: &str) -> Self {
+        Self::new(&self.url, format!("{}-{ending}", self.name))
     }
 
     /// The words that say where it is, before others.
