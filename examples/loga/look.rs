@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clusterops::core::Printable;
 use clusterops::logs::look::{Drawing, Excerpt, Histogram, Top};
+use clusterops::logs::render;
 use clusterops::logs::{Client, Error, ErrorKind, Result};
 use rustix::termios::tcgetwinsize;
 use tokio::task::JoinSet;
@@ -39,13 +40,14 @@ impl Answer {
     }
 }
 
-/// All clusters are asked at once, and each answer is shown when it comes.
+/// All clusters are asked at once, and each answer is shown when it comes; lines with those around them in the order of their
+/// times, when all are there.
 pub(crate) async fn run(
     settings: &Settings,
     clusters: &[Cluster],
 ) -> command_line::Result<ExitCode> {
     let mut printer = Printer::new(settings);
-    let mut is_first = true;
+    let mut excerpts: Vec<(String, Excerpt)> = Vec::new();
     let mut code = ExitCode::SUCCESS;
     let mut asked = JoinSet::new();
     let shared = Arc::new(settings.clone());
@@ -73,13 +75,11 @@ pub(crate) async fn run(
         let Some(answered) = answered else { break };
         let (name, answer, nothing_matches) = answered?;
         let failed = match answer {
+            Ok(Answer::Excerpts(found)) => {
+                excerpts.extend(found.into_iter().map(|excerpt| (name.clone(), excerpt)));
+                None
+            }
             Ok(answer) => {
-                if let (Answer::Excerpts(excerpts), false) = (&answer, is_first)
-                    && !excerpts.is_empty()
-                {
-                    printer.text("--")?;
-                }
-                is_first &= answer.is_empty();
                 show(settings, &answer, &name, &mut printer)?;
                 None
             }
@@ -98,6 +98,22 @@ pub(crate) async fn run(
             None => {}
         }
     }
+    let begins = |(_, excerpt): &(String, Excerpt)| {
+        let first = excerpt.lines.first();
+        first.and_then(|line| render::Line::of(&line.hit).time)
+    };
+    if clusters.len() > 1 {
+        excerpts.sort_by_cached_key(begins);
+    }
+    for (number, (name, excerpt)) in excerpts.iter().enumerate() {
+        if number > 0 {
+            printer.text("--")?;
+        }
+        for line in &excerpt.lines {
+            printer.line(line, name)?;
+        }
+    }
+    printer.flush()?;
     Ok(code)
 }
 
@@ -151,16 +167,8 @@ fn show(
                 ));
             }
         }
-        Answer::Excerpts(excerpts) => {
-            for (number, excerpt) in excerpts.iter().enumerate() {
-                if number > 0 {
-                    printer.text("--")?;
-                }
-                for line in &excerpt.lines {
-                    printer.line(line, name)?;
-                }
-            }
-        }
+        // They wait for those of the other clusters.
+        Answer::Excerpts(_) => {}
     }
     Ok(())
 }

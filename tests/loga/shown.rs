@@ -225,15 +225,23 @@ fn clusters_are_merged_and_one_that_is_down_is_told() {
             folder.path(),
             &[&words[..], &["--cluster", &here, "--cluster", &twice]].concat(),
         );
-        let marks: Vec<&str> = ran
-            .printed
-            .lines()
-            .filter_map(|line| line.split(' ').next())
-            .collect();
+        let marks = |printed: &str| {
+            let marks = printed.lines().filter_map(|line| line.split(' ').next());
+            marks.map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(
-            marks,
+            marks(&ran.printed),
             ["here", "there", "here", "there", "here", "there"],
             "{}",
+            ran.said
+        );
+        let both = ["--cluster", &here, "--cluster", &twice, "--context", "0"];
+        let ran = run(folder.path(), &[&words[..], &both].concat());
+        assert_eq!(
+            marks(&ran.printed.replace(": ", "").replace("--\n", "")),
+            ["here", "there", "here", "there", "here", "there"],
+            "{}{}",
+            ran.printed,
             ran.said
         );
     }
