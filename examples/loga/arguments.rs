@@ -278,6 +278,21 @@ impl Given {
         {
             return misused(format!("{first} and {second} are two questions; ask one"));
         }
+        let shows_no_lines = [&COUNT_ONLY, &HISTOGRAM, &TOP];
+        if let Some(question) = shows_no_lines.iter().find(|switch| self.0.has(switch)) {
+            if self.0.has(&OUTPUT) {
+                return misused(format!(
+                    "--output says how lines are shown, and {} shows none",
+                    question.name
+                ));
+            }
+            if self.0.has(&COUNT) && question.name != TOP.name {
+                return misused(format!(
+                    "--count says how many are shown at most, and {} shows no lines",
+                    question.name
+                ));
+            }
+        }
         if asks_for_context {
             let both = self.number(&CONTEXT)?.unwrap_or(0);
             let before = self.number(&BEFORE)?.unwrap_or(both);

@@ -223,11 +223,11 @@ impl Following<'_> {
         // One from the future is no place to go on from.
         let time = document.time.map(|time| time.min(Timestamp::now()));
         self.shown_to = self.shown_to.max(time);
-        // One that was written before comes again when it is written anew.
-        let again = document.hit.version.is_some_and(|version| version > 1);
+        // One that was shown before comes again when it is written anew.
+        let is_updated = document.hit.version.is_some_and(|version| version > 1);
         // What the tail calls late was mostly held long enough to be shown in its place.
-        let remark = match (late, again) {
-            (_, true) => Some("again"),
+        let remark = match (late, is_updated) {
+            (_, true) => Some("updated"),
             (true, false) => Some("late"),
             (false, false) => None,
         };

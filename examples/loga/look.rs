@@ -3,8 +3,10 @@
 use std::io::stdout;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clusterops::core::Printable;
+use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::look::{Drawing, Excerpt, Histogram, Top};
 use clusterops::logs::render;
 use clusterops::logs::{Client, Error, ErrorKind, Result};
@@ -13,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::clusters::{Cluster, tell_left_out};
 use crate::command_line;
-use crate::once::{nothing_matches, tell_nothing_matches};
+use crate::once::{Signals, nothing_matches, stopped_by, tell_nothing_matches};
 use crate::output::{Unwritten, warn};
 use crate::settings::{Settings, What};
 use crate::show::Printer;
@@ -24,7 +26,8 @@ const INTERVALS: usize = 60;
 /// What a cluster says to a question.
 enum Answer {
     Count(u64),
-    Histogram(Histogram),
+    /// And how many lie in the future, which it does not show.
+    Histogram(Histogram, u64),
     Top(Top),
     Excerpts(Vec<Excerpt>),
 }
@@ -33,7 +36,7 @@ impl Answer {
     fn is_empty(&self) -> bool {
         match self {
             Self::Count(count) => *count == 0,
-            Self::Histogram(histogram) => histogram.total() == 0,
+            Self::Histogram(histogram, future) => histogram.total() + future == 0,
             Self::Top(top) => top.values.is_empty(),
             Self::Excerpts(excerpts) => excerpts.is_empty(),
         }
@@ -49,6 +52,7 @@ pub(crate) async fn run(
     let mut printer = Printer::new(settings);
     let mut excerpts: Vec<(String, Excerpt)> = Vec::new();
     let mut code = ExitCode::SUCCESS;
+    let mut signals = Signals::new()?;
     let mut asked = JoinSet::new();
     let shared = Arc::new(settings.clone());
     for cluster in clusters {
@@ -70,7 +74,10 @@ pub(crate) async fn run(
     loop {
         let answered = tokio::select! {
             answered = asked.join_next() => answered,
-            _ = tokio::signal::ctrl_c() => break,
+            signal = signals.next() => {
+                code = stopped_by(signal);
+                break;
+            }
         };
         let Some(answered) = answered else { break };
         let (name, answer, nothing_matches) = answered?;
@@ -103,8 +110,11 @@ pub(crate) async fn run(
         first.and_then(|line| render::Line::of(&line.hit).time)
     };
     if clusters.len() > 1 {
-        excerpts.sort_by_cached_key(begins);
+        let place = |name: &str| clusters.iter().position(|cluster| cluster.name == name);
+        excerpts.sort_by_cached_key(|found| (begins(found), place(&found.0)));
     }
+    let nameless = excerpts.iter().filter(|(_, found)| found.origin.is_empty());
+    let nameless = nameless.map(|(_, found)| found.lines.len()).sum::<usize>();
     for (number, (name, excerpt)) in excerpts.iter().enumerate() {
         if number > 0 {
             printer.text("--")?;
@@ -114,15 +124,33 @@ pub(crate) async fn run(
         }
     }
     printer.flush()?;
+    if nameless > 0 {
+        warn(format_args!(
+            "loga: {nameless} lines name no host, container or service, so nothing is known to stand around them"
+        ));
+    }
     Ok(code)
 }
 
 async fn ask(settings: &Settings, client: &Client) -> Result<Answer> {
     let fields = settings.fields(client).await?;
-    let look = settings.look(client, fields.as_ref());
-    let look = look.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))?;
+    let look = |settings: &Settings| {
+        let look = settings.look(client, fields.as_ref());
+        look.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))
+    };
+    if let (What::Histogram, None) = (&settings.what, settings.until) {
+        // One that is years ahead would make all others one column.
+        let now = Timestamp::now();
+        let (mut past, mut future) = (settings.clone(), settings.clone());
+        past.until = Some(now);
+        future.since = settings.since.max(now);
+        let histogram = look(&past)?.histogram(INTERVALS).await?;
+        let future = look(&future)?.count().await?;
+        return Ok(Answer::Histogram(histogram, future));
+    }
+    let look = look(settings)?;
     Ok(match &settings.what {
-        What::Histogram => Answer::Histogram(look.histogram(INTERVALS).await?),
+        What::Histogram => Answer::Histogram(look.histogram(INTERVALS).await?, 0),
         What::Top(field) => Answer::Top(look.top(field, settings.count.unwrap_or(10)).await?),
         What::Context(context) => {
             let most = settings.count.map_or(500, |count| count as usize);
@@ -130,6 +158,24 @@ async fn ask(settings: &Settings, client: &Client) -> Result<Answer> {
         }
         What::Count | What::Lines | What::Follow => Answer::Count(look.count().await?),
     })
+}
+
+/// A span in the largest unit of which it is a multiple.
+fn span(span: Duration) -> String {
+    let milliseconds = span.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "min"),
+        (1000, "s"),
+    ];
+    let unit = units
+        .iter()
+        .find(|(unit, _)| milliseconds.is_multiple_of(*unit));
+    match unit.filter(|_| milliseconds > 0) {
+        Some((unit, name)) => format!("{} {name}", milliseconds / unit),
+        None => format!("{milliseconds} ms"),
+    }
 }
 
 fn show(
@@ -144,12 +190,15 @@ fn show(
     };
     match answer {
         Answer::Count(count) => printer.text(&format!("{mark}{count}"))?,
-        Answer::Histogram(histogram) => {
+        Answer::Histogram(histogram, future) => {
             let width = tcgetwinsize(stdout()).map_or(80, |size| usize::from(size.ws_col).max(20));
             let drawing = Drawing::new(width, 8).time_zone(settings.zone.clone());
-            let (total, seconds) = (histogram.total(), histogram.interval.as_secs_f64());
-            printer.text(&format!("{mark}{total}, each column {seconds} s or more"))?;
+            let (total, column) = (histogram.total(), span(histogram.interval));
+            printer.text(&format!("{mark}{total}, each column {column} or more"))?;
             printer.text(drawing.draw(histogram).trim_end_matches('\n'))?;
+            if *future > 0 {
+                printer.text(&format!("{mark}{future} more lie in the future"))?;
+            }
         }
         Answer::Top(top) => {
             for value in &top.values {

@@ -11,7 +11,7 @@ use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::render::Line;
 use clusterops::logs::{Client, Error, ErrorKind, Hit, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clusters::{Cluster, tell_left_out};
 use crate::settings::Settings;
@@ -91,16 +91,18 @@ pub(crate) async fn run(
         };
         merge.add(&cluster.name, reading);
     }
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
+    let mut stopped = None;
     let mut printer = Printer::new(settings);
     let most = settings.count.map_or(u64::MAX, u64::from);
     let shown: command_line::Result<()> = async {
         while printer.lines < most {
             let next = tokio::select! {
                 next = merge.next() => next,
-                _ = interrupted.recv() => break,
-                _ = terminated.recv() => break,
+                signal = signals.next() => {
+                    stopped = Some(signal);
+                    break;
+                }
             };
             match next {
                 None => break,
@@ -123,6 +125,9 @@ pub(crate) async fn run(
     let end = async { while merge.next().await.is_some() {} };
     let _ = tokio::time::timeout(CLOSING, end).await;
     shown?;
+    if let Some(signal) = stopped {
+        return Ok(stopped_by(signal));
+    }
     if printer.lines == 0 {
         for cluster in clusters {
             if nothing_matches(&shared, &cluster.client).await {
@@ -131,6 +136,37 @@ pub(crate) async fn run(
         }
     }
     Ok(code)
+}
+
+/// What asks the program to end.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The number of the next one.
+    pub(crate) async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+}
+
+/// Says that what was shown is not all, and how the program ends then: as a shell tells of a signal.
+pub(crate) fn stopped_by(signal: u8) -> ExitCode {
+    warn(format_args!(
+        "loga: stopped by a signal; what is shown is not all"
+    ));
+    ExitCode::from(128 + signal)
 }
 
 /// Whether there are no indices, which is why nothing was found; not so where it cannot be found out.

@@ -95,7 +95,10 @@ impl Settings {
 
     /// What is in the window of time.
     fn in_window(&self, query: Query) -> Query {
-        let mut window = json!({"gte": self.since.to_string()});
+        // The field may have a format of its own.
+        let mut window = json!({
+            "gte": self.since.to_string(), "format": "strict_date_optional_time_nanos",
+        });
         if let Some(until) = self.until {
             window["lt"] = until.to_string().into();
         }

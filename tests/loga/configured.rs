@@ -26,6 +26,18 @@ fn what_is_wrong_says_where_and_what_to_do() {
             2,
             "--define and --kql are two queries",
         ),
+        (
+            LOGA_YAML,
+            "-d a --histogram --output json",
+            2,
+            "--output says how lines are shown, and --histogram shows none",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --count-only --count 3",
+            2,
+            "--count says how many are shown at most, and --count-only shows no lines",
+        ),
         (LOGA_YAML, "-d", 2, "--define needs a value"),
         (
             LOGA_YAML,

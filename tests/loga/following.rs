@@ -1,6 +1,7 @@
 //! Following, and going on after an end.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use clusterops::logs::jiff::Timestamp;
 use serde_json::json;
@@ -192,5 +193,54 @@ fn a_query_that_is_refused_is_told_before_anything_is_written() {
             let told = format!("the cluster {name} is left out");
             assert!(ran.said.contains(&told), "{}", ran.said);
         }
+    }
+}
+
+#[test]
+fn in_kibanas_language_an_index_that_is_not_there_is_waited_for() {
+    for index in indices("in_kibanas_language_an_index_that_is_not_there_is_waited_for") {
+        let folder = folder(&[]);
+        let words = index.arguments(&["--kql", "n: 5", "--follow", "--output", "message"]);
+        let mut running = Running::start(folder.path(), &words);
+        running.says("waiting for one");
+        let time = Timestamp::now().to_string();
+        index.put(&[json!({"@timestamp": time, "message": "one", "n": 5})]);
+        assert_eq!(running.line(), "one");
+        assert!(running.interrupt().0.success());
+    }
+}
+
+/// The next connection.
+fn accepted(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match listener.accept() {
+            Ok(accepted) => return accepted,
+            Err(error) => assert!(Instant::now() < deadline, "nobody asks: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_answer_that_is_interrupted_is_not_all() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("ours");
+    let url = format!("http://{}", listener.local_addr().expect("ours"));
+    let folder = folder(&[]);
+    for question in [&[][..], &["--count-only"]] {
+        let words = [&["--lucene", "x", "-e", &url][..], question].concat();
+        let mut running = Running::start(folder.path(), &words);
+        // It waits for an answer that does not come.
+        let (asking, _) = accepted(&listener);
+        let (status, printed, said) = running.interrupt();
+        drop(asking);
+        assert_eq!(status.code(), Some(130), "{said:?}");
+        assert!(printed.is_empty(), "{printed:?}");
+        assert!(
+            said.iter()
+                .any(|line| line.contains("what is shown is not all")),
+            "{said:?}"
+        );
     }
 }

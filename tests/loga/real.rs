@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use clusterops::core::secrecy::SecretString;
 use clusterops::http::{HttpOptions, HttpRequest};
 use clusterops::logs::Client;
 use clusterops::logs::client::Bulk;
@@ -49,6 +50,15 @@ impl Index {
             client: Client::new(&[url], HttpOptions::default()).expect("a URL"),
             runtime: runtime.enable_all().build().expect("a runtime"),
         }
+    }
+
+    /// Makes it, with these settings and mappings.
+    pub(super) fn create(&self, body: &Value) {
+        let request = HttpRequest::put("/")
+            .segment(&self.name)
+            .json(&SecretString::from(body.to_string()));
+        let made = self.runtime.block_on(self.client.send(request));
+        made.expect("it is made");
     }
 
     /// Writes documents, and has them found.

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use clusterops::logs::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::real::indices;
@@ -264,5 +265,38 @@ fn nobody_needs_to_read_to_the_end() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert!(!said.contains("Broken"), "{said}");
+    }
+}
+
+#[test]
+fn times_of_a_format_of_their_own_and_of_the_future_are_counted() {
+    for index in indices("times_of_a_format_of_their_own_and_of_the_future_are_counted") {
+        index.create(&json!({"mappings": {"properties": {
+            "@timestamp": {"type": "date", "format": "epoch_millis"},
+        }}}));
+        let now = Timestamp::now().as_millisecond();
+        let ahead = 70 * 365 * 86_400_000;
+        let line = |time: i64| json!({"@timestamp": time, "message": "m"});
+        index.put(&[line(now - 60_000), line(now - 30_000), line(now + ahead)]);
+        let folder = folder(&[]);
+        for (question, expected) in [
+            (
+                "--histogram",
+                &["2, each column 1 s or more", "1 more lie in the future"][..],
+            ),
+            ("--count-only", &["3"]),
+            ("--verbose", &[" m"]),
+        ] {
+            let words = index.arguments(&["--lucene", "*", "--since", "1h", question]);
+            let ran = run(folder.path(), &words);
+            assert_eq!(ran.code, Some(0), "{question}: {}", ran.said);
+            for expected in expected {
+                assert!(
+                    ran.printed.contains(expected),
+                    "{question}: {}",
+                    ran.printed
+                );
+            }
+        }
     }
 }

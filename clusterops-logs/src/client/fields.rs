@@ -65,7 +65,9 @@ impl Client {
         let request = HttpRequest::get("/")
             .segment(indices.as_str())
             .segment("_field_caps")
-            .query("fields", fields.join(","));
+            .query("fields", fields.join(","))
+            // An index that is not there has none.
+            .query("ignore_unavailable", "true");
         self.json(request).await
     }
 }

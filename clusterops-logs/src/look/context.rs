@@ -87,7 +87,15 @@ impl Origin {
         let value = |name: &str| match members.at(name) {
             Found::Text(text) if !text.is_empty() => Some((name.to_owned(), text.into_owned())),
             Found::Scalar(text) => Some((name.to_owned(), text.to_owned())),
-            _ => None,
+            // A list of one is the one.
+            Found::Json(json) => match serde_json::from_str::<[Value; 1]>(&json).ok()? {
+                [Value::String(text)] if !text.is_empty() => Some((name.to_owned(), text)),
+                [one @ (Value::Number(_) | Value::Bool(_))] => {
+                    Some((name.to_owned(), one.to_string()))
+                }
+                _ => None,
+            },
+            Found::Text(_) | Found::Nothing => None,
         };
         let first = |names: &[&str]| {
             names
@@ -305,6 +313,10 @@ mod tests {
         let beat = r#"{"beat":{"hostname":"a","name":"b"},"service":"s"}"#;
         assert_eq!(of(&Origin::Host, beat), pair("beat.hostname", "a"));
         assert_eq!(of(&Origin::Service, r#"{"host":"a"}"#), []);
+        // A list of one is the one; of more, none is the origin.
+        let list = |hosts: &str| of(&Origin::Host, &format!(r#"{{"host":{{"name":{hosts}}}}}"#));
+        assert_eq!(list(r#"["a"]"#), pair("host.name", "a"));
+        assert_eq!(list(r#"["a","b"]"#), []);
         let both = Origin::Fields(vec!["a".into(), "b".into()]);
         assert_eq!(of(&both, r#"{"a":1,"b":"x"}"#).len(), 2);
         assert_eq!(of(&both, r#"{"a":1}"#), []);

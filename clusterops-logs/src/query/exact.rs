@@ -220,11 +220,31 @@ impl serde::Serialize for Terms {
     }
 }
 
+/// Those of `RegexpFlag` of Elasticsearch and OpenSearch.
+const REGEXP_FLAGS: [&str; 7] = [
+    "ALL",
+    "ANYSTRING",
+    "COMPLEMENT",
+    "EMPTY",
+    "INTERSECTION",
+    "INTERVAL",
+    "NONE",
+];
+
 impl Regexp {
     /// Which operators are on, such as `INTERSECTION|COMPLEMENT`; all by default.
     #[must_use]
-    pub fn flags(self, flags: impl Into<String>) -> Self {
-        Self(self.0.with("flags", flags.into()))
+    pub fn flags(mut self, flags: impl Into<String>) -> Self {
+        let flags = flags.into();
+        let unknown = flags
+            .split('|')
+            .find(|flag| !REGEXP_FLAGS.contains(&&*flag.to_ascii_uppercase()));
+        if let Some(unknown) = unknown {
+            let known = REGEXP_FLAGS.join(", ");
+            self.0
+                .fail(&format!("there is no flag `{unknown}`, only {known}"));
+        }
+        Self(self.0.with("flags", flags))
     }
 
     /// How many states the expression can need; 10,000 by default.
@@ -350,5 +370,9 @@ mod tests {
             nameless.expect_err("no field").to_string(),
             "term: it needs the name of a field"
         );
+        let flags = |flags: &str| Query::from(Query::regexp("a", "b").flags(flags)).check();
+        assert!(flags("intersection|COMPLEMENT").is_ok());
+        let error = flags("ALL|FOO").expect_err("no flag").to_string();
+        assert!(error.starts_with("regexp of `a`: there is no flag `FOO`, only ALL"));
     }
 }

@@ -300,4 +300,15 @@ mod tests {
             "multi_match: it needs a field; multi_match_default_fields takes those of the index"
         );
     }
+
+    #[test]
+    fn a_phrase_is_not_fuzzy() {
+        let query = Query::multi_match("x", ["a"]).fuzziness(Fuzziness::Auto);
+        assert!(Query::from(query.clone()).check().is_ok());
+        let query = Query::from(query.kind(MultiMatchType::Phrase));
+        assert_eq!(
+            query.check().expect_err("a phrase").to_string(),
+            "multi_match: fuzziness does not go with the type phrase"
+        );
+    }
 }

@@ -198,6 +198,14 @@ impl Draft {
         self.with(name, number)
     }
 
+    /// What does not go together, in `MultiMatchQueryBuilder` of Elasticsearch and OpenSearch.
+    fn conflict(&self) -> Option<String> {
+        let kind = self.parts.get("type")?.as_str()?;
+        let is_exact = ["cross_fields", "phrase", "phrase_prefix"].contains(&kind);
+        (self.kind == "multi_match" && is_exact && self.parts.get("fuzziness").is_some())
+            .then(|| format!("fuzziness does not go with the type {kind}"))
+    }
+
     pub(crate) fn fail(&mut self, problem: &str) {
         let problem = match self.field.as_deref() {
             Some(field) if !field.is_empty() => format!("{} of `{field}`: {problem}", self.kind),
@@ -208,7 +216,10 @@ impl Draft {
 }
 
 impl From<Draft> for Query {
-    fn from(draft: Draft) -> Self {
+    fn from(mut draft: Draft) -> Self {
+        if let Some(problem) = draft.conflict() {
+            draft.fail(&problem);
+        }
         let short = draft.short.and_then(|member| draft.parts.only(member));
         let body = short.unwrap_or_else(|| draft.parts.into());
         let body = match draft.field {

@@ -199,6 +199,12 @@ impl Search {
                 "search: `_shard_doc` is an order of points in time alone: `Client::open_pit` opens one".to_owned(),
             );
         }
+        if self.has("slice") && !self.has("pit") {
+            return Some(
+                "search: a slice is a part of a point in time: `Client::open_pit` opens one"
+                    .to_owned(),
+            );
+        }
         let after = self.0.get("search_after")?.as_array()?;
         if self.0.get("from").is_some_and(|from| from != 0) {
             return Some("search: `from` does not go with `search_after`: leave it out".to_owned());
@@ -323,6 +329,7 @@ mod tests {
                 "a collapse with `search_after` is sorted by `host` alone",
             ),
             (search().slice(2, 2), "there is no slice 2 of 2"),
+            (search().slice(0, 2), "a slice is a part of a point in time"),
             (search().timeout(Duration::from_nanos(5)), "timeout is 5ns"),
         ];
         for (search, expected) in cases {

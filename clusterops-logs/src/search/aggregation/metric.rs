@@ -179,7 +179,7 @@ impl Percentiles {
     #[must_use]
     pub fn tdigest_compression(self, compression: f64) -> Self {
         let tdigest = Parts::new().with("compression", compression);
-        Self(self.0.with("tdigest", tdigest))
+        self.method("tdigest", tdigest)
     }
 
     /// By a histogram of high dynamic range in place of t-digest, with 0 to 5 digits that count.
@@ -191,7 +191,16 @@ impl Percentiles {
             ));
         }
         let hdr = Parts::new().with("number_of_significant_value_digits", digits);
-        Self(self.0.with("hdr", hdr))
+        self.method("hdr", hdr)
+    }
+
+    fn method(mut self, name: &str, method: Parts) -> Self {
+        let other = if name == "hdr" { "tdigest" } else { "hdr" };
+        if self.0.options.get(other).is_some() {
+            self.0
+                .fail("by a histogram of high dynamic range or by t-digest, not by both");
+        }
+        Self(self.0.with(name, method))
     }
 }
 

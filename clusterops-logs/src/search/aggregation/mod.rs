@@ -227,6 +227,15 @@ mod tests {
                 "`a` stands twice in `aggs`",
             ),
             (
+                below(
+                    Aggregation::percentiles("n")
+                        .hdr(3)
+                        .tdigest_compression(100.0)
+                        .into(),
+                ),
+                "percentiles: by a histogram of high dynamic range or by t-digest, not by both",
+            ),
+            (
                 below(Aggregation::percentiles("n").percents([50.0, 101.0]).into()),
                 "percentiles: 101 is no percentage",
             ),
