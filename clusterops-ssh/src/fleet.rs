@@ -220,7 +220,8 @@ impl Fleet {
 
     /// Also writes every output whole into this folder: `HOST/NN-STAGE.stdout` and `.stderr`, with
     /// the attempt before the ending from the second on, and `.rollback` for what a rollback wrote. A new run wants a folder
-    /// that is empty or not there yet, so that no file in it is of another run.
+    /// that is empty or not there yet, so that no file in it is of another run; one that is retried or resumed goes on with
+    /// the folder that it is given.
     #[must_use]
     pub fn output_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.options.output_folder = Some(folder.into());
@@ -270,7 +271,8 @@ impl Fleet {
     /// A stage that was rolled back counts as unfinished, also when the rollback failed. Hosts that had finished, and
     /// hosts that are no targets of this fleet, are not touched and stand in the new report as they were, so that it
     /// tells about the whole fleet. Targets that the report does not know start at the first stage. Variables are those
-    /// that the targets have now.
+    /// that the targets have now. What may still run on a host, since nobody saw its end, is waited for (within its stage's
+    /// deadline) or ended first, as [`leftover`](Self::leftover) says.
     ///
     /// # Errors
     /// As [`run`](Self::run); and when the report is about another plan, or a failed host's variables now name a local file
@@ -330,7 +332,7 @@ impl Fleet {
     /// What each host would get, with variables filled in. Nothing is connected to.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`run`](Self::run), but for the folder of outputs and the journal, which are not looked at.
     pub fn dry_run(&self, plan: &Plan) -> Result<DryRun> {
         self.check()?;
         run::check(plan, &self.targets, &self.options, |_| true)?;

@@ -393,7 +393,8 @@ impl Stage {
     }
 
     /// Takes the step on the first host only; the others wait for it and go on when it succeeded. As they rely on it, a later
-    /// failure of that host does not undo it; its own failure does, and an abort of the run, as the plan asks.
+    /// failure of that host undoes neither it nor what came before it; its own failure does, and an abort of the run, as the
+    /// plan asks.
     #[must_use]
     pub fn run_once(mut self) -> Self {
         self.run_once = true;
@@ -472,7 +473,8 @@ impl Stage {
         if let Some(misused) = self.misused {
             return wrong(misused.into());
         }
-        if self.step.is_transfer() && self.run_as.is_some() {
+        let mut steps = std::iter::once(&self.step).chain(&self.rollback);
+        if self.run_as.is_some() && steps.any(Step::is_transfer) {
             let message = "a file is copied by the login user; move it in a stage of its own";
             return wrong(message.into());
         }

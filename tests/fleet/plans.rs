@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clusterops::report::{SkipReason, StageStatus};
 use clusterops::ssh::{ConnectRetries, ErrorKind, RunAs};
-use clusterops::{Fleet, Plan, Report, Stage, Target};
+use clusterops::{Fleet, Plan, Report, Stage, Step, Target};
 
 use super::support::{Sshd, SshdOptions};
 use super::{closed_port, fleet, run, shared_folder, targets};
@@ -245,6 +245,13 @@ async fn what_cannot_run_is_said_before_the_first_connection() {
             "a file is copied by the login user",
         ),
         (
+            one(Stage::command("s", ["true"])
+                .run_as(RunAs::sudo())
+                .rollback(Step::upload("/etc/hosts", "/tmp/x"))),
+            ErrorKind::Plan,
+            "a file is copied by the login user",
+        ),
+        (
             one(Stage::command("s", ["true"]).secret_env("A", "a")),
             ErrorKind::Secret,
             "needs the secret `a`",
@@ -306,7 +313,12 @@ fn only_commands_are_shown_to_run_as_somebody() {
     target.variables.insert("ansible_become", "yes");
     let plan = Plan::new("p")
         .stage(Stage::upload("copy", "/etc/hosts", "/tmp/x"))
-        .stage(Stage::command("move", ["mv", "/tmp/x", "/etc/x"]));
+        .stage(Stage::command("move", ["mv", "/tmp/x", "/etc/x"]))
+        .stage(
+            Stage::upload("guarded", "/etc/hosts", "/tmp/y")
+                .unless(["test", "-e", "/root/y"])
+                .rollback(Step::command(["rm", "/root/y"])),
+        );
     let shown = Fleet::new([target])
         .dry_run(&plan)
         .expect("valid")
@@ -316,6 +328,8 @@ fn only_commands_are_shown_to_run_as_somebody() {
         !lines[1].contains("root") && lines[2].contains(" as root"),
         "{shown}"
     );
+    let guarded = "/tmp/y unless run test -e /root/y as root by sudo (rollback: run rm /root/y as root by sudo)";
+    assert!(lines[3].ends_with(guarded), "{shown}");
 }
 
 #[test]

@@ -248,3 +248,62 @@ async fn an_abort_undoes_nothing_beside_what_still_runs() {
         );
     }
 }
+
+#[tokio::test]
+async fn nothing_is_undone_beside_a_rollback_that_may_still_run() {
+    let lost = Answer::never_exits()
+        .ignoring_term()
+        .with_fault(Fault::DropDuringCommand);
+    let host = SimHost::new("web1")
+        .own_port()
+        .ignores_signals()
+        .answer("undo two", lost)
+        .answer("undo one", Answer::new());
+    let sim = start([host]).await;
+    let stage = |name: &str, word: &str| {
+        Stage::command(name, [word]).rollback(Step::command(["undo", name]))
+    };
+    let plan = Plan::new("p")
+        .stage(stage("one", "true"))
+        .stage(stage("two", "true"))
+        .stage(Stage::command("fails", ["false"]));
+    let told = run(&fleet(&sim), &plan).await;
+    let left = sim.host("web1").processes().len();
+    let undone = lines(&sim.host("web1")).contains(&"undo one".to_owned());
+    assert_eq!(undone, left == 0, "{told}");
+    let host = &told.hosts[0];
+    match left {
+        0 => assert_eq!(host.termination, Some(Termination::Confirmed)),
+        _ => assert!(matches!(
+            host.termination,
+            Some(Termination::Unconfirmed(_))
+        )),
+    }
+}
+
+/// A retry that is aborted undoes the stage that the run before it had begun.
+#[tokio::test]
+async fn an_aborted_retry_undoes_what_was_begun_before_it() {
+    let diary = Diary::default();
+    let lost = Answer::never_exits().with_fault(Fault::DropDuringCommand);
+    let host = diary
+        .host(|_, _| false)
+        .named("web1")
+        .own_port()
+        .answer("serve", lost);
+    let sim = start([host]).await;
+    let plan = Plan::new("p")
+        .rollback_when(RollbackWhen::Aborted)
+        .stage(noted("one"))
+        .stage(
+            Stage::command("serve", ["serve"]).rollback(Step::command(["note", "undo", "serve"])),
+        );
+    let told = run(&fleet(&sim), &plan).await;
+    assert_eq!(kind(&told.hosts[0]), Some(ErrorKind::Disconnected));
+    let run = fleet(&sim).retry(&plan, &told).expect("the same plan");
+    run.control().abort();
+    let told = report(run).await;
+    assert_eq!(told.ending, Ending::Aborted);
+    assert_eq!(diary.of("web1"), ["one", "undo serve", "undo one"]);
+    assert!(sim.host("web1").processes().is_empty());
+}

@@ -86,6 +86,11 @@ async fn a_host_that_is_not_reached_again_stays_to_be_seen_to() {
 
     sim.host("web1").heal();
     assert_eq!(running(&sim, "web1"), 1);
+    // Whoever has only the report sees to it too.
+    let again = retry(&fleet, &plan, &told).await;
+    assert!(again.is_success(), "{again}");
+    assert_eq!(running(&sim, "web1"), 0);
+    assert_eq!(attempts(&sim, "web1", "migrate").len(), 2);
     let told = resume(&fleet, &plan, &file).await;
     assert_eq!(
         super::host(&told, "web1").termination,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use clusterops::core::secrecy::SecretString;
+use clusterops::journal::Leftover;
+use clusterops::rollout::{Rollout, Share, WhenExceeded};
 use clusterops::{Credentials, Purpose};
 
 use super::*;
@@ -235,4 +237,71 @@ async fn what_ran_once_for_all_is_undone_with_all_or_where_it_failed() {
     steering.take(&run);
     report(run).await;
     assert_eq!(diary.places("undo migrate").len(), 1);
+}
+
+/// What stays because others rely on it keeps what it stands on, so that a retry goes on behind it, and never runs it again.
+#[tokio::test]
+async fn a_rollback_goes_no_further_than_what_ran_once_for_all() {
+    let diary = Diary::default();
+    let fails = |host: &str, what: &str| (host, what) == ("web1", "start");
+    let sim = start(alike(diary.host(fails), 3)).await;
+    let plan = Plan::new("p")
+        .rollback_when(RollbackWhen::Failed)
+        .stage(noted("unpack"))
+        .stage(noted("migrate").run_once())
+        .stage(noted("start"));
+    let fleet = fleet(&sim).parallelism(1);
+    let told = run(&fleet, &plan).await;
+    assert_eq!(
+        diary.of("web1"),
+        ["unpack", "migrate", "start", "undo start"]
+    );
+    let again = retry(&fleet, &plan, &told).await;
+    retry(&fleet, &plan, &again).await;
+    assert_eq!(diary.places("migrate").len(), 1);
+    assert_eq!(diary.places("start").len(), 5, "three hosts, two retries");
+
+    // That the failure budget aborts the run asks for nothing that the plan does not.
+    let diary = Diary::default();
+    let sim = start(alike(diary.host(fails), 1)).await;
+    let rollout = Rollout::default()
+        .failure_budget(Share::Hosts(0))
+        .when_exceeded(WhenExceeded::Abort);
+    run(&super::fleet(&sim).rollout(rollout), &plan).await;
+    assert_eq!(
+        diary.of("web1"),
+        ["unpack", "migrate", "start", "undo start"]
+    );
+}
+
+/// A connection that is lost leaves `serve` running; `web1` heals only afterwards.
+#[tokio::test]
+async fn what_runs_once_is_not_run_beside_an_attempt_that_may_still_run() {
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::clone(&is_broken);
+    let host = SimHost::new("")
+        .own_port()
+        .answer_with("serve", move |_: &SimCommand| {
+            match broken.load(Ordering::SeqCst) {
+                true => Answer::never_exits().with_fault(Fault::DropDuringCommand),
+                false => Answer::new(),
+            }
+        });
+    let hosts = [host.named("web1").fault(Fault::Refuse), host.named("web2")];
+    let sim = start(hosts).await;
+    let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]).run_once());
+    let fleet = fleet(&sim)
+        .connect_retries(retries(1))
+        .leftover(Leftover::End);
+    let told = run(&fleet, &plan).await;
+    assert_eq!(told.failed().len(), 2);
+    assert_eq!(sim.host("web2").processes().len(), 1);
+    sim.host("web1").heal();
+    is_broken.store(false, Ordering::SeqCst);
+    let again = retry(&fleet, &plan, &told).await;
+    assert!(again.is_success(), "{again}");
+    assert!(sim.host("web2").processes().is_empty());
+    let ran = |name: &str| lines(&sim.host(name)).contains(&"serve".to_owned());
+    assert!(!ran("web1") && ran("web2"), "it goes on where it was begun");
+    assert!(again.hosts.iter().all(|host| host.termination.is_none()));
 }

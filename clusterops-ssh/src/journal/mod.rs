@@ -121,8 +121,8 @@ impl Journal {
     }
 
     /// What happened so far. Hosts that have not come to their end count as failed, with [`ErrorKind::Cancelled`]; so the
-    /// report of a run that is not to be resumed can be [retried](crate::Fleet::retry). A retry does not look for what
-    /// was under way: where that may still run, the host's `termination` says so.
+    /// report of a run that is not to be resumed can be [retried](crate::Fleet::retry). Where something that was
+    /// under way may still run, the host's `termination` says so, and a retry sees to it first.
     pub fn report(&self) -> Report {
         let mut report = self.known.report();
         report.ending = self.known.ending.unwrap_or(Ending::Interrupted);

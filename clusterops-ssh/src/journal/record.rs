@@ -1,6 +1,6 @@
 //! What a journal holds of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -199,6 +199,15 @@ impl Known {
         let is_over = |host: &RecordedHost| !host.state.is_open() && host.in_flight.is_none();
         let may_undo = may_undo || self.mode == Some(RecordedMode::Aborting);
         is_noted || (!may_undo && self.hosts.iter().all(is_over))
+    }
+
+    /// The hosts that have nothing to do in the run.
+    pub(crate) fn adopted(&self) -> HashSet<&str> {
+        let adopted = self.hosts.iter();
+        adopted
+            .filter(|host| host.state == State::Adopted)
+            .map(|host| host.report.name.as_str())
+            .collect()
     }
 
     /// Whether these are the targets of the run, as they were.

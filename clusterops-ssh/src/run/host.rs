@@ -12,7 +12,7 @@ use super::intent::Intent;
 use super::pacer::Outcome;
 use super::prepare::Prepared;
 use super::shared::Shared;
-use super::step::{Limit, StepRun, Stop, Stopped};
+use super::step::{Left, Limit, StepRun, Stop, Stopped};
 use crate::clock::deadline_in;
 use crate::event::HostState;
 use crate::journal::{Change, HostChange, InFlight, State};
@@ -232,6 +232,7 @@ impl HostRun {
         let run = Arc::clone(&self.run);
         let stage = &run.plan.stages[position];
         self.admitted(position).await?;
+        let reported = self.settle_reported(position).await?;
         match self.turn(position).await? {
             Turn::Mine => {}
             Turn::Done => {
@@ -264,18 +265,8 @@ impl HostRun {
             Box::pin(step.settle(left, &prepared, true)).await?;
             run.in_flight.take(self.index);
         }
-        let earlier = match self.report.leftover.clone() {
-            Some(left) => {
-                let prepared =
-                    Prepared::new(&run.plan.stages[left.stage], &run.targets[self.index])?;
-                let mut step = self.step_run(session, position, left.attempt);
-                Box::pin(step.settle_reported(&left, &prepared)).await?;
-                self.report.leftover = None;
-                self.report.termination = None;
-                Some(*left).filter(|left| left.stage == position && !left.is_rollback)
-            }
-            None => earlier,
-        };
+        let earlier =
+            earlier.or(reported.filter(|left| left.stage == position && !left.is_rollback));
         let attempt = self.report.begin_attempt(position);
         let mut report = StageReport::new(attempt);
         self.tell(HostState::Running { stage: position });
@@ -299,6 +290,26 @@ impl HostRun {
             self.gates.finish(position, self.index);
         }
         result
+    }
+
+    /// Sees to what the report says may still run there, before anything else is done; gives it.
+    async fn settle_reported(&mut self, position: usize) -> Result<Option<InFlight>, Stopped> {
+        let Some(left) = self.report.leftover.clone() else {
+            return Ok(None);
+        };
+        let run = Arc::clone(&self.run);
+        let prepared = Prepared::new(&run.plan.stages[left.stage], &run.targets[self.index])?;
+        self.ready(position).await?;
+        let Some(session) = &self.session else {
+            return Err(self.watch.error().into());
+        };
+        self.tell(HostState::Running { stage: left.stage });
+        let mut step = self.step_run(session, left.stage, left.attempt);
+        let is_taken_again = left.stage == position;
+        Box::pin(step.settle_reported(&left, &prepared, is_taken_again)).await?;
+        self.report.leftover = None;
+        self.report.termination = None;
+        Ok(Some(*left))
     }
 
     /// Notes in the journal what is known of the host now, with these stages.
@@ -452,11 +463,14 @@ impl HostRun {
 
     /// Keeps why the host goes no further; `position` is the stage it did not finish.
     async fn stop(&mut self, position: usize, mut stopped: Stopped) {
-        if let Some(left) = self.run.in_flight.look(self.index) {
+        let in_flight = self.run.in_flight.look(self.index);
+        if let Some(left) = in_flight.as_ref().or(self.report.leftover.as_deref()) {
             // What came of it is still not known.
             if self.report.stages.len() == left.stage {
                 self.report.stages.push(StageReport::new(left.attempt));
             }
+        }
+        if let Some(left) = in_flight {
             stopped
                 .termination
                 .get_or_insert_with(|| left.unconfirmed());
@@ -469,10 +483,7 @@ impl HostRun {
         if stopped.termination.is_some() || self.report.leftover.is_none() {
             self.report.termination = stopped.termination;
         }
-        if let Some(left) = stopped.leftover {
-            self.report.leftover = Some(Box::new(left.known));
-            self.remnant = Some(Box::new(left.remnant));
-        }
+        self.keep(stopped.leftover);
         if !self.is_left_open() {
             if stopped.error.kind() == ErrorKind::Cancelled {
                 // Before what follows from it.
@@ -495,6 +506,14 @@ impl HostRun {
         }
     }
 
+    /// Keeps what may still run.
+    fn keep(&mut self, left: Option<Box<Left>>) {
+        if let Some(left) = left {
+            self.report.leftover = Some(Box::new(left.known));
+            self.remnant = Some(Box::new(left.remnant));
+        }
+    }
+
     /// Whether this host's stages are to be rolled back now.
     fn is_to_be_undone(&self) -> bool {
         let Some(failure) = &self.report.failure else {
@@ -512,35 +531,36 @@ impl HostRun {
     /// Undoes the stages that the host began, the last first. What fails is noted, and the rest is still undone.
     async fn roll_back(&mut self) {
         let run = Arc::clone(&self.run);
-        let may_run = self.end_remnant().await;
-        for position in (0..self.report.stages.len()).rev() {
+        let stays = stays(&run.plan, &self.report, self.watch.mode());
+        for position in (stays..self.report.stages.len()).rev() {
             let stage = &run.plan.stages[position];
-            if !needs_rollback(stage, &self.report.stages[position], self.watch.mode()) {
+            if !needs_rollback(stage, &self.report.stages[position]) {
                 continue;
             }
             self.tell(HostState::RollingBack { stage: position });
+            // The rollback before this one may run on, too.
+            let may_run = self.end_remnant().await;
             let mut output = StageReport::new(0);
             let result = match &may_run {
                 Some(why) => Err(not_undone(why).into()),
                 None => self.undo_stage(position, &mut output).await,
             };
-            let report = &mut self.report.stages[position];
-            let mut written = output.stdout;
-            written.append(output.stderr);
             let failure = match result {
                 Ok(()) => {
-                    report.status = StageStatus::RolledBack;
+                    self.report.stages[position].status = StageStatus::RolledBack;
                     None
                 }
                 Err(stopped) => {
-                    if let Some(Termination::Unconfirmed(why)) = stopped.termination {
-                        self.report.termination = Some(Termination::Unconfirmed(why));
-                        self.report.leftover = stopped.leftover.map(|left| Box::new(left.known));
+                    if let Some(end @ Termination::Unconfirmed(_)) = stopped.termination {
+                        self.report.termination = Some(end);
                     }
+                    self.keep(stopped.leftover);
                     Some(stopped.error.full_message())
                 }
             };
-            report.rollback = Some(Box::new(RollbackReport {
+            let mut written = output.stdout;
+            written.append(output.stderr);
+            self.report.stages[position].rollback = Some(Box::new(RollbackReport {
                 attempt: output.attempt,
                 failure,
                 output: written,
@@ -549,11 +569,10 @@ impl HostRun {
         }
     }
 
-    /// Ends what may still run of the stage that was not finished, where something is to be undone, over the connection that
-    /// this takes anyway. Says why its end is not sure.
+    /// Ends what may still run of what was not finished, before something is undone, over the connection that this takes
+    /// anyway. Says why its end is not sure.
     async fn end_remnant(&mut self) -> Option<String> {
-        let is_undone = is_to_be_rolled_back(&self.run.plan, &self.report, self.watch.mode());
-        let left = self.report.leftover.clone().filter(|_| is_undone)?;
+        let left = self.report.leftover.clone()?;
         let ended = match self.try_end(&left).await {
             Ok(ended) => ended,
             Err(error) => Termination::Unconfirmed(error.full_message()),
@@ -633,7 +652,9 @@ impl HostRun {
 
     async fn finish(&mut self) -> HostReport {
         self.has_stopped = true;
-        if self.has_leftover() {
+        if let Some(left) = self.run.in_flight.look(self.index) {
+            // For whoever has the report and not the journal.
+            self.report.leftover = Some(Box::new(left));
             self.note(State::Open, []).await;
         } else if !self.is_left_open() {
             let state = match self.is_left {
@@ -680,19 +701,29 @@ impl Drop for HostRun {
 
 /// Whether a rollback of one of the host's stages is still to be done.
 pub(super) fn is_to_be_rolled_back(plan: &Plan, host: &HostReport, mode: Mode) -> bool {
-    let mut stages = plan.stages.iter().zip(&host.stages);
-    stages.any(|(stage, report)| needs_rollback(stage, report, mode))
+    let from = stays(plan, host, mode);
+    let mut stages = plan.stages.iter().zip(&host.stages).skip(from);
+    stages.any(|(stage, report)| needs_rollback(stage, report))
 }
 
-/// Whether a rollback of this stage is still to be done: it was begun, nobody tried to undo it yet, and no other host
-/// relies on it.
-fn needs_rollback(stage: &Stage, report: &StageReport, mode: Mode) -> bool {
-    let is_begun = match report.status {
-        StageStatus::Done => !stage.run_once || mode == Mode::Aborting,
-        StageStatus::Failed => !report.is_not_begun,
-        StageStatus::Skipped(_) | StageStatus::RolledBack => false,
-    };
-    is_begun && stage.rollback.is_some() && report.rollback.is_none()
+/// How many stages stay, whatever becomes of the host: those up to the last that it ran for all. The other hosts rely on
+/// it, and it relies on what comes before it. An abort undoes them too, where the plan has it undo anything.
+fn stays(plan: &Plan, host: &HostReport, mode: Mode) -> usize {
+    if mode == Mode::Aborting && plan.rollback_when != RollbackWhen::Failed {
+        return 0;
+    }
+    let mut stages = plan.stages.iter().zip(&host.stages).enumerate().rev();
+    let ran_for_all =
+        stages.find(|(_, (stage, report))| stage.run_once && report.status == StageStatus::Done);
+    ran_for_all.map_or(0, |(position, _)| position + 1)
+}
+
+/// Whether a rollback of this stage is still to be done: it was begun, and nobody tried to undo it yet.
+fn needs_rollback(stage: &Stage, report: &StageReport) -> bool {
+    stage.rollback.is_some()
+        && report.rollback.is_none()
+        && !report.is_not_begun
+        && matches!(report.status, StageStatus::Done | StageStatus::Failed)
 }
 
 impl HostReport {

@@ -15,12 +15,10 @@ impl StepRun<'_> {
         &mut self,
         left: &InFlight,
         prepared: &Prepared,
+        is_taken_again: bool,
     ) -> Result<(), Stopped> {
         match left.is_transfer {
-            true => {
-                let is_taken_again = left.stage == self.position;
-                self.settle_transfer(left, prepared, is_taken_again).await
-            }
+            true => self.settle_transfer(left, prepared, is_taken_again).await,
             false => self.settle_command(left, prepared).await,
         }
     }

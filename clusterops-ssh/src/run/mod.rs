@@ -111,7 +111,8 @@ impl Run {
             false => {
                 let has_finished = match &beginning {
                     Beginning::Retry(earlier) => finished(earlier),
-                    Beginning::New | Beginning::Resume(..) => HashSet::new(),
+                    Beginning::Resume(_, known) => known.adopted(),
+                    Beginning::New => HashSet::new(),
                 };
                 let goes_on = |target: &Target| !has_finished.contains(target.name.as_str());
                 check(plan, &targets, &options, goes_on)?

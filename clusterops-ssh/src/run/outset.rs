@@ -148,7 +148,12 @@ impl Outset {
                 in_flight.insert(place, left);
             }
             let (state, mut report) = (host.state, Box::new(host.report));
-            report.leftover = report.leftover.map(|left| Box::new(left.for_later()));
+            // What is under way is known better.
+            let others = report
+                .leftover
+                .take()
+                .filter(|_| !in_flight.contains_key(&place));
+            report.leftover = others.map(|left| Box::new(left.for_later()));
             match state {
                 State::Adopted => Found::Adopted(report),
                 State::Ended => Found::Ended(report),
@@ -227,6 +232,13 @@ impl Outset {
                 | Found::Left(host)
                 | Found::Starts(Some(host)) => host,
             };
+            let is_left = |left: &InFlight| left.stage == position && !left.is_rollback;
+            if host.leftover.as_deref().is_some_and(is_left)
+                && matches!(found, Found::GoesOn(_) | Found::Starts(_))
+            {
+                begun = Some(place);
+                continue;
+            }
             let Some(report) = host.stages.get(position) else {
                 continue;
             };

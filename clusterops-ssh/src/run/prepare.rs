@@ -163,9 +163,14 @@ impl Prepared {
         if let Some(path) = &self.current_dir {
             write!(f, " in {path}")?;
         }
-        // Files are copied as the login user.
-        if let Some(run_as) = self.run_as.as_ref().filter(|_| !self.step.is_transfer()) {
-            write!(f, " as {run_as}")?;
+        // Files are copied as the login user, and what guards or undoes that is not.
+        let as_user = match &self.run_as {
+            Some(run_as) => format!(" as {run_as}"),
+            None => String::new(),
+        };
+        let is_transfer = self.step.is_transfer();
+        if !is_transfer {
+            f.write_str(&as_user)?;
         }
         if self.pty {
             f.write_str(" on a terminal")?;
@@ -178,9 +183,16 @@ impl Prepared {
         }
         if !self.unless.is_empty() {
             write!(f, " unless {}", Shown(&Step::command(&self.unless)))?;
+            if is_transfer {
+                f.write_str(&as_user)?;
+            }
         }
         if let Some(step) = &self.rollback {
-            write!(f, " (rollback: {})", Shown(step))?;
+            let as_user = match is_transfer && !step.is_transfer() {
+                true => &*as_user,
+                false => "",
+            };
+            write!(f, " (rollback: {}{as_user})", Shown(step))?;
         }
         Ok(())
     }

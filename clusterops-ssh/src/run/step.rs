@@ -17,6 +17,7 @@ use crate::journal::InFlight;
 use crate::plan::{Stage, Step};
 use crate::report::{Captured, SkipReason, StageReport, StageStatus};
 use crate::session::{COMMAND_DEADLINE, GRACE, Launch, Process, Remnant, Session, terminate};
+use crate::wire::Leader;
 use crate::{Command, Error, ErrorKind, Exit, Purpose, Result, RunAs, Termination};
 
 /// The environment that tells a remote process where it belongs.
@@ -356,17 +357,30 @@ impl StepRun<'_> {
                 None => Launch::new(),
             }
         };
+        let (tag, is_held) = (launch.tag.clone(), launch.is_held);
         let launched = self.session.launch(command, launch);
-        let mut process = match timeout_at(limit.until, launched).await {
-            Ok(started) => started?,
-            Err(_) => {
-                let termination = Termination::Unconfirmed(
-                    "the server did not say whether the command started".into(),
-                );
+        let launched = timeout_at(limit.until, launched).await;
+        let mut process = match launched.unwrap_or_else(|_| Err(limit.error())) {
+            Ok(started) => started,
+            Err(error) => {
+                let is_unsure =
+                    matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected);
+                // One that is held does not start without us.
+                if !is_unsure || is_held {
+                    return Err(error.into());
+                }
+                let why = "the server did not say whether the command started";
+                let raised = command.raised.clone();
+                let known = self.known(tag.clone(), None);
+                let remnant = Remnant {
+                    tag,
+                    leader: None,
+                    raised,
+                };
                 return Err(Stopped {
-                    error: limit.error(),
-                    termination: Some(termination),
-                    leftover: None,
+                    error,
+                    termination: Some(Termination::Unconfirmed(why.into())),
+                    leftover: Some(Box::new(Left { remnant, known })),
                 });
             }
         };
@@ -409,15 +423,20 @@ impl StepRun<'_> {
 
     fn left_of(&self, process: &Process) -> Left {
         let remnant = process.remnant();
-        let known = InFlight {
+        let known = self.known(remnant.tag.clone(), process.leader());
+        Left { remnant, known }
+    }
+
+    /// What is under way, for whoever finds it later.
+    pub(super) fn known(&self, tag: String, leader: Option<Leader>) -> InFlight {
+        InFlight {
             stage: self.position,
             attempt: self.attempt,
             is_rollback: self.stop.is_rollback,
             is_transfer: false,
-            tag: remnant.tag.clone(),
-            leader: process.leader(),
-        };
-        Left { remnant, known }
+            tag,
+            leader,
+        }
     }
 
     /// Lets a command go that is held, once the journal knows how to find it.

@@ -69,7 +69,7 @@ impl Ini<'_, '_, '_> {
         if let Some((name, kind)) = section(line) {
             return self.enter(name, kind, number);
         }
-        if line.starts_with('[') && line.ends_with(']') {
+        if line.starts_with('[') && line.ends_with(']') && !line.contains('=') {
             let message = format!(
                 "`{line}` is not a section: `[group]`, `[group:children]` or `[group:vars]`, without spaces"
             );
@@ -119,6 +119,13 @@ impl Ini<'_, '_, '_> {
 
     fn child(&mut self, line: &str, number: usize) -> Result<()> {
         let name = line.split('#').next().unwrap_or_default().trim_end();
+        if name.contains('=') {
+            // What stands there is not shown: it may be a password.
+            return Err(wrong(
+                "a line of a section `[group:children]` is the name of a group, and this one has a `=`"
+                    .to_owned(),
+            ));
+        }
         if name.is_empty() || name.contains([':', ']']) || name.contains(char::is_whitespace) {
             return Err(wrong(format!("`{line}` is not the name of a group")));
         }

@@ -203,6 +203,11 @@ fn errors_name_file_and_line() {
             "h:2: after the host stand variables as `name=value`; word 3 of the line has no `=` (a value",
         ),
         (
+            "[web:children]\nansible_password=hunter2\n",
+            "h",
+            "h:2: a line of a section `[group:children]` is the name of a group, and this one has a `=`",
+        ),
+        (
             "[web:vars]\nansible_password hunter2\n",
             "h",
             "h:2: a variable is written `name=value`, and this line has no `=`",
