@@ -1,6 +1,6 @@
 //! What becomes of indices that are not shown any more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +12,9 @@ use super::survey::{self, Facts, Survey};
 use super::token::Shard;
 use super::{Notice, Settings};
 use crate::{ErrorKind, Result};
+
+/// After how many pauses it is looked whether an index that is closed or not meant any more is still there.
+const AGAIN: u32 = 100;
 
 /// How long positions of a deleted index are kept, for an index that was made of it.
 const DELETED: Duration = Duration::from_secs(600);
@@ -25,12 +28,22 @@ impl Exact {
         notices: &mut Vec<Notice>,
     ) -> Result<()> {
         let mut gone: BTreeMap<String, String> = BTreeMap::new();
+        let mut were_away: BTreeSet<String> = BTreeSet::new();
+        let again = settings.pause * AGAIN;
         for (shard, follow) in &mut self.follows {
             if survey.names.contains_key(&shard.index) {
                 follow.away = None;
                 follow.deleted = false;
-            } else if follow.away.is_none() {
+                continue;
+            }
+            let is_due = follow
+                .away
+                .is_none_or(|then| !follow.deleted && then.elapsed() > again);
+            if is_due {
                 gone.insert(shard.index.clone(), follow.position.name.clone());
+                if follow.away.is_some() {
+                    were_away.insert(shard.index.clone());
+                }
             }
         }
         let meant = match gone.is_empty() {
@@ -67,9 +80,10 @@ impl Exact {
                 follow.away = Some(Instant::now());
                 follow.deleted = facts.is_none();
             }
-            notices.push(match facts {
-                Some(_) => Notice::Away { index: name },
-                None => Notice::Deleted { index: name },
+            notices.extend(match facts {
+                None => Some(Notice::Deleted { index: name }),
+                Some(_) if were_away.contains(&uuid) => None,
+                Some(_) => Some(Notice::Away { index: name }),
             });
         }
         self.follows.retain(|_, follow| {

@@ -243,7 +243,8 @@ impl Tail {
     }
 
     /// Goes by time and not by checkpoints, as it does by itself where there are none. With the overlap of
-    /// [`overlap`](Self::overlap), documents that arrive later than it are lost.
+    /// [`overlap`](Self::overlap), documents that arrive later than it are lost. An index that
+    /// cannot be searched holds up all: what it shows afterwards would lie behind the time that was read to.
     #[must_use]
     pub fn by_time(mut self) -> Self {
         self.go_by_time("asked for".to_owned());
@@ -323,8 +324,8 @@ impl Tail {
     /// [`Notice`], and the tail goes on by itself. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// What no waiting mends: [`Unauthenticated`](ErrorKind::Unauthenticated), [`Denied`](ErrorKind::Denied), a query that the
-    /// server [rejects](ErrorKind::Rejected).
+    /// What no waiting mends: [`Unauthenticated`](ErrorKind::Unauthenticated), [`Denied`](ErrorKind::Denied) (also where the
+    /// statistics of shards were shown before and are not any more), a query that the server [rejects](ErrorKind::Rejected).
     /// Another call tries again.
     pub async fn next(&mut self) -> Result<Batch> {
         loop {
@@ -405,11 +406,18 @@ impl Tail {
         );
         // What serverless answers for the statistics of shards, which it does not show.
         let is_kept_back = error.server_type() == Some("api_not_available_exception");
-        if (is_kept_back || error.kind() == ErrorKind::Denied)
-            && matches!(&self.mode, Mode::Exact(exact) if exact.is_fresh())
+        if let Mode::Exact(exact) = &self.mode
+            && (is_kept_back || error.kind() == ErrorKind::Denied)
         {
-            self.go_by_time(error.to_string());
-            return Ok(());
+            if exact.is_fresh() {
+                self.go_by_time(error.to_string());
+                return Ok(());
+            }
+            // Where a position by checkpoints lies in time nobody knows.
+            let message = format!(
+                "{error}; the positions that were read to are found by the statistics of shards: have the right to them again, or begin anew without a token, from the time of the last document"
+            );
+            return Err(Error::new(ErrorKind::Denied, message));
         }
         if !lost && !error.is_retryable() {
             return Err(error);

@@ -15,6 +15,7 @@ use crate::{Cluster, Seen, on_each};
 on_each! {
     no_refresh => without_the_right_to_refresh_nothing_is_lost;
     no_stats => without_checkpoints_times_are_gone_by;
+    revoked => a_right_that_is_taken_away_is_told_with_what_to_do;
     across => another_cluster_is_followed_by_time;
     failing => what_fails_for_a_while_is_tried_again;
     moved => shards_that_move_lose_and_repeat_nothing;
@@ -62,6 +63,35 @@ async fn no_refresh(cluster: &Cluster) {
     seen.are_once(0..1500);
     let told = |notice: &Notice| matches!(notice, Notice::NoRefresh { .. });
     assert!(seen.notices.iter().any(told), "{:?}", seen.notices);
+}
+
+async fn revoked(cluster: &Cluster) {
+    let index = cluster.create("a", 1, 0, json!({})).await;
+    cluster.write_some(&index, 0, 10).await;
+    let relay = Relay::before(&cluster.url, |_, _| Fate::Pass).await;
+    let client = client(&relay);
+    let mut tail = cluster.tail_of(&client, &index).since(Since::Start);
+    let mut seen = Seen::default();
+    seen.until_count(&mut tail, 10).await;
+    relay.now(|_, path| match path.contains("/_stats") {
+        true => Fate::Answer(403, "security_exception"),
+        false => Fate::Pass,
+    });
+    cluster.write_some(&index, 10, 20).await;
+    let error = loop {
+        match tail.next().await {
+            Ok(batch) => seen.take(batch),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(
+        error.to_string().contains("begin anew without a token"),
+        "{error}"
+    );
+    relay.now(|_, _| Fate::Pass);
+    seen.until_count(&mut tail, 20).await;
+    seen.are_once(0..20);
 }
 
 async fn no_stats(cluster: &Cluster) {

@@ -211,6 +211,19 @@ async fn closed(cluster: &Cluster) {
     seen.until_quiet(&mut tail, Duration::from_millis(500))
         .await;
     seen.are_once(0..20);
+
+    // As a policy does it: closed, and deleted later.
+    cluster.post(&format!("/{index}/_close"), json!(null)).await;
+    let times = |seen: &Seen| seen.notices.iter().filter(|told| **told == away).count();
+    seen.until(&mut tail, "away again", |seen| times(seen) == 2)
+        .await;
+    seen.until_quiet(&mut tail, Duration::from_millis(500))
+        .await;
+    cluster.delete(&index).await;
+    let deleted = Notice::Deleted { index };
+    seen.until(&mut tail, "deleted", |seen| seen.notices.contains(&deleted))
+        .await;
+    assert_eq!(times(&seen), 2, "it is told once");
 }
 
 async fn recreated(cluster: &Cluster) {
