@@ -410,7 +410,7 @@ impl Stage {
 
     /// Sets what undoes the stage; see [`RollbackWhen`]. It runs with the stage's environment and working directory, where the
     /// stage's step was begun. What may still run of it, as after a lost connection, is ended first; where that cannot be made
-    /// sure, nothing is undone, and the report says so.
+    /// sure, nothing is undone, and the report says so. A transfer whose connection was lost ends with it.
     #[must_use]
     pub fn rollback(mut self, step: Step) -> Self {
         self.rollback = Some(step);

@@ -305,3 +305,124 @@ async fn what_runs_once_is_not_run_beside_an_attempt_that_may_still_run() {
     assert!(!ran("web1") && ran("web2"), "it goes on where it was begun");
     assert!(again.hosts.iter().all(|host| host.termination.is_none()));
 }
+
+/// Whoever has to take a stage for all is in the first batch, however the hosts are dealt.
+#[tokio::test]
+async fn batches_wait_for_nobody_of_a_later_one() {
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::clone(&is_broken);
+    let host = SimHost::new("")
+        .own_port()
+        .answer_with("serve", move |_: &SimCommand| {
+            match broken.load(Ordering::SeqCst) {
+                true => Answer::never_exits().with_fault(Fault::DropDuringCommand),
+                false => Answer::new(),
+            }
+        });
+    let hosts = [host.named("web1").fault(Fault::Refuse), host.named("web2")];
+    let sim = start(hosts).await;
+    let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]).run_once());
+    let fleet = fleet(&sim)
+        .connect_retries(retries(1))
+        .leftover(Leftover::End)
+        .rollout(Rollout::default().batches([Share::Hosts(1)]));
+    let told = run(&fleet, &plan).await;
+    assert_eq!(sim.host("web2").processes().len(), 1, "{told}");
+    sim.host("web1").heal();
+    is_broken.store(false, Ordering::SeqCst);
+    let again = retry(&fleet, &plan, &told).await;
+    assert!(again.is_success(), "{again}");
+    assert!(sim.host("web2").processes().is_empty());
+
+    // Where it is no target, nobody would see to it.
+    let error = fleet_of([sim.target("web1")])
+        .retry(&plan, &told)
+        .expect("the same plan")
+        .await
+        .expect_err("web2 may be at it");
+    assert!(
+        error
+            .to_string()
+            .contains("web2 may still run stage `serve`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_was_undone_for_all_is_done_again_before_anybody_goes_on() {
+    let (diary, steering) = (Diary::default(), Steering::default());
+    // The fourth word is the second host's `start`.
+    let fails = steering.at(3, Control::abort);
+    let sim = start(alike(diary.host(fails).own_port(), 2)).await;
+    let plan = Plan::new("p")
+        .rollback_when(RollbackWhen::Aborted)
+        .stage(noted("migrate").run_once())
+        .stage(noted("start"));
+    let fleet = fleet(&sim).connect_retries(retries(1));
+    let run = fleet.run(&plan).expect("valid");
+    steering.take(&run);
+    let told = report(run).await;
+    assert_eq!(diary.places("undo migrate").len(), 1, "{told}");
+    // Without the host that had run it, another one does.
+    sim.host("web1").fault(Fault::Refuse);
+    let again = retry(&fleet, &plan, &told).await;
+    assert_eq!(again.failed().to_string(), "web1", "{again}");
+    let of = diary.of("web2");
+    let place = |what: &str| of.iter().rposition(|word| word == what);
+    assert!(
+        place("migrate") < place("start") && place("migrate").is_some(),
+        "{of:?}"
+    );
+}
+
+/// A retry that leaves hosts alone takes nothing from under them, also when it is aborted.
+#[tokio::test]
+async fn an_aborted_retry_leaves_what_others_rely_on() {
+    let diary = Diary::default();
+    let fails = |host: &str, what: &str| (host, what) == ("web1", "start");
+    let sim = start(alike(diary.host(fails), 3)).await;
+    let plan = Plan::new("p")
+        .rollback_when(RollbackWhen::Aborted)
+        .stage(noted("migrate").run_once())
+        .stage(noted("start"));
+    let fleet = fleet(&sim).parallelism(1);
+    let told = run(&fleet, &plan).await;
+    assert_eq!(told.failed().to_string(), "web1");
+    let aborted = fleet.retry(&plan, &told).expect("the same plan");
+    aborted.control().abort();
+    let told = report(aborted).await;
+    assert_eq!(
+        diary.of("web1"),
+        ["migrate", "start", "undo start"],
+        "{told}"
+    );
+    assert!(diary.places("undo migrate").is_empty());
+}
+
+/// Of a stage whose guard alone has run, nothing is undone, however often it is tried.
+#[tokio::test]
+async fn a_guard_that_was_lost_begins_nothing() {
+    let host = SimHost::new("web1")
+        .own_port()
+        .answer(
+            "installed",
+            Answer::never_exits().with_fault(Fault::DropDuringCommand),
+        )
+        .answer(Match::prefix("remove"), Answer::new());
+    let sim = start([host]).await;
+    let plan = Plan::new("p").stage(
+        Stage::command("install", ["install"])
+            .unless(["installed"])
+            .rollback(Step::command(["remove", "it"])),
+    );
+    let fleet = fleet(&sim)
+        .leftover(Leftover::End)
+        .connect_retries(retries(1));
+    let mut told = run(&fleet, &plan).await;
+    for _ in 0..2 {
+        assert!(told.hosts[0].stages[0].is_not_begun, "{told:?}");
+        told = retry(&fleet, &plan, &told).await;
+    }
+    let ran = lines(&sim.host("web1"));
+    assert!(!ran.iter().any(|line| line.contains("remove")), "{ran:?}");
+}

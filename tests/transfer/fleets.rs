@@ -72,7 +72,18 @@ async fn a_fleet_sends_and_fetches() {
 
     // A changed tree is not what the report is about.
     fs::write(tree.path().join("a"), "b").expect("ours");
-    let error = fleet.retry(&plan, &report).expect("it starts").await;
+    // Nobody gets it any more; a new host would.
+    let again = fleet.retry(&plan, &report).expect("it starts").await;
+    assert!(again.expect("nothing to do").is_success());
+    let new = clusterops::Target {
+        name: "new".into(),
+        ..fleet.targets()[0].clone()
+    };
+    let error = Fleet::new(fleet.targets().iter().cloned().chain([new]))
+        .session(options())
+        .retry(&plan, &report)
+        .expect("it starts")
+        .await;
     let error = error.expect_err("another tree");
     assert_eq!(error.kind(), ErrorKind::Plan);
     assert!(error.to_string().contains(text(tree.path())), "{error}");

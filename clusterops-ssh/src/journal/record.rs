@@ -102,7 +102,9 @@ pub(crate) struct InFlight {
 impl InFlight {
     /// Whether it can be a stage of so many; its tag becomes part of what a host is asked.
     pub(crate) fn fits(&self, stages: usize) -> bool {
-        self.stage < stages && self.tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        let is_tag =
+            self.tag.len() >= 8 && self.tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        self.stage < stages && is_tag
     }
 
     /// The same for a later run: without its birth, its leader could be anybody by then.

@@ -56,7 +56,7 @@ fn what_is_noted_is_read_back() {
         attempt: 3,
         is_rollback: false,
         is_transfer: false,
-        tag: "5eed".into(),
+        tag: "5eed5eed5eed5eed".into(),
         leader: Some(Leader { pid: 77, birth }),
     };
     let change = HostChange {

@@ -185,11 +185,19 @@ impl Setup {
     ) -> Result<(Arc<Shared>, Report, Outset)> {
         let mut watch = self.control.watch();
         let is_resumed = matches!(beginning, Beginning::Resume(..));
+        let is_retry = matches!(beginning, Beginning::Retry(_));
         let reading = task::spawn_blocking(move || Files::read(&steps));
+        let nothing_is_sent = async {
+            match is_retry {
+                // An abort undoes what the run before it began.
+                true => watch.cancelled().await,
+                false => watch.ending().await,
+            }
+        };
         let files = tokio::select! {
             biased;
             // Nothing will be sent then; what a run has begun may need them to be undone.
-            () = watch.ending(), if !is_resumed => Files::default(),
+            () = nothing_is_sent, if !is_resumed => Files::default(),
             read = reading => read
                 .map_err(|error| Error::new(ErrorKind::Local, "reading the local files failed").caused_by(error))??,
         };
@@ -198,7 +206,7 @@ impl Setup {
             Beginning::New => (Outset::new(self.targets.len()), None),
             Beginning::Retry(earlier) => {
                 let then = earlier.files.clone();
-                let outset = Outset::retry(earlier, &self.targets, &report.files)?;
+                let outset = Outset::retry(earlier, &self.plan, &self.targets, &report.files)?;
                 // Also what is not sent this time, to hosts that are no targets now, is what a later retry has to send.
                 for (path, digest) in then {
                     report.files.entry(path).or_insert(digest);
@@ -257,6 +265,7 @@ impl Setup {
             options: self.options,
             journal,
             in_flight: std::mem::take(&mut outset.in_flight),
+            leaves_some_alone: outset.leaves_some_alone(),
         });
         Ok((run, report, outset))
     }

@@ -21,7 +21,7 @@ use crate::report::{
     Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
 };
 use crate::session::{GRACE, Remnant, Session, terminate};
-use crate::{Error, ErrorKind, Plan, Result, Termination};
+use crate::{Error, ErrorKind, Result, Termination};
 
 /// A host that says that it has too many connections is tried up to so many times as often as others.
 const OVERLOAD_PATIENCE: u32 = 4;
@@ -37,6 +37,8 @@ pub(super) struct HostRun {
     limit: Option<Limit>,
     session: Option<Session>,
     permit: Option<OwnedSemaphorePermit>,
+    /// The stage at which this goes on, where it was begun before and not undone; and its attempt.
+    begun_before: Option<(usize, u32)>,
     /// What may still run of the stage that was not finished, as only this knows it.
     remnant: Option<Box<Remnant>>,
     /// Whether the run ended before its turn came.
@@ -67,6 +69,7 @@ impl HostRun {
             report,
             watch,
             gates,
+            begun_before: None,
             remnant: None,
             is_left: false,
             limit: None,
@@ -78,7 +81,7 @@ impl HostRun {
 
     /// Goes through the plan from `start` on.
     pub(super) async fn drive(mut self, start: usize, permit: OwnedSemaphorePermit) -> HostReport {
-        self.report.start_over(start);
+        self.start_over(start);
         self.permit = Some(permit);
         self.limit = self.run.options.host_deadline.map(|span| Limit {
             span,
@@ -98,6 +101,14 @@ impl HostRun {
             }
         }
         self.undo_and_finish().await
+    }
+
+    fn start_over(&mut self, start: usize) {
+        let before = self.report.stages.get(start).filter(|stage| {
+            matches!(stage.status, StageStatus::Done | StageStatus::Failed) && !stage.is_not_begun
+        });
+        self.begun_before = before.map(|stage| (start, stage.attempt));
+        self.report.start_over(start);
     }
 
     /// Takes the stages from `start` on; gives the place of the one that was not finished.
@@ -127,7 +138,7 @@ impl HostRun {
 
     /// The report of a host whose turn never came.
     pub(super) async fn not_started(mut self, start: usize) -> HostReport {
-        self.report.start_over(start);
+        self.start_over(start);
         let error = match (self.watch.mode(), self.run.failures.reason()) {
             (Mode::Stopping, _) if let Some(error) = self.journal_trouble() => error,
             (Mode::Stopping, Some(reason)) => {
@@ -265,9 +276,13 @@ impl HostRun {
             Box::pin(step.settle(left, &prepared, true)).await?;
             run.in_flight.take(self.index);
         }
-        let earlier =
-            earlier.or(reported.filter(|left| left.stage == position && !left.is_rollback));
+        let was_begun = self
+            .begun_before
+            .is_some_and(|(stage, _)| stage == position);
+        let earlier = earlier.or(reported.filter(|_| was_begun));
         let attempt = self.report.begin_attempt(position);
+        // It is about this attempt from here on.
+        self.report.termination = None;
         let mut report = StageReport::new(attempt);
         self.tell(HostState::Running { stage: position });
         let started = Instant::now();
@@ -281,7 +296,8 @@ impl HostRun {
             stopped.termination.get_or_insert(Termination::Confirmed);
         }
         // An attempt before this one, of which a journal tells, may have begun it.
-        report.is_not_begun = result.is_err() && !step.has_begun && step.earlier.is_none();
+        report.is_not_begun =
+            result.is_err() && !step.has_begun && step.earlier.is_none() && !was_begun;
         report.set_duration(started.elapsed());
         self.report.stages.push(report);
         if result.is_ok() {
@@ -308,7 +324,7 @@ impl HostRun {
         let is_taken_again = left.stage == position;
         Box::pin(step.settle_reported(&left, &prepared, is_taken_again)).await?;
         self.report.leftover = None;
-        self.report.termination = None;
+        self.report.termination = Some(Termination::Confirmed);
         Ok(Some(*left))
     }
 
@@ -464,10 +480,11 @@ impl HostRun {
     /// Keeps why the host goes no further; `position` is the stage it did not finish.
     async fn stop(&mut self, position: usize, mut stopped: Stopped) {
         let in_flight = self.run.in_flight.look(self.index);
-        if let Some(left) = in_flight.as_ref().or(self.report.leftover.as_deref()) {
+        let left = in_flight.as_ref().map(|left| (left.stage, left.attempt));
+        if let Some((stage, attempt)) = left.or(self.begun_before) {
             // What came of it is still not known.
-            if self.report.stages.len() == left.stage {
-                self.report.stages.push(StageReport::new(left.attempt));
+            if self.report.stages.len() == stage {
+                self.report.stages.push(StageReport::new(attempt));
             }
         }
         if let Some(left) = in_flight {
@@ -480,7 +497,7 @@ impl HostRun {
         self.is_left = self.permit.is_none();
         self.report.failure = Some(Failure::new(&stopped.error, begun));
         // What an earlier run left there may still run, as long as nobody has seen to it.
-        if stopped.termination.is_some() || self.report.leftover.is_none() {
+        if stopped.termination.is_some() {
             self.report.termination = stopped.termination;
         }
         self.keep(stopped.leftover);
@@ -531,7 +548,7 @@ impl HostRun {
     /// Undoes the stages that the host began, the last first. What fails is noted, and the rest is still undone.
     async fn roll_back(&mut self) {
         let run = Arc::clone(&self.run);
-        let stays = stays(&run.plan, &self.report, self.watch.mode());
+        let stays = stays(&run, &self.report, self.watch.mode());
         for position in (stays..self.report.stages.len()).rev() {
             let stage = &run.plan.stages[position];
             if !needs_rollback(stage, &self.report.stages[position]) {
@@ -700,19 +717,21 @@ impl Drop for HostRun {
 }
 
 /// Whether a rollback of one of the host's stages is still to be done.
-pub(super) fn is_to_be_rolled_back(plan: &Plan, host: &HostReport, mode: Mode) -> bool {
-    let from = stays(plan, host, mode);
-    let mut stages = plan.stages.iter().zip(&host.stages).skip(from);
+pub(super) fn is_to_be_rolled_back(run: &Shared, host: &HostReport, mode: Mode) -> bool {
+    let from = stays(run, host, mode);
+    let mut stages = run.plan.stages.iter().zip(&host.stages).skip(from);
     stages.any(|(stage, report)| needs_rollback(stage, report))
 }
 
 /// How many stages stay, whatever becomes of the host: those up to the last that it ran for all. The other hosts rely on
-/// it, and it relies on what comes before it. An abort undoes them too, where the plan has it undo anything.
-fn stays(plan: &Plan, host: &HostReport, mode: Mode) -> usize {
-    if mode == Mode::Aborting && plan.rollback_when != RollbackWhen::Failed {
+/// it, and it relies on what comes before it. An abort undoes them too, where the plan has it undo anything and the run
+/// leaves no host alone.
+fn stays(run: &Shared, host: &HostReport, mode: Mode) -> usize {
+    let is_undone_for_all = mode == Mode::Aborting && !run.leaves_some_alone;
+    if is_undone_for_all && run.plan.rollback_when != RollbackWhen::Failed {
         return 0;
     }
-    let mut stages = plan.stages.iter().zip(&host.stages).enumerate().rev();
+    let mut stages = run.plan.stages.iter().zip(&host.stages).enumerate().rev();
     let ran_for_all =
         stages.find(|(_, (stage, report))| stage.run_once && report.status == StageStatus::Done);
     ran_for_all.map_or(0, |(position, _)| position + 1)

@@ -96,6 +96,7 @@ impl Outset {
     /// Continues the failed hosts of a report, once it is sure that the same files would be sent.
     pub(super) fn retry(
         mut earlier: Report,
+        plan: &Plan,
         targets: &[Target],
         files: &BTreeMap<String, String>,
     ) -> Result<Self> {
@@ -114,9 +115,32 @@ impl Outset {
             .hosts
             .into_iter()
             .partition(|host| names.contains(host.name.as_str()));
+        let left = others.iter().find_map(|host| {
+            let left = host.leftover.as_deref()?;
+            plan.stages[left.stage].run_once.then_some((host, left))
+        });
+        if let Some((host, left)) = left {
+            let message = format!(
+                "{} may still run stage `{}`, which one host runs for all: have it among the targets, so that its end is seen",
+                Printable(&host.name),
+                plan.stages[left.stage].name
+            );
+            return Err(Error::new(ErrorKind::Plan, message));
+        }
+        let undone: Vec<usize> = (0..stages)
+            .filter(|position| is_undone_for_all(*position, known.iter().chain(&others)))
+            .collect();
         let mut known: HashMap<String, HostReport> = known
             .into_iter()
-            .map(|host| (host.name.clone(), host))
+            .map(|mut host| {
+                if !host.is_success() {
+                    let waits = |position: &&usize| host.stages.len() > **position;
+                    if let Some(position) = undone.iter().find(waits) {
+                        host.stages.truncate(*position);
+                    }
+                }
+                (host.name.clone(), host)
+            })
             .collect();
         let found = |target: &Target| match known.remove(&target.name) {
             Some(host) if host.is_success() => Found::Adopted(host.into()),
@@ -172,6 +196,12 @@ impl Outset {
             is_resumed: true,
             ending: known.ending.filter(|ending| *ending != Ending::Interrupted),
         })
+    }
+
+    /// Whether hosts have nothing to do in this run, or are no targets, and may rely on what an earlier one did.
+    pub(super) fn leaves_some_alone(&self) -> bool {
+        let is_alone = |found: &Found| matches!(found, Found::Adopted(_));
+        !self.others.is_empty() || self.hosts.iter().any(is_alone)
     }
 
     /// The hosts of this run with the stage that each starts at, ended ones too: batches are dealt from the same hosts
@@ -290,6 +320,17 @@ impl Outset {
             Found::Starts(None) => (HostReport::new(&target.name), State::Waiting),
         })
     }
+}
+
+/// Whether hosts have a stage behind them that another one ran for all, and that nobody has any more: it was undone.
+fn is_undone_for_all<'a>(
+    position: usize,
+    hosts: impl Iterator<Item = &'a HostReport> + Clone,
+) -> bool {
+    let mut statuses = hosts.filter_map(|host| host.stages.get(position));
+    let by_another = StageStatus::Skipped(SkipReason::RunOnce);
+    let has_skipped = statuses.clone().any(|stage| stage.status == by_another);
+    has_skipped && !statuses.any(|stage| stage.is_finished() && stage.status != by_another)
 }
 
 /// Whether the local files are those that were sent before.

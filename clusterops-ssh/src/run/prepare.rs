@@ -180,6 +180,9 @@ impl Prepared {
         }
         if let Some(path) = &self.creates {
             write!(f, " unless {path} exists")?;
+            if is_transfer {
+                f.write_str(&as_user)?;
+            }
         }
         if !self.unless.is_empty() {
             write!(f, " unless {}", Shown(&Step::command(&self.unless)))?;

@@ -10,7 +10,7 @@ use super::control::{Control, Mode, Watch};
 use super::crew::Crew;
 use super::failures::Failures;
 use super::files::Files;
-use super::gates::Gates;
+use super::gates::{Gates, Progress};
 use super::host::{self, HostRun};
 use super::output::{Budget, Folder};
 use super::outset::{Found, Leftovers, Outset};
@@ -20,6 +20,7 @@ use crate::fleet::FleetOptions;
 use crate::journal::{Change, RecordedMode, Writer};
 use crate::plan::RollbackWhen;
 use crate::report::HostReport;
+use crate::rollout::Batch;
 use crate::{Connector, Plan};
 
 /// What all hosts of a run share.
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) folder: Option<Folder>,
     pub(super) journal: Option<Writer>,
     pub(super) in_flight: Leftovers,
+    /// Whether there are hosts that this run leaves alone and that may rely on what ran once for all.
+    pub(super) leaves_some_alone: bool,
 }
 
 impl Shared {
@@ -90,6 +93,14 @@ impl Shared {
             let stage = &self.plan.stages[position];
             outset.progress(position, stage, &self.in_flight)
         };
+        let run_once = self.plan.stages.iter().enumerate();
+        let run_once = run_once.filter(|(_, stage)| stage.run_once);
+        let awaited: Vec<usize> = run_once
+            .filter_map(|(position, _)| match progress(position) {
+                Progress::Begun(host) => Some(host),
+                Progress::Open | Progress::Succeeded | Progress::FailedOn(_) => None,
+            })
+            .collect();
         let mut gates = Arc::new(Gates::new(&self.plan, &[], progress));
         let dealt = outset.dealt();
         let begun: Vec<usize> = dealt.iter().map(|(index, _)| *index).collect();
@@ -103,7 +114,9 @@ impl Shared {
                 crew.ended.put(index, report);
             }
         }
-        for batch in rollout.deal(&self.targets, dealt) {
+        let mut batches = rollout.deal(&self.targets, dealt);
+        bring_forward(&mut batches, &awaited);
+        for batch in batches {
             let is_starting = |(index, _): &&(usize, usize)| {
                 matches!(found[*index], Found::GoesOn(_) | Found::Starts(_))
             };
@@ -166,6 +179,17 @@ impl Shared {
     }
 }
 
+/// Hosts for which all others wait are in the first batch.
+fn bring_forward(batches: &mut [Batch], hosts: &[usize]) {
+    let Some((first, later)) = batches.split_first_mut() else {
+        return;
+    };
+    for batch in later {
+        let is_awaited = |(index, _): &mut (usize, usize)| hosts.contains(index);
+        first.hosts.extend(batch.hosts.extract_if(.., is_awaited));
+    }
+}
+
 /// An abort undoes what hosts did that finished in this run already, too.
 async fn roll_back_finished(
     run: &Arc<Shared>,
@@ -174,8 +198,7 @@ async fn roll_back_finished(
     watch: &Watch,
     gates: &Arc<Gates>,
 ) {
-    let is_undone =
-        |report: &HostReport| host::is_to_be_rolled_back(&run.plan, report, Mode::Aborting);
+    let is_undone = |report: &HostReport| host::is_to_be_rolled_back(run, report, Mode::Aborting);
     for &index in hosts {
         let Some(permit) = run.next_permit(watch.clone()).await else {
             break;
