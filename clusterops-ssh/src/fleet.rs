@@ -276,7 +276,8 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`run`](Self::run); and when the report is about another plan, or a failed host's variables now name a local file
-    /// that was none of the run's. When a local file is not the one that was sent before, the run itself ends with an error
+    /// that was none of the run's. What one host runs for all and may still run is seen to first, so the run ends with an
+    /// error where that host is no target, or is no canary where there are some. When a local file is not the one that was sent before, the run itself ends with an error
     /// before the first connection.
     pub fn retry(&self, plan: &Plan, report: &Report) -> Result<Run> {
         self.start(plan, Beginning::Retry(report.clone()))

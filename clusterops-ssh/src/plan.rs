@@ -394,7 +394,7 @@ impl Stage {
 
     /// Takes the step on the first host only; the others wait for it and go on when it succeeded. As they rely on it, a later
     /// failure of that host undoes neither it nor what came before it; its own failure does, and an abort of the run, as the
-    /// plan asks.
+    /// plan asks, unless hosts that the run leaves alone have it behind them.
     #[must_use]
     pub fn run_once(mut self) -> Self {
         self.run_once = true;

@@ -346,6 +346,14 @@ async fn batches_wait_for_nobody_of_a_later_one() {
             .contains("web2 may still run stage `serve`"),
         "{error}"
     );
+    let canaries = Rollout::default().canaries("web1".parse().expect("a host"));
+    let error = fleet
+        .rollout(canaries)
+        .retry(&plan, &told)
+        .expect("the same plan")
+        .await
+        .expect_err("web2 has to come first");
+    assert!(error.to_string().contains("make it a canary"), "{error}");
 }
 
 #[tokio::test]
@@ -425,4 +433,35 @@ async fn a_guard_that_was_lost_begins_nothing() {
     }
     let ran = lines(&sim.host("web1"));
     assert!(!ran.iter().any(|line| line.contains("remove")), "{ran:?}");
+}
+
+/// It is done once, however often what came before it is undone and done again.
+#[tokio::test]
+async fn what_ran_once_and_is_never_undone_is_not_run_again() {
+    let (diary, steering) = (Diary::default(), Steering::default());
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let (broken, act) = (Arc::clone(&is_broken), steering.at(4, Control::abort));
+    let fails = move |host: &str, what: &str| {
+        act(host, what);
+        what == "start" && broken.load(Ordering::SeqCst)
+    };
+    let sim = start(alike(diary.host(fails), 2)).await;
+    let plan = Plan::new("p")
+        .rollback_when(RollbackWhen::Aborted)
+        .stage(noted("unpack").barrier())
+        .stage(Stage::command("migrate", ["note", "migrate"]).run_once())
+        .stage(Stage::command("start", ["note", "start"]));
+    let fleet = fleet(&sim);
+    let run = fleet.run(&plan).expect("valid");
+    steering.take(&run);
+    let mut told = report(run).await;
+    assert_eq!(told.ending, Ending::Aborted);
+    assert_eq!(diary.places("undo unpack").len(), 2, "{told}");
+    for _ in 0..2 {
+        told = retry(&fleet, &plan, &told).await;
+    }
+    is_broken.store(false, Ordering::SeqCst);
+    told = retry(&fleet, &plan, &told).await;
+    assert!(told.is_success(), "{told}");
+    assert_eq!(diary.places("migrate").len(), 1);
 }

@@ -41,7 +41,7 @@ pub(crate) use self::writer::Writer;
 use crate::report::{Ending, Failure, HostReport};
 use crate::{Error, ErrorKind, Plan, Report, Result};
 
-/// What a resumed run does where a stage was under way and its processes still run.
+/// What a run that is resumed or retried does where a stage was under way and its processes may still run.
 ///
 /// ```
 /// use clusterops_ssh::{Fleet, journal::Leftover};

@@ -206,7 +206,13 @@ impl Setup {
             Beginning::New => (Outset::new(self.targets.len()), None),
             Beginning::Retry(earlier) => {
                 let then = earlier.files.clone();
-                let outset = Outset::retry(earlier, &self.plan, &self.targets, &report.files)?;
+                let outset = Outset::retry(
+                    earlier,
+                    &self.plan,
+                    &self.options.rollout.canaries,
+                    &self.targets,
+                    &report.files,
+                )?;
                 // Also what is not sent this time, to hosts that are no targets now, is what a later retry has to send.
                 for (path, digest) in then {
                     report.files.entry(path).or_insert(digest);
@@ -248,6 +254,7 @@ impl Setup {
         let journal = journal.transpose()?;
         report.warnings.extend(limits.warning);
         let failures = Failures::new(&self.options.rollout, dealt.len(), self.control);
+        let stages = self.plan.stages.len();
         let run = Arc::new(Shared {
             id: self.id,
             targets: self.targets,
@@ -265,7 +272,7 @@ impl Setup {
             options: self.options,
             journal,
             in_flight: std::mem::take(&mut outset.in_flight),
-            leaves_some_alone: outset.leaves_some_alone(),
+            relied_on: outset.relied_on(stages),
         });
         Ok((run, report, outset))
     }

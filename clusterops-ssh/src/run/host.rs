@@ -480,20 +480,24 @@ impl HostRun {
     /// Keeps why the host goes no further; `position` is the stage it did not finish.
     async fn stop(&mut self, position: usize, mut stopped: Stopped) {
         let in_flight = self.run.in_flight.look(self.index);
-        let left = in_flight.as_ref().map(|left| (left.stage, left.attempt));
-        if let Some((stage, attempt)) = left.or(self.begun_before) {
-            // What came of it is still not known.
-            if self.report.stages.len() == stage {
-                self.report.stages.push(StageReport::new(attempt));
-            }
-        }
         if let Some(left) = in_flight {
+            // What came of it is still not known.
+            if self.report.stages.len() == left.stage {
+                self.report.stages.push(StageReport::new(left.attempt));
+            }
             stopped
                 .termination
                 .get_or_insert_with(|| left.unconfirmed());
         }
         let begun = (self.report.stages.len() > position)
             .then(|| self.run.plan.stages[position].name.as_str());
+        // An abort undoes also what a run before this one had begun.
+        if let Some((stage, attempt)) = self.begun_before
+            && self.watch.mode() == Mode::Aborting
+            && self.report.stages.len() == stage
+        {
+            self.report.stages.push(StageReport::new(attempt));
+        }
         self.is_left = self.permit.is_none();
         self.report.failure = Some(Failure::new(&stopped.error, begun));
         // What an earlier run left there may still run, as long as nobody has seen to it.
@@ -724,16 +728,15 @@ pub(super) fn is_to_be_rolled_back(run: &Shared, host: &HostReport, mode: Mode) 
 }
 
 /// How many stages stay, whatever becomes of the host: those up to the last that it ran for all. The other hosts rely on
-/// it, and it relies on what comes before it. An abort undoes them too, where the plan has it undo anything and the run
-/// leaves no host alone.
+/// it, and it relies on what comes before it. An abort undoes them too, where the plan has it undo anything and no host that
+/// the run leaves alone has them behind it.
 fn stays(run: &Shared, host: &HostReport, mode: Mode) -> usize {
-    let is_undone_for_all = mode == Mode::Aborting && !run.leaves_some_alone;
-    if is_undone_for_all && run.plan.rollback_when != RollbackWhen::Failed {
-        return 0;
-    }
+    let is_abort = mode == Mode::Aborting && run.plan.rollback_when != RollbackWhen::Failed;
     let mut stages = run.plan.stages.iter().zip(&host.stages).enumerate().rev();
-    let ran_for_all =
-        stages.find(|(_, (stage, report))| stage.run_once && report.status == StageStatus::Done);
+    let ran_for_all = stages.find(|(position, (stage, report))| {
+        let is_relied_on = !is_abort || run.relied_on[*position];
+        stage.run_once && report.status == StageStatus::Done && is_relied_on
+    });
     ran_for_all.map_or(0, |(position, _)| position + 1)
 }
 

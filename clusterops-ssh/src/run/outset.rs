@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use clusterops_core::hostset::HostSet;
 use clusterops_core::{Printable, Target};
 
 use super::gates::Progress;
@@ -97,11 +98,12 @@ impl Outset {
     pub(super) fn retry(
         mut earlier: Report,
         plan: &Plan,
+        canaries: &HostSet,
         targets: &[Target],
         files: &BTreeMap<String, String>,
     ) -> Result<Self> {
         same_files(&earlier.files, files, "report")?;
-        let stages = earlier.stages.len();
+        let stages = plan.stages.len();
         for host in &mut earlier.hosts {
             let left = host.leftover.take();
             if left.as_ref().is_some_and(|left| !left.fits(stages)) {
@@ -115,20 +117,31 @@ impl Outset {
             .hosts
             .into_iter()
             .partition(|host| names.contains(host.name.as_str()));
-        let left = others.iter().find_map(|host| {
-            let left = host.leftover.as_deref()?;
-            plan.stages[left.stage].run_once.then_some((host, left))
-        });
-        if let Some((host, left)) = left {
-            let message = format!(
-                "{} may still run stage `{}`, which one host runs for all: have it among the targets, so that its end is seen",
-                Printable(&host.name),
-                plan.stages[left.stage].name
-            );
-            return Err(Error::new(ErrorKind::Plan, message));
+        let may_run = |host: &HostReport| {
+            let stage = &plan.stages[host.leftover.as_deref()?.stage];
+            let (name, stage_name) = (Printable(&host.name).to_string(), &stage.name);
+            let message =
+                format!("{name} may still run stage `{stage_name}`, which one host runs for all");
+            stage.run_once.then_some(message)
+        };
+        let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
+        if let Some(message) = others.iter().find_map(may_run) {
+            return wrong(format!(
+                "{message}: have it among the targets, so that its end is seen"
+            ));
+        }
+        // It comes before all others.
+        let is_no_canary =
+            |host: &&HostReport| !canaries.is_empty() && !canaries.contains(&host.name);
+        if let Some(message) = known.iter().filter(is_no_canary).find_map(may_run) {
+            return wrong(format!(
+                "{message}: make it a canary, so that its end is seen first"
+            ));
         }
         let undone: Vec<usize> = (0..stages)
-            .filter(|position| is_undone_for_all(*position, known.iter().chain(&others)))
+            .filter(|position| {
+                ran_for_others(*position, known.iter().chain(&others)) == Some(false)
+            })
             .collect();
         let mut known: HashMap<String, HostReport> = known
             .into_iter()
@@ -198,10 +211,18 @@ impl Outset {
         })
     }
 
-    /// Whether hosts have nothing to do in this run, or are no targets, and may rely on what an earlier one did.
-    pub(super) fn leaves_some_alone(&self) -> bool {
-        let is_alone = |found: &Found| matches!(found, Found::Adopted(_));
-        !self.others.is_empty() || self.hosts.iter().any(is_alone)
+    /// Which of so many stages hosts have behind them that have nothing to do in this run, or are no targets.
+    pub(super) fn relied_on(&self, stages: usize) -> Vec<bool> {
+        let adopted = self.hosts.iter().filter_map(|found| match found {
+            Found::Adopted(host) => Some(&**host),
+            _ => None,
+        });
+        let alone: Vec<&HostReport> = adopted.chain(&self.others).collect();
+        let is_behind = |position: usize| {
+            let mut reports = alone.iter().filter_map(|host| host.stages.get(position));
+            reports.any(StageReport::is_finished)
+        };
+        (0..stages).map(is_behind).collect()
     }
 
     /// The hosts of this run with the stage that each starts at, ended ones too: batches are dealt from the same hosts
@@ -262,7 +283,8 @@ impl Outset {
                 | Found::Left(host)
                 | Found::Starts(Some(host)) => host,
             };
-            let is_left = |left: &InFlight| left.stage == position && !left.is_rollback;
+            // Also what undoes it is seen to there before it is taken again.
+            let is_left = |left: &InFlight| left.stage == position;
             if host.leftover.as_deref().is_some_and(is_left)
                 && matches!(found, Found::GoesOn(_) | Found::Starts(_))
             {
@@ -297,8 +319,23 @@ impl Outset {
         match (begun, failed) {
             (Some(host), _) => Progress::Begun(host),
             (None, Some(host)) => Progress::FailedOn(host),
+            (None, None) if self.is_behind(position) => Progress::Succeeded,
             (None, None) => Progress::Open,
         }
+    }
+
+    /// Whether another host ran a stage for those that have it behind them, and nobody has undone it.
+    fn is_behind(&self, position: usize) -> bool {
+        let hosts = self.hosts.iter().filter_map(|found| match found {
+            Found::Starts(None) => None,
+            Found::Adopted(host)
+            | Found::Ended(host)
+            | Found::Failed(host)
+            | Found::GoesOn(host)
+            | Found::Left(host)
+            | Found::Starts(Some(host)) => Some(&**host),
+        });
+        ran_for_others(position, hosts.chain(&self.others)) == Some(true)
     }
 
     /// What a journal is told of each target's host when the run begins.
@@ -314,7 +351,8 @@ impl Outset {
             | Found::Left(host)
             | Found::Starts(Some(host)) => {
                 let mut host = HostReport::clone(host);
-                host.start_over(host.first_unfinished());
+                // Whether the stage at which it goes on was begun before stays known.
+                host.start_over(host.first_unfinished() + 1);
                 (host, State::Waiting)
             }
             Found::Starts(None) => (HostReport::new(&target.name), State::Waiting),
@@ -322,15 +360,19 @@ impl Outset {
     }
 }
 
-/// Whether hosts have a stage behind them that another one ran for all, and that nobody has any more: it was undone.
-fn is_undone_for_all<'a>(
+/// Whether a stage that one host ran for others stands, as far as they show it; `None` where it was run for nobody.
+fn ran_for_others<'a>(
     position: usize,
     hosts: impl Iterator<Item = &'a HostReport> + Clone,
-) -> bool {
-    let mut statuses = hosts.filter_map(|host| host.stages.get(position));
-    let by_another = StageStatus::Skipped(SkipReason::RunOnce);
-    let has_skipped = statuses.clone().any(|stage| stage.status == by_another);
-    has_skipped && !statuses.any(|stage| stage.is_finished() && stage.status != by_another)
+) -> Option<bool> {
+    let reports = hosts.filter_map(|host| host.stages.get(position));
+    let is_for_others =
+        |report: &StageReport| report.status == StageStatus::Skipped(SkipReason::RunOnce);
+    let is_own = |report: &&StageReport| !is_for_others(report);
+    let mut own = reports.clone().filter(is_own).peekable();
+    // Who ran it may begin before it by now, and not show it any more.
+    let stands = own.peek().is_none() || own.any(StageReport::is_finished);
+    reports.clone().any(is_for_others).then_some(stands)
 }
 
 /// Whether the local files are those that were sent before.

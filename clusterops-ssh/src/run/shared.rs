@@ -44,8 +44,8 @@ pub(super) struct Shared {
     pub(super) folder: Option<Folder>,
     pub(super) journal: Option<Writer>,
     pub(super) in_flight: Leftovers,
-    /// Whether there are hosts that this run leaves alone and that may rely on what ran once for all.
-    pub(super) leaves_some_alone: bool,
+    /// Which stages hosts have behind them that this run leaves alone.
+    pub(super) relied_on: Vec<bool>,
 }
 
 impl Shared {
