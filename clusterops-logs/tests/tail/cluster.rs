@@ -241,8 +241,14 @@ impl Seen {
 
     /// Reads until nothing has come for a while: `span` is to be longer than what the server needs to show anything.
     pub(crate) async fn until_quiet(&mut self, tail: &mut Tail, span: Duration) {
+        let end = Instant::now() + DEADLINE;
         while let Ok(batch) = tokio::time::timeout(span, tail.next()).await {
             self.take(batch.unwrap());
+            assert!(
+                Instant::now() < end,
+                "not quiet within {DEADLINE:?}: {:?}",
+                self.notices
+            );
         }
     }
 

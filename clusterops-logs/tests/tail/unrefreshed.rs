@@ -306,7 +306,7 @@ async fn storm(cluster: &Cluster) {
     let second = cluster.create("b", 1, 0, settings).await;
     // It is killed while searches fail, too.
     let count = AtomicU32::new(0);
-    let (_relay, client) = relay(cluster, move |path| {
+    let (relay, client) = relay(cluster, move |path| {
         if !path.contains("/_search?") {
             return Fate::Pass;
         }
@@ -333,6 +333,11 @@ async fn storm(cluster: &Cluster) {
     killed.until_count(begin, 3000).await;
     assert!(killed.kills >= 6, "{} kills", killed.kills);
     writing.await.unwrap();
+    // As long as searches fail, what is held and released is told.
+    relay.now(|_, path| match path.contains("/_refresh") {
+        true => Fate::Answer(403, "security_exception"),
+        false => Fate::Pass,
+    });
     quiet(&mut killed.go_on(begin), &mut killed.seen).await;
     killed.are_repeated_as_stated(0..3000);
     is_told(&killed.seen);
