@@ -179,17 +179,8 @@ async fn a_command_whose_connection_was_lost_is_ended_before_its_stage_is_undone
 /// The report says how what may still run is found, so that a retry does not start another one beside it.
 #[tokio::test]
 async fn what_a_lost_connection_left_running_is_ended_before_a_retry() {
-    let is_broken = Arc::new(AtomicBool::new(true));
-    let broken = Arc::clone(&is_broken);
-    let host = SimHost::new("web1")
-        .own_port()
-        .answer_with("serve", move |_: &SimCommand| {
-            match broken.load(Ordering::SeqCst) {
-                true => Answer::never_exits().with_fault(Fault::DropDuringCommand),
-                false => Answer::new(),
-            }
-        });
-    let sim = start([host]).await;
+    let (host, is_broken) = losing_connections();
+    let sim = start([host.named("web1")]).await;
     let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]));
     let told = run(&fleet(&sim), &plan).await;
     assert_eq!(sim.host("web1").processes().len(), 1);

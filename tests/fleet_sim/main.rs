@@ -126,6 +126,18 @@ fn lines(host: &SimHandle) -> Vec<String> {
         .collect()
 }
 
+/// A host that loses the connection over which it was told to `serve`, which goes on there; until it is not broken any more.
+fn losing_connections() -> (SimHost, Arc<AtomicBool>) {
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::clone(&is_broken);
+    let serve = move |_: &SimCommand| match broken.load(Ordering::SeqCst) {
+        true => Answer::never_exits().with_fault(Fault::DropDuringCommand),
+        false => Answer::new(),
+    };
+    let host = SimHost::new("").own_port().answer_with("serve", serve);
+    (host, is_broken)
+}
+
 /// What happened on all hosts, in order: the host and what it was told to do.
 #[derive(Clone, Default)]
 struct Diary(Arc<Mutex<Vec<(String, String)>>>);

@@ -277,16 +277,7 @@ async fn a_rollback_goes_no_further_than_what_ran_once_for_all() {
 /// A connection that is lost leaves `serve` running; `web1` heals only afterwards.
 #[tokio::test]
 async fn what_runs_once_is_not_run_beside_an_attempt_that_may_still_run() {
-    let is_broken = Arc::new(AtomicBool::new(true));
-    let broken = Arc::clone(&is_broken);
-    let host = SimHost::new("")
-        .own_port()
-        .answer_with("serve", move |_: &SimCommand| {
-            match broken.load(Ordering::SeqCst) {
-                true => Answer::never_exits().with_fault(Fault::DropDuringCommand),
-                false => Answer::new(),
-            }
-        });
+    let (host, is_broken) = losing_connections();
     let hosts = [host.named("web1").fault(Fault::Refuse), host.named("web2")];
     let sim = start(hosts).await;
     let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]).run_once());
@@ -309,16 +300,7 @@ async fn what_runs_once_is_not_run_beside_an_attempt_that_may_still_run() {
 /// Whoever has to take a stage for all is in the first batch, however the hosts are dealt.
 #[tokio::test]
 async fn batches_wait_for_nobody_of_a_later_one() {
-    let is_broken = Arc::new(AtomicBool::new(true));
-    let broken = Arc::clone(&is_broken);
-    let host = SimHost::new("")
-        .own_port()
-        .answer_with("serve", move |_: &SimCommand| {
-            match broken.load(Ordering::SeqCst) {
-                true => Answer::never_exits().with_fault(Fault::DropDuringCommand),
-                false => Answer::new(),
-            }
-        });
+    let (host, is_broken) = losing_connections();
     let hosts = [host.named("web1").fault(Fault::Refuse), host.named("web2")];
     let sim = start(hosts).await;
     let plan = Plan::new("p").stage(Stage::command("serve", ["serve"]).run_once());

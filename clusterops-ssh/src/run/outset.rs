@@ -85,6 +85,21 @@ impl Leftovers {
     }
 }
 
+impl Found {
+    /// What is known of it.
+    fn report(&self) -> Option<&HostReport> {
+        match self {
+            Self::Starts(None) => None,
+            Self::Adopted(host)
+            | Self::Ended(host)
+            | Self::Failed(host)
+            | Self::GoesOn(host)
+            | Self::Left(host)
+            | Self::Starts(Some(host)) => Some(host),
+        }
+    }
+}
+
 impl Outset {
     /// Nothing is known of any host.
     pub(super) fn new(targets: usize) -> Self {
@@ -274,14 +289,8 @@ impl Outset {
         let mut failed = None;
         let mut begun = None;
         for (place, found) in self.hosts.iter().enumerate() {
-            let host = match found {
-                Found::Starts(None) => continue,
-                Found::Adopted(host)
-                | Found::Ended(host)
-                | Found::Failed(host)
-                | Found::GoesOn(host)
-                | Found::Left(host)
-                | Found::Starts(Some(host)) => host,
+            let Some(host) = found.report() else {
+                continue;
             };
             // Also what undoes it is seen to there before it is taken again.
             let is_left = |left: &InFlight| left.stage == position;
@@ -326,15 +335,7 @@ impl Outset {
 
     /// Whether another host ran a stage for those that have it behind them, and nobody has undone it.
     fn is_behind(&self, position: usize) -> bool {
-        let hosts = self.hosts.iter().filter_map(|found| match found {
-            Found::Starts(None) => None,
-            Found::Adopted(host)
-            | Found::Ended(host)
-            | Found::Failed(host)
-            | Found::GoesOn(host)
-            | Found::Left(host)
-            | Found::Starts(Some(host)) => Some(&**host),
-        });
+        let hosts = self.hosts.iter().filter_map(Found::report);
         ran_for_others(position, hosts.chain(&self.others)) == Some(true)
     }
 
