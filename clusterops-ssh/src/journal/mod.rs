@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 
 use clusterops_core::Target;
 
-pub(crate) use self::record::{Head, InFlight, Known, RecordedHost, RecordedMode, State};
+pub(crate) use self::record::{Head, Known, RecordedHost, RecordedMode, State};
 pub(crate) use self::store::{Change, HostChange, Store};
 pub(crate) use self::writer::Writer;
 use crate::report::{Ending, Failure, HostReport};

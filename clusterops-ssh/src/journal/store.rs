@@ -12,8 +12,8 @@ use rusqlite::{Connection, OpenFlags, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::record::{Head, InFlight, Known, RecordedHost, RecordedMode, State};
-use crate::report::{Ending, HostReport, StageReport};
+use super::record::{Head, Known, RecordedHost, RecordedMode, State};
+use crate::report::{Ending, HostReport, InFlight, StageReport};
 use crate::{Error, ErrorKind, Result};
 
 /// Says that a SQLite file is a journal (`PRAGMA application_id`): "cops".

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::plan::Stage;
-use crate::report::{StageReport, StageStatus};
+use crate::report::{InFlight, StageReport, StageStatus};
 use crate::wire::{Birth, Leader};
 use crate::{Fleet, Termination};
 

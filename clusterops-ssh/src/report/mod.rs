@@ -2,6 +2,7 @@
 
 mod captured;
 mod gather;
+mod in_flight;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::captured::Captured;
 pub use self::gather::{Answer, Gathered};
-use crate::journal::InFlight;
+pub(crate) use self::in_flight::InFlight;
 use crate::{Error, ErrorKind, Exit, Termination, Transferred};
 
 /// The version of a report's serialised form that this version of the crate writes and reads.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::InFlight;
+use crate::report::InFlight;
 use crate::report::{Captured, Failure, HostReport, RollbackReport, StageReport, StageStatus};
 use crate::{Error, ErrorKind, Exit, Termination, Transferred};
 

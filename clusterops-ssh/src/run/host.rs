@@ -15,8 +15,9 @@ use super::shared::Shared;
 use super::step::{Left, Limit, StepRun, Stop, Stopped};
 use crate::clock::deadline_in;
 use crate::event::HostState;
-use crate::journal::{Change, HostChange, InFlight, State};
+use crate::journal::{Change, HostChange, State};
 use crate::plan::{RollbackWhen, Stage};
+use crate::report::InFlight;
 use crate::report::{
     Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
 };
@@ -295,7 +296,7 @@ impl HostRun {
             // This attempt began nothing, and the one before has ended.
             stopped.termination.get_or_insert(Termination::Confirmed);
         }
-        // An attempt before this one, of which a journal tells, may have begun it.
+        // An attempt before this one may have begun it.
         report.is_not_begun =
             result.is_err() && !step.has_begun && step.earlier.is_none() && !was_begun;
         report.set_duration(started.elapsed());
@@ -553,14 +554,17 @@ impl HostRun {
     async fn roll_back(&mut self) {
         let run = Arc::clone(&self.run);
         let stays = stays(&run, &self.report, self.watch.mode());
+        let mut may_run = None;
         for position in (stays..self.report.stages.len()).rev() {
             let stage = &run.plan.stages[position];
             if !needs_rollback(stage, &self.report.stages[position]) {
                 continue;
             }
             self.tell(HostState::RollingBack { stage: position });
-            // The rollback before this one may run on, too.
-            let may_run = self.end_remnant().await;
+            // The rollback before this one may run on, too. Where that is not sure, nobody asks again.
+            if may_run.is_none() {
+                may_run = self.end_remnant().await;
+            }
             let mut output = StageReport::new(0);
             let result = match &may_run {
                 Some(why) => Err(not_undone(why).into()),

@@ -1,7 +1,8 @@
 //! What the journal is told before something starts on a host.
 
 use crate::Result;
-use crate::journal::{HostChange, InFlight, Writer};
+use crate::journal::{HostChange, Writer};
+use crate::report::InFlight;
 use crate::session::{Launch, Process};
 use crate::wire::Leader;
 

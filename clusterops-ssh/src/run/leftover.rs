@@ -4,7 +4,8 @@ use tokio::time::timeout_at;
 
 use super::prepare::Prepared;
 use super::step::{StepRun, Stop, Stopped};
-use crate::journal::{InFlight, Leftover};
+use crate::journal::Leftover;
+use crate::report::InFlight;
 use crate::session::{GRACE, Raised, Remnant, terminate, wait_for_end};
 use crate::transfer::Strays;
 use crate::{Error, ErrorKind, Result, Termination};

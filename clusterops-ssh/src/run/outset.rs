@@ -9,8 +9,9 @@ use clusterops_core::{Printable, Target};
 
 use super::gates::Progress;
 use super::prepare;
-use crate::journal::{InFlight, Known, RecordedHost, RecordedMode, State, Store};
+use crate::journal::{Known, RecordedHost, RecordedMode, State, Store};
 use crate::plan::{Stage, Step};
+use crate::report::InFlight;
 use crate::report::{Ending, HostReport, Report, SkipReason, StageReport, StageStatus};
 use crate::{Error, ErrorKind, Plan, Result};
 
