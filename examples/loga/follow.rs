@@ -53,11 +53,14 @@ impl Tailing {
             let batch = self.tail().await?.next().await?;
             if self.settings.needs_fields() {
                 let is_new = |notice: &Notice| matches!(notice, Notice::Found { .. });
-                if batch.notices.iter().any(is_new)
-                    && self.settings.fields(&self.client).await? != self.fields
-                {
-                    self.tail = None;
-                    continue;
+                if batch.notices.iter().any(is_new) {
+                    // Without an answer, and with another one, it is begun anew where the last batch ended: this one comes
+                    // again.
+                    let tail = self.tail.take();
+                    if self.settings.fields(&self.client).await? != self.fields {
+                        continue;
+                    }
+                    self.tail = tail;
                 }
                 self.token = Some(batch.token.to_string());
             }
@@ -223,7 +226,7 @@ impl Following<'_> {
         // One from the future is no place to go on from.
         let time = document.time.map(|time| time.min(Timestamp::now()));
         self.shown_to = self.shown_to.max(time);
-        // One that was shown before comes again when it is written anew.
+        // One that is written anew comes again, where it was shown before.
         let is_updated = document.hit.version.is_some_and(|version| version > 1);
         // What the tail calls late was mostly held long enough to be shown in its place.
         let remark = match (late, is_updated) {
