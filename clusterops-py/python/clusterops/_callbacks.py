@@ -1,0 +1,36 @@
+"""Waits for what the async methods of callback objects give."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable
+from typing import Any
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def finish(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) -> Any:
+    """Run an awaitable to its end: in this loop of another thread, or in one made for it."""
+    if loop is not None and loop.is_running():
+        return asyncio.run_coroutine_threadsafe(_await(awaitable), loop).result()
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(_await(awaitable))
+    outcome: list[Any] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(asyncio.run(_await(awaitable)))
+        except BaseException as error:
+            raised.append(error)
+
+    # This thread may have a loop that runs.
+    thread = threading.Thread(target=run, name="clusterops-callback")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+    return outcome[0]

@@ -1,0 +1,30 @@
+//! The native module of the Python package `clusterops`.
+//!
+//! It converts, and decides nothing: what a class does stands in the documentation of the Rust type of the same name.
+//! Every call that waits has two forms over one future: [`runtime`] tells how. What it exports stands in
+//! `python/clusterops/_clusterops.pyi` too, and `tests/run python` compares the two.
+#![expect(dead_code, reason = "runs, which come next, use the rest")]
+
+mod callback;
+mod errors;
+mod hostset;
+mod inventory;
+mod logging;
+mod runtime;
+mod target;
+mod words;
+
+use pyo3::prelude::*;
+
+/// The native part of clusterops; use the package `clusterops`.
+#[pymodule(gil_used = false)]
+mod _clusterops {
+    #[pymodule_export]
+    use crate::errors::_error_kinds;
+    #[pymodule_export]
+    use crate::hostset::HostSet;
+    #[pymodule_export]
+    use crate::inventory::Inventory;
+    #[pymodule_export]
+    use crate::target::Target;
+}

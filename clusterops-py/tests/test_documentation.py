@@ -1,0 +1,66 @@
+"""The examples in docstrings, and the recipes of the README."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import clusterops
+import pytest
+from clusterops import (
+    _clusterops,  # pyright: ignore[reportPrivateUsage]
+    errors,
+    protocols,
+)
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """Everything with an example in its docstring."""
+    for module in (clusterops, _clusterops, errors, protocols):
+        yield module.__name__, module.__doc__ or ""
+        for name, item in vars(module).items():
+            if name not in module.__all__ or name.startswith("_"):
+                continue
+            yield name, item.__doc__ or ""
+            if inspect.isclass(item) and str(item.__module__).startswith("clusterops"):
+                for member, value in vars(item).items():
+                    if not member.startswith("_"):
+                        yield f"{name}.{member}", value.__doc__ or ""
+
+
+EXAMPLES = {name: text for name, text in documented() if ">>>" in text}
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_examples_in_docstrings(name: str) -> None:
+    names: dict[str, Any] = {name: getattr(clusterops, name) for name in clusterops.__all__}
+    example = doctest.DocTestParser().get_doctest(EXAMPLES[name], names, name, None, None)
+    told: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=told.append)
+    assert not told, "".join(told)
+
+
+def test_public_things_are_documented() -> None:
+    missing = [name for name, text in documented() if not text]
+    assert not missing
+
+
+def recipes() -> Iterator[tuple[str, str]]:
+    title = ""
+    for found in re.finditer(r"^## (.*)$|^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL):
+        if found[1]:
+            title = found[1]
+        else:
+            yield title, found[2]
+
+
+@pytest.mark.parametrize(("title", "code"), list(recipes()))
+def test_recipes_run(title: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, f"README: {title}", "exec"), {"__name__": "recipe"})
