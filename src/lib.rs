@@ -63,4 +63,4 @@ pub use clusterops_ssh::{
 };
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "ssh")]
-pub use one_shot::run;
+pub use one_shot::{line_plan, run};

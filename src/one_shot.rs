@@ -28,7 +28,16 @@ pub async fn run(hosts: &str, line: &str) -> Result<Report> {
         .iter()
         .map(|name| name.parse())
         .collect::<Result<Vec<Target>, _>>()?;
+    Ok(Fleet::new(targets).run(&line_plan(line))?.await?)
+}
+
+/// The plan of [`run`]: this shell line, in a stage called `run`.
+///
+/// ```
+/// let plan = clusterops::line_plan("uname -r");
+/// assert_eq!(plan.stages[0].name, "run");
+/// ```
+pub fn line_plan(line: &str) -> Plan {
     // The name of a plan stands on one line.
-    let plan = Plan::new(Printable(line).to_string()).stage(Stage::shell("run", line));
-    Ok(Fleet::new(targets).run(&plan)?.await?)
+    Plan::new(Printable(line).to_string()).stage(Stage::shell("run", line))
 }
