@@ -3,14 +3,19 @@
 //! It converts, and decides nothing: what a class does stands in the documentation of the Rust type of the same name.
 //! Every call that waits has two forms over one future: [`runtime`] tells how. What it exports stands in
 //! `python/clusterops/_clusterops.pyi` too, and `tests/run python` compares the two.
-#![expect(dead_code, reason = "runs, which come next, use the rest")]
 
 mod callback;
+mod credentials;
 mod errors;
+mod fleet;
 mod hostset;
 mod inventory;
 mod logging;
+mod plan;
+mod report;
+mod run;
 mod runtime;
+mod sim;
 mod target;
 mod words;
 
@@ -22,9 +27,19 @@ mod _clusterops {
     #[pymodule_export]
     use crate::errors::_error_kinds;
     #[pymodule_export]
+    use crate::fleet::{Fleet, Rollout, SessionOptions, arun, run};
+    #[pymodule_export]
     use crate::hostset::HostSet;
     #[pymodule_export]
     use crate::inventory::Inventory;
+    #[pymodule_export]
+    use crate::plan::{Plan, RunAs, Step};
+    #[pymodule_export]
+    use crate::report::{Answer, Gathered, HostReport, Report, StageReport};
+    #[pymodule_export]
+    use crate::run::{AsyncRun, HostEvent, OutputEvent, Run, RunEvent, TransferEvent};
+    #[pymodule_export]
+    use crate::sim::{SimulatedAnswer, SimulatedFleet, SimulatedHost};
     #[pymodule_export]
     use crate::target::Target;
 }

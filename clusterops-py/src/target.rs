@@ -218,14 +218,3 @@ fn one(value: &Bound<'_, PyAny>) -> PyResult<clusterops::Target> {
         Err(_) => value.extract::<&str>()?.parse().map_err(raise),
     }
 }
-
-/// A target, or its name.
-pub(crate) struct OneTarget(pub(crate) clusterops::Target);
-
-impl<'py> FromPyObject<'_, 'py> for OneTarget {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        Ok(Self(one(&value)?))
-    }
-}

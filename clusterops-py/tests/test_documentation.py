@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from clusterops import (
     _clusterops,  # pyright: ignore[reportPrivateUsage]
     errors,
     protocols,
+    testing,
 )
 
 README = Path(__file__).parents[1] / "README.md"
@@ -22,7 +23,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def documented() -> Iterator[tuple[str, str]]:
     """Everything with an example in its docstring."""
-    for module in (clusterops, _clusterops, errors, protocols):
+    for module in (clusterops, _clusterops, errors, protocols, testing):
         yield module.__name__, module.__doc__ or ""
         for name, item in vars(module).items():
             if name not in module.__all__ or name.startswith("_"):
@@ -30,7 +31,8 @@ def documented() -> Iterator[tuple[str, str]]:
             yield name, item.__doc__ or ""
             if inspect.isclass(item) and str(item.__module__).startswith("clusterops"):
                 for member, value in vars(item).items():
-                    if not member.startswith("_"):
+                    # The fields of a dataclass stand in its own text.
+                    if not member.startswith("_") and (module is _clusterops or callable(value)):
                         yield f"{name}.{member}", value.__doc__ or ""
 
 
@@ -53,14 +55,27 @@ def test_public_things_are_documented() -> None:
 
 def recipes() -> Iterator[tuple[str, str]]:
     title = ""
-    for found in re.finditer(r"^## (.*)$|^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL):
+    for found in re.finditer(r"^## ([^\n]*)$|^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL):
         if found[1]:
             title = found[1]
         else:
             yield title, found[2]
 
 
-@pytest.mark.parametrize(("title", "code"), list(recipes()))
-def test_recipes_run(title: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+RECIPES = list(recipes())
+
+
+def test_the_readme_has_recipes() -> None:
+    assert len(RECIPES) == README.read_text().count("```python") > 0
+
+
+@pytest.mark.parametrize(("title", "code"), RECIPES)
+def test_recipes_run(
+    title: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulated_fleet: Callable[..., Any]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, f"README: {title}", "exec"), {"__name__": "recipe"})
+    names: dict[str, Any] = {"__name__": "recipe"}
+    exec(compile(code, f"README: {title}", "exec"), names)
+    for name, item in names.items():
+        if name.startswith("test_"):
+            item(simulated_fleet)

@@ -9,9 +9,33 @@ HostSet('web[01-48,50]')
 
 from __future__ import annotations
 
+from collections.abc import Mapping as _Mapping
 from collections.abc import Set as _Set
 
-from ._clusterops import HostSet, Inventory, Target
+from ._clusterops import (
+    Answer,
+    AsyncRun,
+    Fleet,
+    Gathered,
+    HostEvent,
+    HostReport,
+    HostSet,
+    Inventory,
+    OutputEvent,
+    Plan,
+    Report,
+    Rollout,
+    Run,
+    RunAs,
+    RunEvent,
+    SessionOptions,
+    StageReport,
+    Step,
+    Target,
+    TransferEvent,
+    arun,
+    run,
+)
 from .errors import (
     CancelledError,
     ClusterOpsError,
@@ -25,24 +49,46 @@ from .errors import (
     TransferError,
     UnreachableError,
 )
-from .protocols import GroupSource
+from .protocols import Credentials, GroupSource, Purpose
 
 _Set.register(HostSet)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+_Mapping.register(Report)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 __all__ = [
+    "Answer",
+    "AsyncRun",
     "CancelledError",
     "ClusterOpsError",
     "CommandError",
+    "Credentials",
     "DeadlineError",
     "DeniedError",
+    "Fleet",
+    "Gathered",
     "GroupSource",
+    "HostEvent",
+    "HostReport",
     "HostSet",
     "InvalidError",
     "Inventory",
     "LocalError",
     "NotFoundError",
+    "OutputEvent",
+    "Plan",
+    "Purpose",
+    "Report",
+    "Rollout",
+    "Run",
+    "RunAs",
+    "RunEvent",
     "ServerError",
+    "SessionOptions",
+    "StageReport",
+    "Step",
     "Target",
     "TransferError",
+    "TransferEvent",
     "UnreachableError",
+    "arun",
+    "run",
 ]

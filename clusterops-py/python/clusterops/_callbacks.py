@@ -1,11 +1,14 @@
-"""Waits for what the async methods of callback objects give."""
+"""What is easier in Python: waiting for what callback objects give, and iterating over events."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._clusterops import AsyncRun, Event
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
@@ -34,3 +37,10 @@ def finish(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) ->
     if raised:
         raise raised[0]
     return outcome[0]
+
+
+async def iterate(run: AsyncRun) -> AsyncIterator[Event]:
+    """The events of a run, which cross from Rust as many at once as there are."""
+    while batch := await run._events():  # pyright: ignore[reportPrivateUsage]
+        for event in batch:
+            yield event

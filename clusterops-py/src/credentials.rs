@@ -1,0 +1,110 @@
+//! Credentials that are Python objects.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use clusterops::secrecy::SecretString;
+use clusterops::ssh::{Error, ErrorKind, Result};
+use clusterops::{Control, Purpose};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::callback::{Callback, Stash};
+use crate::target::Target;
+use crate::words::word;
+
+/// An object with a method `secret(target, purpose)`. What it raises ends the run, and is raised to who waits for it.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    object: Arc<Callback>,
+    raised: Stash,
+    control: Arc<OnceLock<Control>>,
+}
+
+impl Credentials {
+    pub(crate) fn new(object: Callback, raised: Stash, control: Arc<OnceLock<Control>>) -> Self {
+        Self {
+            object: Arc::new(object),
+            raised,
+            control,
+        }
+    }
+}
+
+/// What a secret is asked for: its kind in a word, and what goes with that.
+fn describe<'py>(py: Python<'py>, purpose: &Purpose) -> PyResult<Bound<'py, PyAny>> {
+    let details = PyDict::new(py);
+    let kind = match purpose {
+        Purpose::Environment(name) => {
+            details.set_item("name", name)?;
+            "environment"
+        }
+        Purpose::Passphrase(file) => {
+            details.set_item("file", file)?;
+            "passphrase"
+        }
+        Purpose::Password => "password",
+        Purpose::RunAs(run_as) => {
+            details.set_item("name", &run_as.user)?;
+            details.set_item("method", word(&run_as.method))?;
+            "run_as"
+        }
+        Purpose::KeyboardInteractive {
+            name,
+            instruction,
+            prompt,
+            echo,
+        } => {
+            details.set_item("name", name)?;
+            details.set_item("instruction", instruction)?;
+            details.set_item("prompt", prompt)?;
+            details.set_item("echo", echo)?;
+            "keyboard_interactive"
+        }
+        _ => "other",
+    };
+    let class = py.import("clusterops.protocols")?.getattr("Purpose")?;
+    class.call((kind,), Some(&details))
+}
+
+#[async_trait]
+impl clusterops::Credentials for Credentials {
+    async fn secret(
+        &self,
+        target: &clusterops::Target,
+        purpose: &Purpose,
+    ) -> Result<Option<SecretString>> {
+        let (object, target, purpose) = (
+            Arc::clone(&self.object),
+            Target(target.clone()),
+            purpose.clone(),
+        );
+        let asked = tokio::task::spawn_blocking(move || {
+            Python::attach(|py| {
+                let purpose = describe(py, &purpose)?;
+                let given = object.call(py, "secret", (target, purpose).into_pyobject(py)?)?;
+                let secret: Option<String> = given.extract()?;
+                Ok(secret.map(SecretString::from))
+            })
+        });
+        match asked.await {
+            Ok(Ok(secret)) => Ok(secret),
+            Ok(Err(error)) => {
+                let error: PyErr = error;
+                self.raised.keep(error);
+                if let Some(control) = self.control.get() {
+                    control.cancel();
+                }
+                // What it says may be the secret.
+                Err(Error::new(
+                    ErrorKind::Secret,
+                    "the credentials raised an exception",
+                ))
+            }
+            Err(error) => Err(
+                Error::new(ErrorKind::Secret, "the credentials could not be asked")
+                    .caused_by(error),
+            ),
+        }
+    }
+}

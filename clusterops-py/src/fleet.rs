@@ -1,0 +1,357 @@
+//! `Fleet`, on which terms it works, and the one-shot functions.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use clusterops::journal::Leftover;
+use clusterops::rollout::Share;
+use clusterops::{Bandwidth, ConnectRetries, Control};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::callback::{Callback, Stash};
+use crate::credentials::Credentials;
+use crate::errors::raise;
+use crate::hostset::Hosts;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::run::{AsyncRun, Run, Shared};
+use crate::target::{Target, Targets};
+use crate::words::{Span, from_word, plain};
+
+/// Many targets, and the terms on which plans are run on them.
+///
+/// Parameters
+/// ----------
+/// targets : str, HostSet or iterable of Target or str
+///     Without an inventory, each name is ``[user@]host[:port]``.
+/// parallelism : int
+///     How many hosts are worked on at once.
+/// session : SessionOptions, optional
+///     How connections are made.
+/// connection_attempts : int
+///     How many times a connection is tried.
+/// rollout : Rollout, optional
+///     Batches, canaries, and how many hosts may fail.
+/// host_deadline, run_deadline : timedelta or float, optional
+///     For one host, and for all of a run; floats are seconds.
+/// credentials : Credentials, optional
+///     Who is asked for secrets.
+/// output_cap, output_budget : int, optional
+///     How many bytes the report keeps: of each output, and in all.
+/// output_folder : path, optional
+///     Where outputs are written whole.
+/// bandwidth : int, optional
+///     Bytes per second for files, all hosts together.
+/// journal : path, optional
+///     A file from which the run can be resumed.
+/// leftover : {'wait', 'end'}
+///     What a resumed run does about what was under way.
+///
+/// Examples
+/// --------
+/// >>> fleet = Fleet(Inventory.parse("hosts: {'web[1-3]': {zone: a}}", "fleet.yaml").select("@zone:a"), parallelism=200)
+/// >>> len(fleet)
+/// 3
+#[pyclass(module = "clusterops", frozen)]
+pub(crate) struct Fleet {
+    inner: clusterops::Fleet,
+    credentials: Option<Py<PyAny>>,
+}
+
+impl Fleet {
+    fn start_with(
+        &self,
+        py: Python<'_>,
+        plan: &clusterops::Plan,
+        begin: impl FnOnce(&clusterops::Fleet) -> clusterops::ssh::Result<clusterops::Run> + Send,
+    ) -> PyResult<Arc<Shared>> {
+        let (raised, control) = (Stash::default(), Arc::new(OnceLock::<Control>::new()));
+        let mut fleet = self.inner.clone();
+        if let Some(object) = &self.credentials {
+            let object = Callback::here(py, object.clone_ref(py))?;
+            let credentials = Credentials::new(object, raised.clone(), Arc::clone(&control));
+            fleet = fleet.credentials(Arc::new(credentials));
+        }
+        let stages = plan.stages.iter().map(|stage| stage.name.clone()).collect();
+        let has_raised = raised.clone();
+        let shared = Shared::start(py, stages, raised, || begin(&fleet))?;
+        let control = control.get_or_init(|| shared.control().clone());
+        if has_raised.is_set() {
+            control.cancel();
+        }
+        Ok(shared)
+    }
+}
+
+#[pymethods]
+impl Fleet {
+    #[new]
+    #[pyo3(signature = (targets, *, parallelism = 100, session = None, connection_attempts = 4, rollout = None, host_deadline = None, run_deadline = None, credentials = None, output_cap = None, output_budget = None, output_folder = None, bandwidth = None, journal = None, leftover = "wait"))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        targets: Targets,
+        parallelism: usize,
+        session: Option<&SessionOptions>,
+        connection_attempts: u32,
+        rollout: Option<&Rollout>,
+        host_deadline: Option<Span>,
+        run_deadline: Option<Span>,
+        credentials: Option<Py<PyAny>>,
+        output_cap: Option<usize>,
+        output_budget: Option<usize>,
+        output_folder: Option<PathBuf>,
+        bandwidth: Option<u64>,
+        journal: Option<PathBuf>,
+        leftover: &str,
+    ) -> PyResult<Self> {
+        let leftover = match leftover {
+            "wait" => Leftover::Wait,
+            "end" => Leftover::End,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "leftover is 'wait' or 'end', not '{other}'"
+                )));
+            }
+        };
+        let mut fleet = clusterops::Fleet::new(targets.0)
+            .parallelism(parallelism)
+            .connect_retries(ConnectRetries::default().attempts(connection_attempts))
+            .leftover(leftover);
+        if let Some(session) = session {
+            fleet = fleet.session(session.0.clone());
+        }
+        if let Some(rollout) = rollout {
+            fleet = fleet.rollout(rollout.0.clone());
+        }
+        if let Some(deadline) = host_deadline {
+            fleet = fleet.host_deadline(deadline.0);
+        }
+        if let Some(deadline) = run_deadline {
+            fleet = fleet.run_deadline(deadline.0);
+        }
+        if let Some(bytes) = output_cap {
+            fleet = fleet.output_cap(bytes);
+        }
+        if let Some(bytes) = output_budget {
+            fleet = fleet.output_budget(bytes);
+        }
+        if let Some(folder) = output_folder {
+            fleet = fleet.output_folder(folder);
+        }
+        if let Some(bytes) = bandwidth {
+            fleet = fleet.bandwidth(Bandwidth::per_second(bytes));
+        }
+        if let Some(file) = journal {
+            fleet = fleet.journal(file);
+        }
+        Ok(Self {
+            inner: fleet,
+            credentials,
+        })
+    }
+
+    /// The targets.
+    #[getter]
+    fn targets(&self) -> Vec<Target> {
+        self.inner.targets().iter().cloned().map(Target).collect()
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.targets().len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Fleet of {} hosts>", self.inner.targets().len())
+    }
+
+    /// Runs a plan and waits for its report. Ctrl-C ends the remote work first.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidError
+    ///     Before the first connection: a plan or a fleet that cannot be run.
+    fn run(&self, py: Python<'_>, plan: &Plan) -> PyResult<Report> {
+        self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?
+            .wait(py)
+    }
+
+    /// Starts a run that is iterated for its events, and asked for its report.
+    fn start(&self, py: Python<'_>, plan: &Plan) -> PyResult<Run> {
+        Ok(Run::new(
+            self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?,
+        ))
+    }
+
+    /// Starts a run that is awaited.
+    fn arun(&self, py: Python<'_>, plan: &Plan) -> PyResult<AsyncRun> {
+        Ok(AsyncRun(
+            self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?,
+        ))
+    }
+
+    /// Starts a run that continues each failed host of a report at its first unfinished stage.
+    fn retry(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<Run> {
+        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.0);
+        Ok(Run::new(self.start_with(py, &plan.0, begin)?))
+    }
+
+    /// As `retry`, to be awaited.
+    fn aretry(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<AsyncRun> {
+        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.0);
+        Ok(AsyncRun(self.start_with(py, &plan.0, begin)?))
+    }
+
+    /// Goes on with the run whose controller ended before it did, from its journal.
+    fn resume(&self, py: Python<'_>, plan: &Plan, journal: PathBuf) -> PyResult<Run> {
+        let begin = |fleet: &clusterops::Fleet| fleet.resume(&plan.0, journal);
+        Ok(Run::new(self.start_with(py, &plan.0, begin)?))
+    }
+
+    /// As `resume`, to be awaited.
+    fn aresume(&self, py: Python<'_>, plan: &Plan, journal: PathBuf) -> PyResult<AsyncRun> {
+        let begin = |fleet: &clusterops::Fleet| fleet.resume(&plan.0, journal);
+        Ok(AsyncRun(self.start_with(py, &plan.0, begin)?))
+    }
+
+    /// What each host would get, as text; nothing is connected to.
+    fn dry_run(&self, plan: &Plan) -> PyResult<String> {
+        Ok(self.inner.dry_run(&plan.0).map_err(raise)?.to_string())
+    }
+}
+
+/// Runs a shell line on hosts and waits for what they said; the report's only stage is called ``run``.
+///
+/// Parameters
+/// ----------
+/// hosts : str, HostSet or iterable of Target or str
+/// line : str
+#[pyfunction]
+pub(crate) fn run(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Report> {
+    start_line(py, hosts, line)?.wait(py)
+}
+
+/// As `run`, to be awaited.
+#[pyfunction]
+pub(crate) fn arun(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<AsyncRun> {
+    Ok(AsyncRun(start_line(py, hosts, line)?))
+}
+
+fn start_line(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Arc<Shared>> {
+    let fleet = clusterops::Fleet::new(hosts.0);
+    let plan = clusterops::line_plan(line);
+    Shared::start(py, vec!["run".into()], Stash::default(), || {
+        fleet.run(&plan)
+    })
+}
+
+/// How connections are made; what is left out is as OpenSSH's configuration says, or as ssh does it.
+///
+/// Deadlines are a `timedelta` or seconds. Host keys must be known, unless they are asked for otherwise.
+///
+/// Examples
+/// --------
+/// >>> options = SessionOptions(user="deploy", connect_deadline=5)
+#[pyclass(module = "clusterops", frozen)]
+pub(crate) struct SessionOptions(clusterops::SessionOptions);
+
+#[pymethods]
+impl SessionOptions {
+    #[new]
+    #[pyo3(signature = (*, user = None, identity_files = None, agent = None, known_hosts = None, accept_new_host_keys = false, danger_accept_any_host_key = false, read_config = true, connect_deadline = None, handshake_deadline = None, authentication_deadline = None, command_deadline = None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        user: Option<String>,
+        identity_files: Option<Vec<PathBuf>>,
+        agent: Option<bool>,
+        known_hosts: Option<Vec<PathBuf>>,
+        accept_new_host_keys: bool,
+        danger_accept_any_host_key: bool,
+        read_config: bool,
+        connect_deadline: Option<Span>,
+        handshake_deadline: Option<Span>,
+        authentication_deadline: Option<Span>,
+        command_deadline: Option<Span>,
+    ) -> PyResult<Self> {
+        let mut options = clusterops::SessionOptions::default();
+        options.user = user;
+        options.identity_files = identity_files.unwrap_or_default();
+        options.agent = agent;
+        options.known_hosts = known_hosts;
+        options.connect_deadline = connect_deadline.map(Into::into);
+        options.handshake_deadline = handshake_deadline.map(Into::into);
+        options.authentication_deadline = authentication_deadline.map(Into::into);
+        options.command_deadline = command_deadline.map(Into::into);
+        if accept_new_host_keys {
+            options = options.accept_new_host_keys();
+        }
+        if danger_accept_any_host_key {
+            options = options.danger_accept_any_host_key();
+        }
+        if !read_config {
+            options = options.config(clusterops::config::Config::none().map_err(raise)?);
+        }
+        Ok(Self(options))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<SessionOptions user={:?}>", self.0.user)
+    }
+}
+
+/// How a run spreads over its hosts; shares are a number of hosts or a text such as ``10%``.
+///
+/// Examples
+/// --------
+/// >>> Rollout(canaries="web[1-2]", batches=[5, "25%"], failure_budget="2%", when_exceeded="pause").to_dict()["batches"]
+/// ['5', '25%']
+#[pyclass(module = "clusterops", frozen)]
+pub(crate) struct Rollout(clusterops::Rollout);
+
+/// A share of the hosts, as Python writes it.
+struct Part(Share);
+
+impl<'py> FromPyObject<'_, 'py> for Part {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match value.extract::<usize>() {
+            Ok(hosts) => Ok(Self(Share::Hosts(hosts))),
+            Err(_) => from_word("share", value.extract::<&str>()?).map(Self),
+        }
+    }
+}
+
+#[pymethods]
+impl Rollout {
+    #[new]
+    #[pyo3(signature = (*, canaries = None, pause_after_canaries = false, batches = None, failure_budget = None, when_exceeded = "stop"))]
+    fn new(
+        canaries: Option<Hosts>,
+        pause_after_canaries: bool,
+        batches: Option<Vec<Part>>,
+        failure_budget: Option<Part>,
+        when_exceeded: &str,
+    ) -> PyResult<Self> {
+        let mut rollout = clusterops::Rollout::default()
+            .when_exceeded(from_word("when_exceeded", when_exceeded)?);
+        rollout.canaries = canaries.map(|hosts| hosts.0).unwrap_or_default();
+        rollout.pause_after_canaries = pause_after_canaries;
+        rollout.batches = batches
+            .unwrap_or_default()
+            .into_iter()
+            .map(|part| part.0)
+            .collect();
+        rollout.failure_budget = failure_budget.map(|part| part.0);
+        Ok(Self(rollout))
+    }
+
+    /// The rollout as a dictionary.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &self.0)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<Rollout {}>", self.to_dict(py)?.repr()?))
+    }
+}

@@ -1,0 +1,304 @@
+//! `Plan`, and what its stages take: `Step`, `RunAs`.
+
+use std::path::PathBuf;
+
+use clusterops::Stage;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::errors::{Raised, raise};
+use crate::words::{Span, from_word, json, quoted, word};
+
+/// What is to be done on every host: stages, in order. It cannot be changed; each method gives a new plan.
+///
+/// In words, paths and environment values ``{{name}}`` stands for the target's variable of that name. Each method that
+/// adds a stage takes the keywords of `clusterops.StageOptions`.
+///
+/// Examples
+/// --------
+/// >>> plan = (
+/// ...     Plan("deploy")
+/// ...     .command("preflight", ["test", "-d", "/opt"], deadline=30, barrier=True)
+/// ...     .upload("unpack", "app.tar", "/opt/app.tar", mode=0o644)
+/// ...     .shell("start", "systemctl start app", rollback=["systemctl", "stop", "app"])
+/// ... )
+/// >>> plan.stages
+/// ['preflight', 'unpack', 'start']
+/// >>> Plan.from_json(plan.to_json()) == plan
+/// True
+#[pyclass(module = "clusterops", frozen, eq)]
+#[derive(Debug, PartialEq)]
+pub(crate) struct Plan(pub(crate) clusterops::Plan);
+
+impl Plan {
+    fn with(&self, stage: Stage, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let stage = options.map_or(Ok(stage.clone()), |options| set(stage, options))?;
+        Ok(Self(self.0.clone().stage(stage)))
+    }
+}
+
+/// Sets a stage's options.
+fn set(mut stage: Stage, options: &Bound<'_, PyDict>) -> PyResult<Stage> {
+    for (name, value) in options {
+        let name: String = name.extract()?;
+        if value.is_none() {
+            continue;
+        }
+        match name.as_str() {
+            "deadline" => stage.deadline = Some(value.extract::<Span>()?.into()),
+            "env" => stage.env = value.extract()?,
+            "secret_env" => stage.secret_env = value.extract()?,
+            "current_dir" => stage.current_dir = value.extract()?,
+            "run_as" => stage.run_as = Some(value.cast::<RunAs>()?.get().0.clone()),
+            "pty" => stage.pty = value.extract()?,
+            "success" => stage.success = value.extract()?,
+            "creates" => stage.creates = value.extract()?,
+            "unless" => stage.unless = value.extract()?,
+            "run_once" => stage.run_once = value.extract()?,
+            "barrier" => stage.barrier = value.extract()?,
+            "rollback" => {
+                stage.rollback = Some(match value.cast::<Step>() {
+                    Ok(step) => step.get().0.clone(),
+                    Err(_) => clusterops::Step::command(value.extract::<Vec<String>>()?),
+                });
+            }
+            "mode" => stage = stage.mode(value.extract()?),
+            "interpreter" => stage = stage.interpreter(value.extract::<Vec<String>>()?),
+            "arguments" => stage = stage.arguments(value.extract::<Vec<String>>()?),
+            _ => {
+                let message = format!("a stage has no option '{name}'");
+                return Err(PyTypeError::new_err(message));
+            }
+        }
+    }
+    Ok(stage)
+}
+
+#[pymethods]
+impl Plan {
+    #[new]
+    #[pyo3(signature = (name, *, rollback_when = "failed_or_aborted"))]
+    fn new(name: String, rollback_when: &str) -> PyResult<Self> {
+        let when = from_word("rollback_when", rollback_when)?;
+        Ok(Self(clusterops::Plan::new(name).rollback_when(when)))
+    }
+
+    /// Reads what `to_json` wrote, here or in Rust.
+    #[staticmethod]
+    fn from_json(text: &str) -> PyResult<Self> {
+        serde_json::from_str(text)
+            .map(Self)
+            .map_err(|error| Raised::invalid(format!("plan: {error}")).into())
+    }
+
+    /// The plan as JSON.
+    fn to_json(&self) -> PyResult<String> {
+        json(&self.0)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let restore = py.get_type::<Self>().getattr("from_json")?;
+        (restore, (self.to_json()?,)).into_pyobject(py)
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        pyo3::types::PyString::new(py, &self.0.digest()).hash()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!(
+            "<Plan {}: {}>",
+            quoted(py, &self.0.name)?,
+            self.stages().join(", ")
+        ))
+    }
+
+    /// What people call it.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The names of the stages, in order.
+    #[getter]
+    fn stages(&self) -> Vec<String> {
+        self.0
+            .stages
+            .iter()
+            .map(|stage| stage.name.clone())
+            .collect()
+    }
+
+    /// The SHA-256 of the plan: what a report remembers of it.
+    #[getter]
+    fn digest(&self) -> String {
+        self.0.digest()
+    }
+
+    /// When stages that a host began are rolled back: ``failed_or_aborted``, ``failed`` or ``aborted``.
+    #[getter]
+    fn rollback_when(&self) -> String {
+        word(&self.0.rollback_when)
+    }
+
+    /// Checks what can be checked without hosts and files.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidError
+    ///     Naming the stage.
+    fn validate(&self) -> PyResult<()> {
+        self.0.validate().map_err(raise)
+    }
+
+    /// Adds a stage that runs a program with arguments; no shell looks at them.
+    #[pyo3(signature = (name, words, **options))]
+    fn command(
+        &self,
+        name: String,
+        words: Vec<String>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        self.with(Stage::command(name, words), options)
+    }
+
+    /// Adds a stage that runs a line in ``/bin/sh``, unchanged.
+    #[pyo3(signature = (name, line, **options))]
+    fn shell(
+        &self,
+        name: String,
+        line: String,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        self.with(Stage::new(name, clusterops::Step::shell(line)), options)
+    }
+
+    /// Adds a stage that runs a local script there.
+    #[pyo3(signature = (name, source, **options))]
+    fn script(
+        &self,
+        name: String,
+        source: PathBuf,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        self.with(Stage::script(name, source), options)
+    }
+
+    /// Adds a stage that copies a local file to a path on the host.
+    #[pyo3(signature = (name, source, destination, **options))]
+    fn upload(
+        &self,
+        name: String,
+        source: PathBuf,
+        destination: String,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        self.with(Stage::upload(name, source, destination), options)
+    }
+
+    /// Adds a stage that copies what a local folder holds into a folder on the host.
+    #[pyo3(signature = (name, source, destination, **options))]
+    fn upload_tree(
+        &self,
+        name: String,
+        source: PathBuf,
+        destination: String,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        self.with(Stage::upload_tree(name, source, destination), options)
+    }
+
+    /// Adds a stage that fetches a file or folder into a local folder that has a folder for each host.
+    #[pyo3(signature = (name, source, destination, **options))]
+    fn fetch(
+        &self,
+        name: String,
+        source: String,
+        destination: PathBuf,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        self.with(Stage::fetch(name, source, destination), options)
+    }
+}
+
+/// One thing to do on a host: what undoes a stage.
+///
+/// Examples
+/// --------
+/// >>> plan = Plan("app").shell("start", "app start", rollback=Step.shell("app stop || true"))
+#[pyclass(module = "clusterops", frozen, eq)]
+#[derive(Debug, PartialEq)]
+pub(crate) struct Step(pub(crate) clusterops::Step);
+
+#[pymethods]
+impl Step {
+    /// Runs a program with arguments.
+    #[staticmethod]
+    fn command(words: Vec<String>) -> Self {
+        Self(clusterops::Step::command(words))
+    }
+
+    /// Runs a shell line.
+    #[staticmethod]
+    fn shell(line: String) -> Self {
+        Self(clusterops::Step::shell(line))
+    }
+
+    /// Runs a local script.
+    #[staticmethod]
+    fn script(source: PathBuf) -> Self {
+        Self(clusterops::Step::script(source))
+    }
+
+    /// Copies a local file to the host.
+    #[staticmethod]
+    fn upload(source: PathBuf, destination: String) -> Self {
+        Self(clusterops::Step::upload(source, destination))
+    }
+
+    fn __repr__(&self) -> PyResult<String> {
+        Ok(format!("<Step {}>", json(&self.0)?))
+    }
+}
+
+/// As whom commands of a stage run.
+///
+/// Parameters
+/// ----------
+/// user : str
+/// method : {'sudo', 'su', 'doas'}
+#[pyclass(module = "clusterops", frozen, eq, hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RunAs(pub(crate) clusterops::ssh::RunAs);
+
+#[pymethods]
+impl RunAs {
+    #[new]
+    #[pyo3(signature = (user = "root", *, method = "sudo"))]
+    fn new(user: &str, method: &str) -> PyResult<Self> {
+        let mut run_as = clusterops::ssh::RunAs::sudo().user(user);
+        run_as.method = from_word("method", method)?;
+        Ok(Self(run_as))
+    }
+
+    /// The other user.
+    #[getter]
+    fn user(&self) -> &str {
+        &self.0.user
+    }
+
+    /// The program that sees to it.
+    #[getter]
+    fn method(&self) -> String {
+        word(&self.0.method)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!(
+            "RunAs({}, method='{}')",
+            quoted(py, &self.0.user)?,
+            self.method()
+        ))
+    }
+}

@@ -1,0 +1,521 @@
+//! `Report` and its parts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clusterops::report::{Captured, StageStatus};
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
+
+use crate::errors::Raised;
+use crate::hostset::HostSet;
+use crate::words::{json, plain, quoted, word};
+
+/// What happened in a run: a mapping from host names to `HostReport`.
+///
+/// ``print(report)`` gives a table of outcomes, `gather` what the hosts said.
+#[pyclass(module = "clusterops", frozen, eq)]
+#[derive(Debug, PartialEq)]
+pub(crate) struct Report(pub(crate) Arc<clusterops::Report>);
+
+impl Report {
+    fn host_at(&self, index: usize) -> HostReport {
+        HostReport {
+            report: Arc::clone(&self.0),
+            index,
+        }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.0.hosts.iter().position(|host| host.name == name)
+    }
+}
+
+#[pymethods]
+impl Report {
+    /// Reads what `to_json` wrote, here or in Rust.
+    #[staticmethod]
+    fn from_json(text: &str) -> PyResult<Self> {
+        serde_json::from_str(text)
+            .map(|report| Self(Arc::new(report)))
+            .map_err(|error| Raised::invalid(format!("report: {error}")).into())
+    }
+
+    /// The report as JSON, without loss.
+    fn to_json(&self) -> PyResult<String> {
+        json(&*self.0)
+    }
+
+    /// The report as dictionaries and lists, as `to_json` names things.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &*self.0)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let restore = py.get_type::<Self>().getattr("from_json")?;
+        (restore, (self.to_json()?,)).into_pyobject(py)
+    }
+
+    fn __getitem__(&self, name: &str) -> PyResult<HostReport> {
+        let position = self.position(name);
+        position
+            .map(|index| self.host_at(index))
+            .ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+    }
+
+    fn __contains__(&self, name: &Bound<'_, PyAny>) -> bool {
+        name.extract::<&str>()
+            .is_ok_and(|name| self.position(name).is_some())
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.hosts.len()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        PyList::new(py, self.keys())?.as_any().try_iter()
+    }
+
+    /// The names of the hosts, in the order of the fleet.
+    fn keys(&self) -> Vec<String> {
+        self.0.hosts.iter().map(|host| host.name.clone()).collect()
+    }
+
+    /// What happened on each host.
+    fn values(&self) -> Vec<HostReport> {
+        (0..self.0.hosts.len())
+            .map(|index| self.host_at(index))
+            .collect()
+    }
+
+    /// The hosts with what happened on them.
+    fn items(&self) -> Vec<(String, HostReport)> {
+        self.keys().into_iter().zip(self.values()).collect()
+    }
+
+    /// What happened on a host, or the default where the run had no such host.
+    #[pyo3(signature = (name, default = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.position(name) {
+            Some(index) => Ok(Some(Bound::new(py, self.host_at(index))?.into_any())),
+            None => Ok(default),
+        }
+    }
+
+    /// What the hosts said in a stage, with hosts of the same answer together.
+    ///
+    /// Parameters
+    /// ----------
+    /// stage : str, optional
+    ///     The stage; the plan's last one, where it is left out.
+    ///
+    /// Raises
+    /// ------
+    /// KeyError
+    ///     The plan has no such stage.
+    #[pyo3(signature = (stage = None))]
+    fn gather(&self, stage: Option<&str>) -> PyResult<Gathered> {
+        let stages = &self.0.stages;
+        let known = match stage {
+            Some(name) => stages.iter().find(|stage| *stage == name),
+            None => stages.last(),
+        };
+        match known {
+            Some(stage) => Ok(Gathered(self.0.gather(stage))),
+            None => Err(PyKeyError::new_err(
+                stage.unwrap_or("the plan has no stages").to_owned(),
+            )),
+        }
+    }
+
+    /// One flat dictionary for each host and stage that it came to, for pandas: ``DataFrame(report.records())``.
+    ///
+    /// A host that came to no stage has one, with None as its stage.
+    fn records<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let mut records = Vec::new();
+        for host in &self.0.hosts {
+            let failure = host.failure.as_deref();
+            for place in 0..host.stages.len().max(1) {
+                let stage = host.stages.get(place);
+                let record = PyDict::new(py);
+                record.set_item("host", &host.name)?;
+                record.set_item("stage", stage.and(self.0.stages.get(place)))?;
+                record.set_item("status", stage.map(|stage| word(&stage.status)))?;
+                record.set_item("attempt", stage.map(|stage| stage.attempt))?;
+                record.set_item("exit_status", stage.and_then(exit_status))?;
+                record.set_item("stdout", stage.map(|stage| stage.stdout.to_string()))?;
+                record.set_item("stderr", stage.map(|stage| stage.stderr.to_string()))?;
+                record.set_item("seconds", stage.map(|stage| stage.duration.as_secs_f64()))?;
+                record.set_item("failure_kind", failure.map(|failure| word(&failure.kind)))?;
+                record.set_item("failure", failure.map(ToString::to_string))?;
+                records.push(record);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Raises what the first host failed with, where one did.
+    fn raise_for_failure(&self) -> PyResult<()> {
+        let failed = self
+            .0
+            .hosts
+            .iter()
+            .find_map(|host| Some((&host.name, host.failure.as_ref()?)));
+        match failed {
+            Some((name, failure)) => Err(Raised::failure(name, failure).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether every host finished the plan.
+    #[getter]
+    fn is_success(&self) -> bool {
+        self.0.is_success()
+    }
+
+    /// The hosts that finished the plan.
+    #[getter]
+    fn succeeded(&self) -> HostSet {
+        HostSet(self.0.succeeded())
+    }
+
+    /// The hosts that did not finish the plan.
+    #[getter]
+    fn failed(&self) -> HostSet {
+        HostSet(self.0.failed())
+    }
+
+    /// The run's id, which remote processes saw as ``CLUSTEROPS_RUN``.
+    #[getter]
+    fn run_id(&self) -> &str {
+        &self.0.run_id
+    }
+
+    /// The plan's name.
+    #[getter]
+    fn plan_name(&self) -> &str {
+        &self.0.plan_name
+    }
+
+    /// The names of the plan's stages.
+    #[getter]
+    fn stages(&self) -> Vec<String> {
+        self.0.stages.clone()
+    }
+
+    /// How the run came to its end: ``completed``, ``stopped``, ``cancelled``, ``aborted`` or ``interrupted``.
+    #[getter]
+    fn ending(&self) -> String {
+        word(&self.0.ending)
+    }
+
+    /// What the operator should know about the run itself.
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings.clone()
+    }
+
+    /// When the run started.
+    #[getter]
+    fn started<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        time(py, self.0.started.as_microsecond())
+    }
+
+    /// When it ended.
+    #[getter]
+    fn finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        time(py, self.0.finished.as_microsecond())
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        let (succeeded, hosts) = (self.0.succeeded().len(), self.0.hosts.len());
+        format!(
+            "<Report of {}: {succeeded} of {hosts} hosts succeeded>",
+            self.0.run_id
+        )
+    }
+
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let text = self.0.to_string();
+        let escaped: String = py
+            .import("html")?
+            .call_method1("escape", (text,))?
+            .extract()?;
+        Ok(format!("<pre>{escaped}</pre>"))
+    }
+}
+
+/// A moment, in UTC.
+fn time(py: Python<'_>, microseconds: i64) -> PyResult<Bound<'_, PyAny>> {
+    let datetime = py.import("datetime")?;
+    let utc = datetime.getattr("UTC")?;
+    let span = PyDict::new(py);
+    span.set_item("microseconds", microseconds)?;
+    let epoch = datetime
+        .getattr("datetime")?
+        .call1((1970, 1, 1, 0, 0, 0, 0, utc))?;
+    epoch.add(datetime.getattr("timedelta")?.call((), Some(&span))?)
+}
+
+fn exit_status(stage: &clusterops::report::StageReport) -> Option<u32> {
+    match stage.exit {
+        Some(clusterops::Exit::Status(status)) => Some(status),
+        _ => None,
+    }
+}
+
+/// What happened on one host; ``host["stage"]`` is a `StageReport`.
+#[pyclass(module = "clusterops", frozen)]
+#[derive(Debug)]
+pub(crate) struct HostReport {
+    report: Arc<clusterops::Report>,
+    index: usize,
+}
+
+impl HostReport {
+    fn inner(&self) -> &clusterops::report::HostReport {
+        &self.report.hosts[self.index]
+    }
+}
+
+#[pymethods]
+impl HostReport {
+    /// The target's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.inner().name
+    }
+
+    /// Whether the host finished the plan.
+    #[getter]
+    fn is_success(&self) -> bool {
+        self.inner().is_success()
+    }
+
+    /// Why the host stopped, as an exception that can be raised; None when it finished the plan.
+    #[getter]
+    fn failure<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let failure = self.inner().failure.as_deref();
+        failure
+            .map(|failure| Raised::failure(self.name(), failure).exception(py))
+            .transpose()
+    }
+
+    /// How many times a connection was tried.
+    #[getter]
+    fn connection_attempts(&self) -> u32 {
+        self.inner().connection_attempts
+    }
+
+    /// Where a command was ended before its time: whether the end of its processes was seen, as a sentence.
+    #[getter]
+    fn termination(&self) -> Option<String> {
+        self.inner().termination.as_ref().map(ToString::to_string)
+    }
+
+    /// The stages that the host came to.
+    #[getter]
+    fn stages(&self) -> Vec<StageReport> {
+        let stages = 0..self.inner().stages.len();
+        stages
+            .map(|stage| StageReport {
+                report: Arc::clone(&self.report),
+                host: self.index,
+                stage,
+            })
+            .collect()
+    }
+
+    fn __getitem__(&self, stage: &str) -> PyResult<StageReport> {
+        let place = self.report.stages.iter().position(|name| name == stage);
+        match place.filter(|place| *place < self.inner().stages.len()) {
+            Some(stage) => Ok(StageReport {
+                report: Arc::clone(&self.report),
+                host: self.index,
+                stage,
+            }),
+            None => Err(PyKeyError::new_err(stage.to_owned())),
+        }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let name = quoted(py, self.name())?;
+        Ok(match &self.inner().failure {
+            Some(failure) => format!("<HostReport {name}: {failure}>"),
+            None => format!("<HostReport {name}: succeeded>"),
+        })
+    }
+}
+
+/// What happened in one stage on one host.
+#[pyclass(module = "clusterops", frozen)]
+#[derive(Debug)]
+pub(crate) struct StageReport {
+    report: Arc<clusterops::Report>,
+    host: usize,
+    stage: usize,
+}
+
+impl StageReport {
+    fn inner(&self) -> &clusterops::report::StageReport {
+        &self.report.hosts[self.host].stages[self.stage]
+    }
+}
+
+#[pymethods]
+impl StageReport {
+    /// The stage's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.report.stages[self.stage]
+    }
+
+    /// How it ended: ``done``, ``skipped``, ``failed`` or ``rolled_back``.
+    #[getter]
+    fn status(&self) -> String {
+        word(&self.inner().status)
+    }
+
+    /// Why it was skipped, as a sentence.
+    #[getter]
+    fn skipped(&self) -> Option<String> {
+        match self.inner().status {
+            StageStatus::Skipped(reason) => Some(reason.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The how many-th attempt at this stage on this host this was.
+    #[getter]
+    fn attempt(&self) -> u32 {
+        self.inner().attempt
+    }
+
+    /// The exit status, where the command exited with one.
+    #[getter]
+    fn exit_status(&self) -> Option<u32> {
+        exit_status(self.inner())
+    }
+
+    /// How the command ended, as a sentence.
+    #[getter]
+    fn exit(&self) -> Option<String> {
+        self.inner().exit.as_ref().map(ToString::to_string)
+    }
+
+    /// What was written to standard output, as text.
+    #[getter]
+    fn stdout(&self) -> String {
+        self.inner().stdout.to_string()
+    }
+
+    /// What was written to standard error, as text.
+    #[getter]
+    fn stderr(&self) -> String {
+        self.inner().stderr.to_string()
+    }
+
+    /// What was written to standard output; None where some of it was cut.
+    #[getter]
+    fn stdout_bytes<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        bytes(py, &self.inner().stdout)
+    }
+
+    /// What was written to standard error; None where some of it was cut.
+    #[getter]
+    fn stderr_bytes<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        bytes(py, &self.inner().stderr)
+    }
+
+    /// How long it took.
+    #[getter]
+    fn duration(&self) -> Duration {
+        self.inner().duration
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (name, stdout) = (quoted(py, self.name())?, quoted(py, &self.stdout())?);
+        Ok(format!(
+            "<StageReport {name}: {}, stdout={stdout}>",
+            self.status()
+        ))
+    }
+}
+
+fn bytes<'py>(py: Python<'py>, captured: &Captured) -> Option<Bound<'py, PyBytes>> {
+    captured.bytes().map(|bytes| PyBytes::new(py, bytes))
+}
+
+/// What the hosts said in one stage: an iterable of `Answer`, the most frequent one first. Printed, it is a line for each.
+#[pyclass(module = "clusterops", frozen, eq)]
+#[derive(Debug, PartialEq)]
+pub(crate) struct Gathered(clusterops::report::Gathered);
+
+#[pymethods]
+impl Gathered {
+    /// The answers.
+    #[getter]
+    fn answers(&self) -> Vec<Answer> {
+        self.0.answers().iter().cloned().map(Answer).collect()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        PyList::new(py, self.answers())?.as_any().try_iter()
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.answers().len()
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Gathered {} answers>", self.0.answers().len())
+    }
+}
+
+/// The same answer from one or more hosts.
+#[pyclass(module = "clusterops", frozen, eq)]
+#[derive(Debug, PartialEq)]
+pub(crate) struct Answer(clusterops::report::Answer);
+
+#[pymethods]
+impl Answer {
+    /// The hosts that gave it.
+    #[getter]
+    fn hosts(&self) -> HostSet {
+        HostSet(self.0.hosts.clone())
+    }
+
+    /// What they said, or why they could not say anything.
+    #[getter]
+    fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Whether these hosts finished the stage.
+    #[getter]
+    fn is_success(&self) -> bool {
+        self.0.is_success
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!(
+            "<Answer {}: {}>",
+            self.0.hosts,
+            quoted(py, &self.0.text)?
+        ))
+    }
+}

@@ -1,0 +1,3 @@
+"""The fixture that the package ships with."""
+
+pytest_plugins = ["clusterops.testing"]
