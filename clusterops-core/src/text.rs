@@ -44,7 +44,9 @@ fn needs_escape(character: char) -> bool {
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'
         | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => true,
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => true,
         _ => character.is_control(),
     }
 }
@@ -115,6 +117,8 @@ mod tests {
                 "\u{feff}w\u{200b}eb\u{2028}",
                 r"\u{feff}w\u{200b}eb\u{2028}",
             ),
+            // Letters that only programs see.
+            ("ok\u{e0041}\u{fffa}", r"ok\u{e0041}\u{fffa}"),
         ] {
             assert_eq!(Printable(text).to_string(), shown);
             assert_eq!(printable(text.to_owned()), shown);

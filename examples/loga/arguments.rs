@@ -309,6 +309,9 @@ impl Given {
             return Ok(What::Histogram);
         }
         if let Some(field) = self.text(&TOP)? {
+            if field.is_empty() {
+                return misused("--top takes the name of a field");
+            }
             return Ok(What::Top(field.to_owned()));
         }
         match self.follows(as_logasaurus) {

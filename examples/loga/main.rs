@@ -6,7 +6,8 @@
 //! cargo run --example loga -- --lucene 'level:error' --follow --cluster eu=https://eu:9200 --cluster us=https://us:9200
 //! ```
 //!
-//! Exit status: 0, 1 where something went wrong, 2 for a command line that is not understood.
+//! Exit status: 0, 1 where something went wrong, 2 for a command line that is not understood. A signal ends what follows
+//! with 0, and with 130 (SIGINT) or 143 (SIGTERM) an answer that is then not whole.
 
 mod arguments;
 mod clusters;
@@ -91,6 +92,9 @@ async fn run() -> command_line::Result<ExitCode> {
     }
     if asked.is_verbose {
         warn(format_args!("loga: {}", asked.described()));
+    }
+    if matches!(asked.what, What::Follow | What::Lines) {
+        once::end_when_told()?;
     }
     let outcome = match &asked.what {
         What::Follow => follow::run(&asked, &clusters).await,

@@ -161,6 +161,21 @@ impl Signals {
     }
 }
 
+/// How long the program has to come to its end when a signal asks for it: longer than servers have.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// From now on a signal ends the program though it waits for somebody to read what it prints; a second one ends it at once.
+pub(crate) fn end_when_told() -> std::io::Result<()> {
+    let mut signals = Signals::new()?;
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        // Either is reason enough.
+        let _ = tokio::time::timeout(PATIENCE, signals.next()).await;
+        std::process::exit(128 + i32::from(signal));
+    });
+    Ok(())
+}
+
 /// Says that what was shown is not all, and how the program ends then: as a shell tells of a signal.
 pub(crate) fn stopped_by(signal: u8) -> ExitCode {
     warn(format_args!(

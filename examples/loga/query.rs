@@ -12,7 +12,7 @@ use crate::clusters::Cluster;
 use crate::command_line::Result;
 use crate::output::{print, warn};
 use crate::settings::{Language, Settings, What};
-use crate::{complain, show};
+use crate::{complain, show, times};
 
 impl Settings {
     /// All lines of a cluster, the oldest first.
@@ -113,9 +113,7 @@ impl Settings {
                 let mut kql = Kql::new();
                 if let Some(fields) = fields {
                     kql = kql.fields(fields.clone());
-                    if let Some(zone) = self.zone.iana_name() {
-                        kql = kql.time_zone(zone);
-                    }
+                    kql = kql.time_zone(times::name_for_servers(&self.zone));
                 }
                 Ok(kql
                     .query(text)

@@ -120,7 +120,7 @@ pub(crate) const COLOUR: Switch = Switch::of("--color", "WHEN", "auto, always or
 pub(crate) const TIME_ZONE: Switch = Switch::of(
     "--time-zone",
     "ZONE",
-    "UTC, or a name such as Europe/Berlin (the system's)",
+    "UTC, a name such as Europe/Berlin, or an offset such as +02:00 (the system's)",
 );
 pub(crate) const HIGHLIGHT: Switch = flag(
     "--highlight",

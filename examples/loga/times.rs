@@ -1,6 +1,7 @@
 //! Times as people type them.
 
 use clusterops::logs::jiff::civil::{Date, DateTime};
+use clusterops::logs::jiff::fmt::temporal::DateTimeParser;
 use clusterops::logs::jiff::tz::TimeZone;
 use clusterops::logs::jiff::{SignedDuration, Timestamp};
 
@@ -60,17 +61,25 @@ fn span(text: &str) -> Option<SignedDuration> {
     number.checked_mul(seconds).map(SignedDuration::from_secs)
 }
 
-/// A zone by its name; the system's where none is said.
+/// A zone by its name or offset; the system's where none is said.
 pub(crate) fn zone(name: Option<&str>) -> Result<TimeZone> {
     match name {
         None => Ok(TimeZone::system()),
         Some("UTC" | "utc" | "Z") => Ok(TimeZone::UTC),
         Some("system" | "local") => Ok(TimeZone::system()),
-        Some(name) => TimeZone::get(name).map_err(|_| {
+        Some(name) => DateTimeParser::new().parse_time_zone(name).map_err(|_| {
             Misused(format!(
-                "there is no time zone {name}; Europe/Berlin is one"
+                "there is no time zone {name}; Europe/Berlin is one, and +02:00"
             ))
             .into()
         }),
+    }
+}
+
+/// A zone as servers name it. One without a name, such as that of a rule in TZ, is what it is now.
+pub(crate) fn name_for_servers(zone: &TimeZone) -> String {
+    match zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None => zone.to_offset(Timestamp::now()).to_string(),
     }
 }

@@ -74,8 +74,10 @@ impl Switch {
     }
 
     fn is(&self, name: &[u8]) -> bool {
+        // Go's programs take one dash or two.
+        let with_two = |known: &&str| name.strip_prefix(b"-") == Some(known.as_bytes());
         let mut names = std::iter::once(&self.name).chain(self.also);
-        names.any(|known| known.as_bytes() == name)
+        names.any(|known| known.as_bytes() == name) || self.also.iter().any(with_two)
     }
 }
 

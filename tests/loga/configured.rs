@@ -94,6 +94,13 @@ fn what_is_wrong_says_where_and_what_to_do() {
             2,
             "no time zone Mars/North",
         ),
+        // Two dashes for one, and an offset for a zone.
+        (
+            LOGA_YAML,
+            "--d a --in x --time-zone +02:00 --count 0",
+            2,
+            "--count takes 1 or more",
+        ),
         (
             LOGA_YAML,
             "-d a --cluster eu",

@@ -1,13 +1,17 @@
 //! Following, and going on after an end.
 
+use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clusterops::logs::jiff::Timestamp;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use super::real::indices;
-use super::{Running, folder};
+use super::{Running, command, folder, interrupt};
 
 #[test]
 fn what_is_written_after_the_start_is_shown_once() {
@@ -41,6 +45,32 @@ fn what_is_written_after_the_start_is_shown_once() {
         assert_eq!(running.line(), "three");
         let (status, rest, _) = running.interrupt();
         assert!(status.success() && rest.is_empty(), "{status} {rest:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_it_though_nobody_reads_what_it_prints() {
+    for index in indices("a_signal_ends_it_though_nobody_reads_what_it_prints") {
+        let time = Timestamp::now().to_string();
+        let long = "x".repeat(100_000);
+        index.put(&vec![json!({"@timestamp": time, "message": long}); 10]);
+        let folder = folder(&[]);
+        for more in [&[][..], &["--follow"]] {
+            let words = index.arguments(&["--lucene", "*", "--since", "1h"]);
+            let mut child = command(folder.path(), &[&words, more].concat())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("it starts");
+            // More is to come than a pipe holds.
+            let mut printed = child.stdout.take().expect("a pipe");
+            printed.read_exact(&mut [0]).expect("it prints");
+            // Whoever asks twice does not want to wait.
+            let id = i32::try_from(child.id()).expect("an id");
+            kill(Pid::from_raw(id), Signal::SIGINT).expect("it runs");
+            let status = interrupt(&mut child);
+            assert!([Some(0), Some(130)].contains(&status.code()), "{status}");
+        }
     }
 }
 

@@ -130,21 +130,30 @@ impl Running {
 
     /// Ends it as Ctrl-C does; what it printed and said besides.
     fn interrupt(&mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
-        let id = i32::try_from(self.child.id()).expect("an id");
-        kill(Pid::from_raw(id), Signal::SIGINT).expect("it runs");
-        let deadline = Instant::now() + DEADLINE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("ours") {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            thread::sleep(Duration::from_millis(20));
-        };
+        let status = interrupt(&mut self.child);
         (
             status,
             self.printed.iter().collect(),
             self.said.iter().collect(),
         )
+    }
+}
+
+/// Sends what Ctrl-C does, and waits for the end.
+fn interrupt(child: &mut Child) -> ExitStatus {
+    let id = i32::try_from(child.id()).expect("an id");
+    kill(Pid::from_raw(id), Signal::SIGINT).expect("it runs");
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(status) = child.try_wait().expect("ours") {
+            return status;
+        }
+        if Instant::now() > deadline {
+            // It is ours to clean up.
+            let _ = child.kill();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

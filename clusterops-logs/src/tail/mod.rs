@@ -83,6 +83,8 @@ pub struct Tail {
     has_worked: bool,
     /// Whether the next token says more than the last, with nothing to hand over.
     has_begun: bool,
+    /// Whether somebody has a token.
+    has_told: bool,
     /// How often in a row nothing could be had of the cluster.
     failures: u32,
     /// From when on the cluster is asked again.
@@ -182,6 +184,7 @@ impl Tail {
             shown_to: None,
             has_worked: false,
             has_begun: false,
+            has_told: false,
             failures: 0,
             not_before: None,
         };
@@ -222,6 +225,7 @@ impl Tail {
             self.settings.since = token.since;
             self.settings.began = token.began;
             self.shown_to = token.shown_to;
+            self.has_told = true;
             let told = |notice: &Notice| matches!(notice, Notice::ByTime { .. });
             self.mode = match token.watermark {
                 Some(watermark) => {
@@ -350,7 +354,8 @@ impl Tail {
                     if std::mem::take(&mut self.failures) > 0 {
                         self.notices.push(Notice::Recovered);
                     }
-                    self.has_begun |= found.is_begun;
+                    // Who follows what comes seldom has a place to go on from, too.
+                    self.has_begun |= found.is_begun || (found.idle && !self.has_told);
                     if found.idle {
                         self.not_before = Some(Instant::now() + self.settings.pause);
                     }
@@ -378,6 +383,7 @@ impl Tail {
         if !ripe && self.notices.is_empty() && !has_begun {
             return None;
         }
+        self.has_told = true;
         // A token covers all that was read, so all of it goes out with the notices.
         self.waiting = None;
         let mut documents = std::mem::take(&mut self.gathered);

@@ -309,10 +309,13 @@ async fn search(settings: &Settings, body: Value) -> Result<Page> {
     Page::from_json(answer.body())?.whole()
 }
 
-/// The order of the hits in a round, which gives them their [`Place`].
+/// The order of the hits in a round, which gives them their [`Place`]. A document with several times stands at the last of
+/// them, up to which the ranges of the rounds find it.
 fn order(settings: &Settings) -> Value {
     json!([
-        {&settings.wanted.time_field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}},
+        {&settings.wanted.time_field: {
+            "order": "asc", "mode": "max", "numeric_type": "date", "unmapped_type": "date",
+        }},
         {"_seq_no": {"order": "asc", "unmapped_type": "long"}},
     ])
 }

@@ -29,6 +29,7 @@ on_each! {
     between => a_document_that_is_written_again_between_two_looks_comes_once;
     narrow => indices_that_give_fewer_hits_at_once_are_read;
     behind => what_arrives_behind_a_long_round_is_shown_by_the_next;
+    several => a_document_with_several_times_comes_once;
     quiet => a_token_knows_that_all_was_looked_at_though_nothing_came;
 }
 
@@ -508,4 +509,17 @@ async fn quiet(cluster: &Cluster) {
     let mut tail = by_time(cluster).resume(seen.kept()).unwrap();
     passed(cluster, &index, &mut tail, &mut seen, 2).await;
     seen.are_once(1..3);
+}
+
+async fn several(cluster: &Cluster) {
+    let index = cluster.create("a", 1, 0, json!({})).await;
+    let mut tail = by_time(cluster).since(Since::Start);
+    let mut seen = Seen::default();
+    let times = [ago(OVERLAP * 3).to_string(), ago(0).to_string()];
+    let document = json!({"@timestamp": times});
+    cluster.write(&index, [("0".to_owned(), document)]).await;
+    for n in 1..4 {
+        passed(cluster, &index, &mut tail, &mut seen, n).await;
+    }
+    seen.are_once(0..4);
 }

@@ -233,6 +233,12 @@ impl Seen {
         token.parse().unwrap()
     }
 
+    /// Reads until there is a place to go on from.
+    pub(crate) async fn until_token(&mut self, tail: &mut Tail) {
+        self.until(tail, "a token", |seen| seen.token.is_some())
+            .await;
+    }
+
     pub(crate) async fn until_count(&mut self, tail: &mut Tail, count: usize) {
         let what = format!("{count} documents");
         self.until(tail, &what, |seen| seen.documents.len() >= count)

@@ -12,6 +12,7 @@ use crate::{Cluster, Seen, on_each};
 on_each! {
     shuffled => each_document_comes_once_whatever_its_time;
     resumed => a_restart_continues_behind_its_token;
+    quiet => who_was_told_of_nothing_yet_loses_nothing_over_a_restart;
     ordered => documents_come_in_the_order_of_their_times;
     updated => an_update_comes_again_with_its_version;
     found => a_new_index_is_read_from_its_start;
@@ -30,8 +31,8 @@ async fn shuffled(cluster: &Cluster) {
     let mut tail = cluster.tail().batch(300);
     let mut seen = Seen::default();
     // It begins with its first look.
-    let begun = tokio::time::timeout(Duration::from_secs(1), tail.next()).await;
-    assert!(begun.is_err(), "{begun:?}");
+    seen.until_token(&mut tail).await;
+    assert!(seen.documents.is_empty(), "{:?}", seen.documents);
     let writer = cluster.clone();
     let writing = tokio::spawn(async move {
         for part in 0..20 {
@@ -67,6 +68,22 @@ async fn resumed(cluster: &Cluster) {
     let mut tail = cluster.tail().resume(seen.token.clone().unwrap()).unwrap();
     seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
     seen.are_once(0..1000);
+}
+
+async fn quiet(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    cluster.write_some(&index, 0, 10).await;
+    let mut seen = Seen::default();
+    let mut tail = cluster.tail();
+    seen.until_token(&mut tail).await;
+    drop(tail);
+    // Some of them with times long before the tail began.
+    cluster.write_some(&index, 100, 120).await;
+    let mut tail = cluster.tail().resume(seen.kept()).unwrap();
+    seen.until_count(&mut tail, 20).await;
+    seen.until_quiet(&mut tail, Duration::from_millis(500))
+        .await;
+    seen.are_once(100..120);
 }
 
 async fn ordered(cluster: &Cluster) {
