@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::report::Report;
 use crate::run::{AsyncRun, Run, Shared};
 use crate::target::{Target, Targets};
-use crate::words::{Span, from_word, plain};
+use crate::words::{Span, from_word, plain, quoted};
 
 /// Many targets, and the terms on which plans are run on them.
 ///
@@ -192,13 +192,13 @@ impl Fleet {
 
     /// Starts a run that continues each failed host of a report at its first unfinished stage.
     fn retry(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<Run> {
-        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.0);
+        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.inner);
         Ok(Run::new(self.start_with(py, &plan.0, begin)?))
     }
 
     /// As `retry`, to be awaited.
     fn aretry(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<AsyncRun> {
-        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.0);
+        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.inner);
         Ok(AsyncRun(self.start_with(py, &plan.0, begin)?))
     }
 
@@ -294,8 +294,11 @@ impl SessionOptions {
         Ok(Self(options))
     }
 
-    fn __repr__(&self) -> String {
-        format!("<SessionOptions user={:?}>", self.0.user)
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(match &self.0.user {
+            Some(user) => format!("<SessionOptions user={}>", quoted(py, user)?),
+            None => "<SessionOptions>".into(),
+        })
     }
 }
 

@@ -42,37 +42,50 @@ impl Plan {
 fn set(mut stage: Stage, options: &Bound<'_, PyDict>) -> PyResult<Stage> {
     for (name, value) in options {
         let name: String = name.extract()?;
-        if value.is_none() {
-            continue;
-        }
-        match name.as_str() {
-            "deadline" => stage.deadline = Some(value.extract::<Span>()?.into()),
-            "env" => stage.env = value.extract()?,
-            "secret_env" => stage.secret_env = value.extract()?,
-            "current_dir" => stage.current_dir = value.extract()?,
-            "run_as" => stage.run_as = Some(value.cast::<RunAs>()?.get().0.clone()),
-            "pty" => stage.pty = value.extract()?,
-            "success" => stage.success = value.extract()?,
-            "creates" => stage.creates = value.extract()?,
-            "unless" => stage.unless = value.extract()?,
-            "run_once" => stage.run_once = value.extract()?,
-            "barrier" => stage.barrier = value.extract()?,
-            "rollback" => {
-                stage.rollback = Some(match value.cast::<Step>() {
-                    Ok(step) => step.get().0.clone(),
-                    Err(_) => clusterops::Step::command(value.extract::<Vec<String>>()?),
-                });
+        let is_set = set_one(&mut stage, &name, &value).map_err(|error| {
+            match error.is_instance_of::<PyTypeError>(value.py()) {
+                true => PyTypeError::new_err(format!("{name}: {}", error.value(value.py()))),
+                false => error,
             }
-            "mode" => stage = stage.mode(value.extract()?),
-            "interpreter" => stage = stage.interpreter(value.extract::<Vec<String>>()?),
-            "arguments" => stage = stage.arguments(value.extract::<Vec<String>>()?),
-            _ => {
-                let message = format!("a stage has no option '{name}'");
-                return Err(PyTypeError::new_err(message));
-            }
+        })?;
+        if !is_set {
+            let message = format!("a stage has no option '{name}'");
+            return Err(PyTypeError::new_err(message));
         }
     }
     Ok(stage)
+}
+
+/// Sets one option; false where there is none of this name.
+fn set_one(stage: &mut Stage, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match name {
+        "deadline" => stage.deadline = value.extract::<Option<Span>>()?.map(Into::into),
+        "env" => stage.env = value.extract()?,
+        "secret_env" => stage.secret_env = value.extract()?,
+        "current_dir" => stage.current_dir = value.extract()?,
+        "run_as" => {
+            stage.run_as = value
+                .extract::<Option<Bound<'_, RunAs>>>()?
+                .map(|run_as| run_as.get().0.clone());
+        }
+        "pty" => stage.pty = value.extract()?,
+        "success" => stage.success = value.extract()?,
+        "creates" => stage.creates = value.extract()?,
+        "unless" => stage.unless = value.extract()?,
+        "run_once" => stage.run_once = value.extract()?,
+        "barrier" => stage.barrier = value.extract()?,
+        "rollback" => {
+            stage.rollback = Some(match value.cast::<Step>() {
+                Ok(step) => step.get().0.clone(),
+                Err(_) => clusterops::Step::command(value.extract::<Vec<String>>()?),
+            });
+        }
+        "mode" => *stage = stage.clone().mode(value.extract()?),
+        "interpreter" => *stage = stage.clone().interpreter(value.extract::<Vec<String>>()?),
+        "arguments" => *stage = stage.clone().arguments(value.extract::<Vec<String>>()?),
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 #[pymethods]

@@ -1,6 +1,7 @@
 //! `Report` and its parts.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clusterops::report::{Captured, StageStatus};
@@ -16,19 +17,42 @@ use crate::words::{json, plain, quoted, word};
 ///
 /// ``print(report)`` gives a table of outcomes, `gather` what the hosts said.
 #[pyclass(module = "clusterops", frozen, eq)]
-#[derive(Debug, PartialEq)]
-pub(crate) struct Report(pub(crate) Arc<clusterops::Report>);
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) inner: Arc<clusterops::Report>,
+    /// Where each host is, once one was asked for.
+    places: OnceLock<HashMap<String, usize>>,
+}
+
+impl PartialEq for Report {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner == other.inner
+    }
+}
 
 impl Report {
+    pub(crate) fn new(inner: Arc<clusterops::Report>) -> Self {
+        Self {
+            inner,
+            places: OnceLock::new(),
+        }
+    }
+
     fn host_at(&self, index: usize) -> HostReport {
         HostReport {
-            report: Arc::clone(&self.0),
+            report: Arc::clone(&self.inner),
             index,
         }
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        self.0.hosts.iter().position(|host| host.name == name)
+        let places = self.places.get_or_init(|| {
+            let hosts = self.inner.hosts.iter().enumerate();
+            hosts
+                .map(|(place, host)| (host.name.clone(), place))
+                .collect()
+        });
+        places.get(name).copied()
     }
 }
 
@@ -38,18 +62,18 @@ impl Report {
     #[staticmethod]
     fn from_json(text: &str) -> PyResult<Self> {
         serde_json::from_str(text)
-            .map(|report| Self(Arc::new(report)))
+            .map(|report| Self::new(Arc::new(report)))
             .map_err(|error| Raised::invalid(format!("report: {error}")).into())
     }
 
     /// The report as JSON, without loss.
     fn to_json(&self) -> PyResult<String> {
-        json(&*self.0)
+        json(&*self.inner)
     }
 
     /// The report as dictionaries and lists, as `to_json` names things.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        plain(py, &*self.0)
+        plain(py, &*self.inner)
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -70,7 +94,7 @@ impl Report {
     }
 
     fn __len__(&self) -> usize {
-        self.0.hosts.len()
+        self.inner.hosts.len()
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
@@ -79,12 +103,16 @@ impl Report {
 
     /// The names of the hosts, in the order of the fleet.
     fn keys(&self) -> Vec<String> {
-        self.0.hosts.iter().map(|host| host.name.clone()).collect()
+        self.inner
+            .hosts
+            .iter()
+            .map(|host| host.name.clone())
+            .collect()
     }
 
     /// What happened on each host.
     fn values(&self) -> Vec<HostReport> {
-        (0..self.0.hosts.len())
+        (0..self.inner.hosts.len())
             .map(|index| self.host_at(index))
             .collect()
     }
@@ -121,13 +149,13 @@ impl Report {
     ///     The plan has no such stage.
     #[pyo3(signature = (stage = None))]
     fn gather(&self, stage: Option<&str>) -> PyResult<Gathered> {
-        let stages = &self.0.stages;
+        let stages = &self.inner.stages;
         let known = match stage {
             Some(name) => stages.iter().find(|stage| *stage == name),
             None => stages.last(),
         };
         match known {
-            Some(stage) => Ok(Gathered(self.0.gather(stage))),
+            Some(stage) => Ok(Gathered(self.inner.gather(stage))),
             None => Err(PyKeyError::new_err(
                 stage.unwrap_or("the plan has no stages").to_owned(),
             )),
@@ -139,13 +167,13 @@ impl Report {
     /// A host that came to no stage has one, with None as its stage.
     fn records<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let mut records = Vec::new();
-        for host in &self.0.hosts {
+        for host in &self.inner.hosts {
             let failure = host.failure.as_deref();
             for place in 0..host.stages.len().max(1) {
                 let stage = host.stages.get(place);
                 let record = PyDict::new(py);
                 record.set_item("host", &host.name)?;
-                record.set_item("stage", stage.and(self.0.stages.get(place)))?;
+                record.set_item("stage", stage.and(self.inner.stages.get(place)))?;
                 record.set_item("status", stage.map(|stage| word(&stage.status)))?;
                 record.set_item("attempt", stage.map(|stage| stage.attempt))?;
                 record.set_item("exit_status", stage.and_then(exit_status))?;
@@ -163,7 +191,7 @@ impl Report {
     /// Raises what the first host failed with, where one did.
     fn raise_for_failure(&self) -> PyResult<()> {
         let failed = self
-            .0
+            .inner
             .hosts
             .iter()
             .find_map(|host| Some((&host.name, host.failure.as_ref()?)));
@@ -176,77 +204,77 @@ impl Report {
     /// Whether every host finished the plan.
     #[getter]
     fn is_success(&self) -> bool {
-        self.0.is_success()
+        self.inner.is_success()
     }
 
     /// The hosts that finished the plan.
     #[getter]
     fn succeeded(&self) -> HostSet {
-        HostSet(self.0.succeeded())
+        HostSet(self.inner.succeeded())
     }
 
     /// The hosts that did not finish the plan.
     #[getter]
     fn failed(&self) -> HostSet {
-        HostSet(self.0.failed())
+        HostSet(self.inner.failed())
     }
 
     /// The run's id, which remote processes saw as ``CLUSTEROPS_RUN``.
     #[getter]
     fn run_id(&self) -> &str {
-        &self.0.run_id
+        &self.inner.run_id
     }
 
     /// The plan's name.
     #[getter]
     fn plan_name(&self) -> &str {
-        &self.0.plan_name
+        &self.inner.plan_name
     }
 
     /// The names of the plan's stages.
     #[getter]
     fn stages(&self) -> Vec<String> {
-        self.0.stages.clone()
+        self.inner.stages.clone()
     }
 
     /// How the run came to its end: ``completed``, ``stopped``, ``cancelled``, ``aborted`` or ``interrupted``.
     #[getter]
     fn ending(&self) -> String {
-        word(&self.0.ending)
+        word(&self.inner.ending)
     }
 
     /// What the operator should know about the run itself.
     #[getter]
     fn warnings(&self) -> Vec<String> {
-        self.0.warnings.clone()
+        self.inner.warnings.clone()
     }
 
     /// When the run started.
     #[getter]
     fn started<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        time(py, self.0.started.as_microsecond())
+        time(py, self.inner.started.as_microsecond())
     }
 
     /// When it ended.
     #[getter]
     fn finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        time(py, self.0.finished.as_microsecond())
+        time(py, self.inner.finished.as_microsecond())
     }
 
     fn __str__(&self) -> String {
-        self.0.to_string()
+        self.inner.to_string()
     }
 
     fn __repr__(&self) -> String {
-        let (succeeded, hosts) = (self.0.succeeded().len(), self.0.hosts.len());
+        let (succeeded, hosts) = (self.inner.succeeded().len(), self.inner.hosts.len());
         format!(
             "<Report of {}: {succeeded} of {hosts} hosts succeeded>",
-            self.0.run_id
+            self.inner.run_id
         )
     }
 
     fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
-        let text = self.0.to_string();
+        let text = self.inner.to_string();
         let escaped: String = py
             .import("html")?
             .call_method1("escape", (text,))?

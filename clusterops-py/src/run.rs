@@ -91,7 +91,7 @@ impl Shared {
             };
             guard.0.take();
             let report = match known {
-                Some(Ok(report)) => Ok(Report(report)),
+                Some(Ok(report)) => Ok(Report::new(report)),
                 Some(Err(raised)) => Err(raised.into()),
                 None => Err(Raised::invalid("the run was ended from within").into()),
             };

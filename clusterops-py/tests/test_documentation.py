@@ -14,6 +14,7 @@ import pytest
 from clusterops import (
     _clusterops,  # pyright: ignore[reportPrivateUsage]
     errors,
+    options,
     protocols,
     testing,
 )
@@ -23,7 +24,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def documented() -> Iterator[tuple[str, str]]:
     """Everything with an example in its docstring."""
-    for module in (clusterops, _clusterops, errors, protocols, testing):
+    for module in (clusterops, _clusterops, errors, options, protocols, testing):
         yield module.__name__, module.__doc__ or ""
         for name, item in vars(module).items():
             if name not in module.__all__ or name.startswith("_"):

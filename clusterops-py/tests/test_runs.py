@@ -188,13 +188,20 @@ def test_plans_are_values(tmp_path: Path) -> None:
     assert plan.stages == ["preflight", "unpack", "start"] and hash(plan) == hash(pickle.loads(pickle.dumps(plan)))
     assert co.Plan.from_json(plan.to_json()) == plan and plan.digest == co.Plan.from_json(plan.to_json()).digest
     with pytest.raises(TypeError, match="no option 'deadlin'"):
-        plan.shell("x", "true", deadlin=3)  # type: ignore[call-arg]  # pyright: ignore
+        plan.shell("x", "true", deadlin=None)  # type: ignore[call-arg]  # pyright: ignore
     with pytest.raises(co.InvalidError):
         co.Plan("twice").shell("a", "true").shell("a", "true").validate()
     with pytest.raises(co.InvalidError):
         co.Plan.from_json("{}")
     with pytest.raises(ValueError, match="rollback_when"):
         co.Plan("x", rollback_when="never")
+
+
+@pytest.mark.parametrize("name", co.StageOptions.__annotations__)
+def test_options_of_stages_are_checked_by_name(name: str) -> None:
+    shell: Callable[..., co.Plan] = co.Plan("x").shell
+    with pytest.raises(TypeError, match=f"^{name}: "):
+        shell("a", "true", **{name: object()})
 
 
 def test_files_travel(simulated_fleet: Simulated, tmp_path: Path) -> None:

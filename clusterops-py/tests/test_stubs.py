@@ -13,7 +13,7 @@ from clusterops import (
 )
 
 STUBS = ast.parse((Path(_clusterops.__file__).parent / "_clusterops.pyi").read_text())
-CLASSES = {node.name: node for node in STUBS.body if isinstance(node, ast.ClassDef) and node.name != "StageOptions"}
+CLASSES = {node.name: node for node in STUBS.body if isinstance(node, ast.ClassDef)}
 FUNCTIONS = {node.name: node for node in STUBS.body if isinstance(node, ast.FunctionDef)}
 # What every class has, whether or not it says so.
 COMMON = {"__doc__", "__module__", "__repr__", "__str__", "__new__"}

@@ -49,6 +49,7 @@ from .errors import (
     TransferError,
     UnreachableError,
 )
+from .options import StageOptions
 from .protocols import Credentials, GroupSource, Purpose
 
 _Set.register(HostSet)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
@@ -83,6 +84,7 @@ __all__ = [
     "RunEvent",
     "ServerError",
     "SessionOptions",
+    "StageOptions",
     "StageReport",
     "Step",
     "Target",

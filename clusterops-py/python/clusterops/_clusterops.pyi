@@ -3,9 +3,10 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
-from typing import Any, SupportsIndex, TypeAlias, TypedDict, Unpack, final, overload
+from typing import Any, SupportsIndex, TypeAlias, Unpack, final, overload
 
 from .errors import ClusterOpsError
+from .options import StageOptions
 from .protocols import Credentials, GroupSource
 
 __all__ = [
@@ -36,23 +37,6 @@ __all__ = [
     "arun",
     "run",
 ]
-
-class StageOptions(TypedDict, total=False):
-    deadline: timedelta | float | None
-    env: Mapping[str, str]
-    secret_env: Mapping[str, str]
-    current_dir: str
-    run_as: RunAs
-    pty: bool
-    success: Sequence[int]
-    creates: str
-    unless: Sequence[str]
-    run_once: bool
-    barrier: bool
-    rollback: Sequence[str] | Step
-    mode: int
-    interpreter: Sequence[str]
-    arguments: Sequence[str]
 
 def _error_kinds() -> dict[str, dict[str, tuple[str, str]]]: ...
 @final
