@@ -1,7 +1,7 @@
 //! The native module of the Python package `clusterops`.
 //!
 //! It converts, and decides nothing: what a class does stands in the documentation of the Rust type of the same name.
-//! Every call that waits has two forms over one future: [`runtime`] tells how. What it exports stands in
+//! Every call that waits has two forms over one future: the module `runtime` tells how. What it exports stands in
 //! `python/clusterops/_clusterops.pyi` too, and `tests/run python` compares the two.
 
 mod callback;
