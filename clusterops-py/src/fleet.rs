@@ -82,6 +82,14 @@ impl Fleet {
         }
         Ok(shared)
     }
+
+    fn start_again(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<Arc<Shared>> {
+        self.start_with(py, &plan.0, |fleet| fleet.retry(&plan.0, &report.inner))
+    }
+
+    fn go_on(&self, py: Python<'_>, plan: &Plan, journal: PathBuf) -> PyResult<Arc<Shared>> {
+        self.start_with(py, &plan.0, |fleet| fleet.resume(&plan.0, journal))
+    }
 }
 
 #[pymethods]
@@ -177,41 +185,55 @@ impl Fleet {
     }
 
     /// Starts a run that is iterated for its events, and asked for its report.
-    fn start(&self, py: Python<'_>, plan: &Plan) -> PyResult<Run> {
-        Ok(Run::new(
-            self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?,
-        ))
+    fn start<'py>(&self, py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, Run>> {
+        let shared = self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?;
+        Run::new(py, shared)
     }
 
     /// Starts a run that is awaited.
-    fn arun(&self, py: Python<'_>, plan: &Plan) -> PyResult<AsyncRun> {
-        Ok(AsyncRun(
-            self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?,
-        ))
+    fn arun<'py>(&self, py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, AsyncRun>> {
+        let shared = self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?;
+        AsyncRun::new(py, shared)
     }
 
     /// Starts a run that continues each failed host of a report at its first unfinished stage.
-    fn retry(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<Run> {
-        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.inner);
-        Ok(Run::new(self.start_with(py, &plan.0, begin)?))
+    fn retry<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        report: &Report,
+    ) -> PyResult<Bound<'py, Run>> {
+        Run::new(py, self.start_again(py, plan, report)?)
     }
 
     /// As `retry`, to be awaited.
-    fn aretry(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<AsyncRun> {
-        let begin = |fleet: &clusterops::Fleet| fleet.retry(&plan.0, &report.inner);
-        Ok(AsyncRun(self.start_with(py, &plan.0, begin)?))
+    fn aretry<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        report: &Report,
+    ) -> PyResult<Bound<'py, AsyncRun>> {
+        AsyncRun::new(py, self.start_again(py, plan, report)?)
     }
 
     /// Goes on with the run whose controller ended before it did, from its journal.
-    fn resume(&self, py: Python<'_>, plan: &Plan, journal: PathBuf) -> PyResult<Run> {
-        let begin = |fleet: &clusterops::Fleet| fleet.resume(&plan.0, journal);
-        Ok(Run::new(self.start_with(py, &plan.0, begin)?))
+    fn resume<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        journal: PathBuf,
+    ) -> PyResult<Bound<'py, Run>> {
+        Run::new(py, self.go_on(py, plan, journal)?)
     }
 
     /// As `resume`, to be awaited.
-    fn aresume(&self, py: Python<'_>, plan: &Plan, journal: PathBuf) -> PyResult<AsyncRun> {
-        let begin = |fleet: &clusterops::Fleet| fleet.resume(&plan.0, journal);
-        Ok(AsyncRun(self.start_with(py, &plan.0, begin)?))
+    fn aresume<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        journal: PathBuf,
+    ) -> PyResult<Bound<'py, AsyncRun>> {
+        AsyncRun::new(py, self.go_on(py, plan, journal)?)
     }
 
     /// What each host would get, as text; nothing is connected to.
@@ -233,8 +255,12 @@ pub(crate) fn run(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Report
 
 /// As `run`, to be awaited.
 #[pyfunction]
-pub(crate) fn arun(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<AsyncRun> {
-    Ok(AsyncRun(start_line(py, hosts, line)?))
+pub(crate) fn arun<'py>(
+    py: Python<'py>,
+    hosts: Targets,
+    line: &str,
+) -> PyResult<Bound<'py, AsyncRun>> {
+    AsyncRun::new(py, start_line(py, hosts, line)?)
 }
 
 fn start_line(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Arc<Shared>> {

@@ -7,7 +7,9 @@
 mod callback;
 mod credentials;
 mod errors;
+mod event;
 mod fleet;
+mod gathered;
 mod hostset;
 mod inventory;
 mod logging;
@@ -27,7 +29,11 @@ mod _clusterops {
     #[pymodule_export]
     use crate::errors::_error_kinds;
     #[pymodule_export]
+    use crate::event::{HostEvent, OutputEvent, RunEvent, TransferEvent};
+    #[pymodule_export]
     use crate::fleet::{Fleet, Rollout, SessionOptions, arun, run};
+    #[pymodule_export]
+    use crate::gathered::{Answer, Gathered};
     #[pymodule_export]
     use crate::hostset::HostSet;
     #[pymodule_export]
@@ -35,9 +41,9 @@ mod _clusterops {
     #[pymodule_export]
     use crate::plan::{Plan, RunAs, Step};
     #[pymodule_export]
-    use crate::report::{Answer, Gathered, HostReport, Report, StageReport};
+    use crate::report::{HostReport, Report, StageReport};
     #[pymodule_export]
-    use crate::run::{AsyncRun, HostEvent, OutputEvent, Run, RunEvent, TransferEvent};
+    use crate::run::{AsyncRun, Run, RunControl};
     #[pymodule_export]
     use crate::sim::{SimulatedAnswer, SimulatedFleet, SimulatedHost};
     #[pymodule_export]

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::errors::{Raised, raise};
-use crate::words::{Span, from_word, json, quoted, word};
+use crate::words::{Span, Words, from_word, json, quoted, word};
 
 /// What is to be done on every host: stages, in order. It cannot be changed; each method gives a new plan.
 ///
@@ -71,18 +71,18 @@ fn set_one(stage: &mut Stage, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         "pty" => stage.pty = value.extract()?,
         "success" => stage.success = value.extract()?,
         "creates" => stage.creates = value.extract()?,
-        "unless" => stage.unless = value.extract()?,
+        "unless" => stage.unless = value.extract::<Words>()?.0,
         "run_once" => stage.run_once = value.extract()?,
         "barrier" => stage.barrier = value.extract()?,
         "rollback" => {
             stage.rollback = Some(match value.cast::<Step>() {
                 Ok(step) => step.get().0.clone(),
-                Err(_) => clusterops::Step::command(value.extract::<Vec<String>>()?),
+                Err(_) => clusterops::Step::command(value.extract::<Words>()?.0),
             });
         }
         "mode" => *stage = stage.clone().mode(value.extract()?),
-        "interpreter" => *stage = stage.clone().interpreter(value.extract::<Vec<String>>()?),
-        "arguments" => *stage = stage.clone().arguments(value.extract::<Vec<String>>()?),
+        "interpreter" => *stage = stage.clone().interpreter(value.extract::<Words>()?.0),
+        "arguments" => *stage = stage.clone().arguments(value.extract::<Words>()?.0),
         _ => return Ok(false),
     }
     Ok(true)
@@ -170,10 +170,10 @@ impl Plan {
     fn command(
         &self,
         name: String,
-        words: Vec<String>,
+        words: Words,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        self.with(Stage::command(name, words), options)
+        self.with(Stage::command(name, words.0), options)
     }
 
     /// Adds a stage that runs a line in ``/bin/sh``, unchanged.
@@ -248,8 +248,8 @@ pub(crate) struct Step(pub(crate) clusterops::Step);
 impl Step {
     /// Runs a program with arguments.
     #[staticmethod]
-    fn command(words: Vec<String>) -> Self {
-        Self(clusterops::Step::command(words))
+    fn command(words: Words) -> Self {
+        Self(clusterops::Step::command(words.0))
     }
 
     /// Runs a shell line.

@@ -2,19 +2,19 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use clusterops::{Control, Event, Events, HostState};
+use clusterops::{Control, Event, Events};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::PyList;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use crate::callback::Stash;
 use crate::errors::{Raised, raise};
+use crate::event;
 use crate::report::Report;
 use crate::runtime::{awaitable, handle, wait, wait_or};
-use crate::words::{quoted, word};
 
 /// How many events cross into Python at once.
 const BATCH: usize = 256;
@@ -127,62 +127,6 @@ impl Shared {
         }
         batch
     }
-
-    fn convert<'py>(&self, py: Python<'py>, event: &Event) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let event = match event {
-            Event::Run(state) => Bound::new(py, RunEvent { state: word(state) })?.into_any(),
-            Event::Host { host, state } => {
-                let place = match state {
-                    HostState::Running { stage } | HostState::RollingBack { stage } => Some(*stage),
-                    HostState::Held { before } => Some(*before),
-                    _ => None,
-                };
-                let failure = match state {
-                    HostState::Failed { failure, .. } => Some(Raised::failure(host, failure)),
-                    _ => None,
-                };
-                let event = HostEvent {
-                    host: host.to_string(),
-                    state: word(state),
-                    stage: place.and_then(|place| self.stages.get(place).cloned()),
-                    is_final: state.is_final(),
-                    failure,
-                };
-                Bound::new(py, event)?.into_any()
-            }
-            Event::Output {
-                host,
-                stage,
-                stream,
-                bytes,
-                skipped,
-            } => {
-                let event = OutputEvent {
-                    host: host.to_string(),
-                    stage: stage.to_string(),
-                    stream: word(stream),
-                    bytes: PyBytes::new(py, bytes).unbind(),
-                    skipped: *skipped,
-                };
-                Bound::new(py, event)?.into_any()
-            }
-            Event::Transfer {
-                host,
-                stage,
-                progress,
-            } => {
-                let event = TransferEvent {
-                    host: host.to_string(),
-                    stage: stage.to_string(),
-                    bytes: progress.bytes,
-                    total: progress.total,
-                };
-                Bound::new(py, event)?.into_any()
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(event))
-    }
 }
 
 /// Cancels a run when whoever awaits it does so no more.
@@ -196,149 +140,16 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// A run that goes on: iterated for its events, asked for its `report`.
-///
-/// Ctrl-C while it is waited for cancels it, and is raised once its remote work has ended.
-#[pyclass(module = "clusterops", frozen)]
-pub(crate) struct Run {
-    shared: Arc<Shared>,
-    buffer: Mutex<VecDeque<Event>>,
-}
-
-impl Run {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            buffer: Mutex::default(),
-        }
-    }
-}
+/// A run that goes on, in either form: its id, and what steers it.
+#[pyclass(module = "clusterops", subclass, frozen)]
+pub(crate) struct RunControl(Arc<Shared>);
 
 #[pymethods]
-impl Run {
-    /// The run's id, which remote processes see as ``CLUSTEROPS_RUN``.
-    #[getter]
-    fn id(&self) -> &str {
-        &self.shared.id
-    }
-
-    /// Waits for the end of the run.
-    ///
-    /// Returns
-    /// -------
-    /// Report
-    ///
-    /// Raises
-    /// ------
-    /// ClusterOpsError
-    ///     When the run itself could not go on; a host that fails is told in the report.
-    fn report(&self, py: Python<'_>) -> PyResult<Report> {
-        self.shared.wait(py)
-    }
-
-    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        loop {
-            let buffered = self
-                .buffer
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop_front();
-            if let Some(event) = buffered {
-                match self.shared.convert(py, &event)? {
-                    Some(event) => return Ok(Some(event)),
-                    None => continue,
-                }
-            }
-            let shared = Arc::clone(&self.shared);
-            let batch = match wait(py, async move { Ok(shared.batch().await) }) {
-                Ok(batch) => batch,
-                Err(error) => {
-                    // Its remote work is ended before that is raised.
-                    self.shared.control.cancel();
-                    self.shared.wait(py).map(drop).unwrap_or_default();
-                    return Err(error);
-                }
-            };
-            if batch.is_empty() {
-                return Ok(None);
-            }
-            self.buffer
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(batch);
-        }
-    }
-
-    /// Lets no host start another stage; what runs goes on.
-    fn pause(&self) {
-        self.shared.control.pause();
-    }
-
-    /// Goes on after a pause.
-    fn resume(&self) {
-        self.shared.control.resume();
-    }
-
-    /// Lets no further host begin.
-    fn stop(&self) {
-        self.shared.control.stop();
-    }
-
-    /// Ends the run: remote processes are ended, and what was done stays done.
-    fn cancel(&self) {
-        self.shared.control.cancel();
-    }
-
-    /// Ends the run, and rolls back as the plan says.
-    fn abort(&self) {
-        self.shared.control.abort();
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<Run {}>", self.shared.id)
-    }
-}
-
-/// A run to be awaited for its report, and iterated (``async for``) for its events.
-///
-/// Cancelling whoever awaits it cancels the run.
-#[pyclass(module = "clusterops", frozen)]
-pub(crate) struct AsyncRun(pub(crate) Arc<Shared>);
-
-#[pymethods]
-impl AsyncRun {
+impl RunControl {
     /// The run's id, which remote processes see as ``CLUSTEROPS_RUN``.
     #[getter]
     fn id(&self) -> &str {
         &self.0.id
-    }
-
-    fn __await__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.0.report())?.call_method0("__await__")
-    }
-
-    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py()
-            .import("clusterops._callbacks")?
-            .call_method1("iterate", (slf,))
-    }
-
-    fn _events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let shared = Arc::clone(&self.0);
-        awaitable(py, async move {
-            let batch = Arc::clone(&shared).batch().await;
-            Python::attach(|py| {
-                let mut events = Vec::with_capacity(batch.len());
-                for event in &batch {
-                    events.extend(shared.convert(py, event)?);
-                }
-                Ok(PyList::new(py, events)?.unbind())
-            })
-        })
     }
 
     /// Lets no host start another stage; what runs goes on.
@@ -366,107 +177,113 @@ impl AsyncRun {
         self.0.control.abort();
     }
 
-    fn __repr__(&self) -> String {
-        format!("<AsyncRun {}>", self.0.id)
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        Ok(format!("<{} {}>", slf.get_type().name()?, slf.get().0.id))
     }
 }
 
-/// The run as a whole entered a state.
-#[pyclass(module = "clusterops", frozen, get_all)]
-pub(crate) struct RunEvent {
-    /// ``running``, ``paused``, ``stopping``, ``cancelling``, ``aborting`` or ``finished``.
-    state: String,
+/// A run that goes on: iterated for its events, asked for its `report`.
+///
+/// Ctrl-C while it is waited for cancels it, and is raised once its remote work has ended.
+#[pyclass(module = "clusterops", extends = RunControl, frozen)]
+pub(crate) struct Run(Mutex<VecDeque<Event>>);
+
+impl Run {
+    pub(crate) fn new(py: Python<'_>, shared: Arc<Shared>) -> PyResult<Bound<'_, Self>> {
+        let control = PyClassInitializer::from(RunControl(shared));
+        Bound::new(py, control.add_subclass(Self(Mutex::default())))
+    }
+
+    fn buffer(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[pymethods]
-impl RunEvent {
-    fn __repr__(&self) -> String {
-        format!("<RunEvent {}>", self.state)
+impl Run {
+    /// Waits for the end of the run.
+    ///
+    /// Returns
+    /// -------
+    /// Report
+    ///
+    /// Raises
+    /// ------
+    /// ClusterOpsError
+    ///     When the run itself could not go on; a host that fails is told in the report.
+    fn report(slf: &Bound<'_, Self>) -> PyResult<Report> {
+        slf.as_super().get().0.wait(slf.py())
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (py, run, shared) = (slf.py(), slf.get(), &slf.as_super().get().0);
+        loop {
+            let buffered = run.buffer().pop_front();
+            if let Some(event) = buffered {
+                match event::convert(py, &event, &shared.stages)? {
+                    Some(event) => return Ok(Some(event)),
+                    None => continue,
+                }
+            }
+            let next = Arc::clone(shared).batch();
+            let batch = match wait(py, async move { Ok(next.await) }) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    // Its remote work is ended before that is raised.
+                    shared.control.cancel();
+                    shared.wait(py).map(drop).unwrap_or_default();
+                    return Err(error);
+                }
+            };
+            if batch.is_empty() {
+                return Ok(None);
+            }
+            run.buffer().extend(batch);
+        }
     }
 }
 
-/// A host entered a state; a reader that is late gets the latest only.
-#[pyclass(module = "clusterops", frozen)]
-pub(crate) struct HostEvent {
-    /// The target's name.
-    #[pyo3(get)]
-    host: String,
-    /// ``waiting``, ``connecting``, ``running``, ``held``, ``rolling_back``, ``succeeded`` or ``failed``.
-    #[pyo3(get)]
-    state: String,
-    /// The stage that runs, is rolled back or comes next.
-    #[pyo3(get)]
-    stage: Option<String>,
-    /// Whether the host has come to its end.
-    #[pyo3(get)]
-    is_final: bool,
-    failure: Option<Raised>,
+/// A run to be awaited for its report, and iterated (``async for``) for its events.
+///
+/// Cancelling whoever awaits it cancels the run.
+#[pyclass(module = "clusterops", extends = RunControl, frozen)]
+pub(crate) struct AsyncRun;
+
+impl AsyncRun {
+    pub(crate) fn new(py: Python<'_>, shared: Arc<Shared>) -> PyResult<Bound<'_, Self>> {
+        let control = PyClassInitializer::from(RunControl(shared));
+        Bound::new(py, control.add_subclass(Self))
+    }
 }
 
 #[pymethods]
-impl HostEvent {
-    /// Why the host stopped, as an exception that can be raised.
-    #[getter]
-    fn failure<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.failure
-            .as_ref()
-            .map(|raised| raised.exception(py))
-            .transpose()
+impl AsyncRun {
+    fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let report = slf.as_super().get().0.report();
+        awaitable(slf.py(), report)?.call_method0("__await__")
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!(
-            "<HostEvent {}: {}>",
-            quoted(py, &self.host)?,
-            self.state
-        ))
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py()
+            .import("clusterops._callbacks")?
+            .call_method1("iterate", (slf,))
     }
-}
 
-/// A host's command wrote something.
-#[pyclass(module = "clusterops", frozen, get_all)]
-pub(crate) struct OutputEvent {
-    /// The target's name.
-    host: String,
-    /// The stage's name.
-    stage: String,
-    /// ``stdout`` or ``stderr``.
-    stream: String,
-    /// The bytes as they came, at any boundary.
-    bytes: Py<PyBytes>,
-    /// How many bytes of this host's output the reader missed right before these.
-    skipped: u64,
-}
-
-#[pymethods]
-impl OutputEvent {
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let (host, bytes) = (quoted(py, &self.host)?, self.bytes.bind(py).repr()?);
-        Ok(format!("<OutputEvent {host} {}: {bytes}>", self.stream))
-    }
-}
-
-/// Files are on their way to or from a host.
-#[pyclass(module = "clusterops", frozen, get_all)]
-pub(crate) struct TransferEvent {
-    /// The target's name.
-    host: String,
-    /// The stage's name.
-    stage: String,
-    /// The bytes that are over.
-    bytes: u64,
-    /// The bytes of all files, as far as they are known yet.
-    total: u64,
-}
-
-#[pymethods]
-impl TransferEvent {
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!(
-            "<TransferEvent {}: {} of {}>",
-            quoted(py, &self.host)?,
-            self.bytes,
-            self.total
-        ))
+    fn _events<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let shared = Arc::clone(&slf.as_super().get().0);
+        awaitable(slf.py(), async move {
+            let batch = Arc::clone(&shared).batch().await;
+            Python::attach(|py| {
+                let mut events = Vec::with_capacity(batch.len());
+                for event in &batch {
+                    events.extend(event::convert(py, event, &shared.stages)?);
+                }
+                Ok(PyList::new(py, events)?.unbind())
+            })
+        })
     }
 }

@@ -115,6 +115,19 @@ impl SimulatedFleet {
     }
 }
 
+/// What can be wrong with a host, by name.
+const FAULTS: [(&str, Fault); 9] = [
+    ("refuse", Fault::Refuse),
+    ("silent", Fault::Silent),
+    ("drop_in_key_exchange", Fault::DropInKeyExchange),
+    ("wrong_host_key", Fault::WrongHostKey),
+    ("reject_authentication", Fault::RejectAuthentication),
+    ("disk_full", Fault::DiskFull),
+    ("no_status", Fault::NoStatus),
+    ("never_exits", Fault::NeverExits),
+    ("drop_during_command", Fault::DropDuringCommand),
+];
+
 /// One simulated host: what happened on it, and what is wrong with it.
 #[pyclass(module = "clusterops.testing", frozen)]
 pub(crate) struct SimulatedHost(SimHandle);
@@ -160,22 +173,13 @@ impl SimulatedHost {
     /// fault : {'refuse', 'silent', 'drop_in_key_exchange', 'wrong_host_key', 'reject_authentication', 'disk_full', \
     ///         'no_status', 'never_exits', 'drop_during_command'}
     fn fault(&self, fault: &str) -> PyResult<()> {
-        self.0.fault(match fault {
-            "refuse" => Fault::Refuse,
-            "silent" => Fault::Silent,
-            "drop_in_key_exchange" => Fault::DropInKeyExchange,
-            "wrong_host_key" => Fault::WrongHostKey,
-            "reject_authentication" => Fault::RejectAuthentication,
-            "disk_full" => Fault::DiskFull,
-            "no_status" => Fault::NoStatus,
-            "never_exits" => Fault::NeverExits,
-            "drop_during_command" => Fault::DropDuringCommand,
-            _ => {
-                return Err(PyValueError::new_err(format!(
-                    "no fault is called '{fault}'"
-                )));
-            }
-        });
+        let found = FAULTS.iter().find(|(name, _)| *name == fault);
+        let Some((_, fault)) = found else {
+            let names = FAULTS.map(|(name, _)| name).join(", ");
+            let message = format!("no fault is called '{fault}'; there are {names}");
+            return Err(PyValueError::new_err(message));
+        };
+        self.0.fault(fault.clone());
         Ok(())
     }
 

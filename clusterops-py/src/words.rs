@@ -78,3 +78,18 @@ impl From<Span> for Duration {
 pub(crate) fn quoted(py: Python<'_>, text: &str) -> PyResult<String> {
     pyo3::types::PyString::new(py, text).repr()?.extract()
 }
+
+/// The words of a command: any sequence of strings that is not itself a string.
+#[derive(Debug)]
+pub(crate) struct Words(pub(crate) Vec<String>);
+
+impl<'py> FromPyObject<'_, 'py> for Words {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        value.extract().map(Self).map_err(|_| {
+            let message = "words are a list of strings; a line for a shell is none";
+            PyTypeError::new_err(message)
+        })
+    }
+}

@@ -37,6 +37,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_one_line_on_some_hosts(simulated_fleet: Simulated) -> None:
     simulated = simulated_fleet("web[1-50]", answers=ANSWERS)
+    with pytest.raises(ValueError, match="there are refuse, silent"):
+        simulated["web49"].fault("refused")
     simulated["web49"].fault("refuse")
     fleet = co.Fleet(simulated.targets, connection_attempts=1)
     report = fleet.run(co.Plan("kernel").shell("run", "uname -r"))
@@ -189,6 +191,8 @@ def test_plans_are_values(tmp_path: Path) -> None:
     assert co.Plan.from_json(plan.to_json()) == plan and plan.digest == co.Plan.from_json(plan.to_json()).digest
     with pytest.raises(TypeError, match="no option 'deadlin'"):
         plan.shell("x", "true", deadlin=None)  # type: ignore[call-arg]  # pyright: ignore
+    with pytest.raises(TypeError, match="list of strings"):
+        plan.command("x", "uname -r")
     with pytest.raises(co.InvalidError):
         co.Plan("twice").shell("a", "true").shell("a", "true").validate()
     with pytest.raises(co.InvalidError):

@@ -1,0 +1,169 @@
+//! What happens in a run, as it happens.
+
+use clusterops::{Event, HostState};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors::Raised;
+use crate::words::{quoted, word};
+
+/// An event of a run with these stages; none for those that later versions add.
+pub(crate) fn convert<'py>(
+    py: Python<'py>,
+    event: &Event,
+    stages: &[String],
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let event = match event {
+        Event::Run(state) => Bound::new(py, RunEvent { state: word(state) })?.into_any(),
+        Event::Host { host, state } => {
+            let place = match state {
+                HostState::Running { stage } | HostState::RollingBack { stage } => Some(*stage),
+                HostState::Held { before } => Some(*before),
+                _ => None,
+            };
+            let failure = match state {
+                HostState::Failed { failure, .. } => Some(Raised::failure(host, failure)),
+                _ => None,
+            };
+            let event = HostEvent {
+                host: host.to_string(),
+                state: word(state),
+                stage: place.and_then(|place| stages.get(place).cloned()),
+                is_final: state.is_final(),
+                failure,
+            };
+            Bound::new(py, event)?.into_any()
+        }
+        Event::Output {
+            host,
+            stage,
+            stream,
+            bytes,
+            skipped,
+        } => {
+            let event = OutputEvent {
+                host: host.to_string(),
+                stage: stage.to_string(),
+                stream: word(stream),
+                bytes: PyBytes::new(py, bytes).unbind(),
+                skipped: *skipped,
+            };
+            Bound::new(py, event)?.into_any()
+        }
+        Event::Transfer {
+            host,
+            stage,
+            progress,
+        } => {
+            let event = TransferEvent {
+                host: host.to_string(),
+                stage: stage.to_string(),
+                bytes: progress.bytes,
+                total: progress.total,
+            };
+            Bound::new(py, event)?.into_any()
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(event))
+}
+
+/// The run as a whole entered a state.
+#[pyclass(module = "clusterops", frozen, get_all)]
+pub(crate) struct RunEvent {
+    /// ``running``, ``paused``, ``stopping``, ``cancelling``, ``aborting`` or ``finished``.
+    state: String,
+}
+
+#[pymethods]
+impl RunEvent {
+    fn __repr__(&self) -> String {
+        format!("<RunEvent {}>", self.state)
+    }
+}
+
+/// A host entered a state; a reader that is late gets the latest only.
+#[pyclass(module = "clusterops", frozen)]
+pub(crate) struct HostEvent {
+    /// The target's name.
+    #[pyo3(get)]
+    host: String,
+    /// ``waiting``, ``connecting``, ``running``, ``held``, ``rolling_back``, ``succeeded`` or ``failed``.
+    #[pyo3(get)]
+    state: String,
+    /// The stage that runs, is rolled back or comes next.
+    #[pyo3(get)]
+    stage: Option<String>,
+    /// Whether the host has come to its end.
+    #[pyo3(get)]
+    is_final: bool,
+    failure: Option<Raised>,
+}
+
+#[pymethods]
+impl HostEvent {
+    /// Why the host stopped, as an exception that can be raised.
+    #[getter]
+    fn failure<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.failure
+            .as_ref()
+            .map(|raised| raised.exception(py))
+            .transpose()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!(
+            "<HostEvent {}: {}>",
+            quoted(py, &self.host)?,
+            self.state
+        ))
+    }
+}
+
+/// A host's command wrote something.
+#[pyclass(module = "clusterops", frozen, get_all)]
+pub(crate) struct OutputEvent {
+    /// The target's name.
+    host: String,
+    /// The stage's name.
+    stage: String,
+    /// ``stdout`` or ``stderr``.
+    stream: String,
+    /// The bytes as they came, at any boundary.
+    bytes: Py<PyBytes>,
+    /// How many bytes of this host's output the reader missed right before these.
+    skipped: u64,
+}
+
+#[pymethods]
+impl OutputEvent {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (host, bytes) = (quoted(py, &self.host)?, self.bytes.bind(py).repr()?);
+        Ok(format!("<OutputEvent {host} {}: {bytes}>", self.stream))
+    }
+}
+
+/// Files are on their way to or from a host.
+#[pyclass(module = "clusterops", frozen, get_all)]
+pub(crate) struct TransferEvent {
+    /// The target's name.
+    host: String,
+    /// The stage's name.
+    stage: String,
+    /// The bytes that are over.
+    bytes: u64,
+    /// The bytes of all files, as far as they are known yet.
+    total: u64,
+}
+
+#[pymethods]
+impl TransferEvent {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!(
+            "<TransferEvent {}: {} of {}>",
+            quoted(py, &self.host)?,
+            self.bytes,
+            self.total
+        ))
+    }
+}
