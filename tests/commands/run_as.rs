@@ -12,7 +12,7 @@ use crate::{connect, options};
 /// `ops` may do all with its password, `free` without, `none` nothing; `typist` needs a terminal for it.
 const SUDOERS: &str = "\
 Defaults lecture=always\n\
-Defaults:typist requiretty\n\
+Defaults:typist requiretty, use_pty\n\
 Defaults passwd_tries=3\n\
 root ALL=(ALL) ALL\n\
 ops ALL=(ALL) ALL\n\
@@ -91,6 +91,23 @@ async fn a_terminal_serves_sudoers_that_want_one() {
         format!("root\n{PROBED}to stderr\n")
     );
     assert_eq!(output.stderr.to_string(), "");
+}
+
+#[tokio::test]
+async fn a_terminal_of_sudos_own_ends_with_its_command() {
+    let Some(sshd) = sshd() else { return };
+    let session = log_in(&sshd, "typist").await;
+    for (line, times) in [("true", 20), ("cat", 2), ("echo out; exit 3", 20)] {
+        for _ in 0..times {
+            let command = Command::shell(line)
+                .run_as(RunAs::sudo())
+                .run_as_password(password())
+                .pty()
+                .deadline(Duration::from_secs(20));
+            let output = session.output(&command).await.expect(line);
+            assert!(output.exit != Exit::ClosedWithoutStatus, "{line}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -201,6 +218,7 @@ async fn a_deadline_ends_the_processes_of_the_other_user() {
         ("ops", RunAs::sudo().user("app")),
         ("ops", RunAs::doas()),
         ("none", RunAs::su().user("app")),
+        ("typist", RunAs::sudo()),
     ] {
         let session = log_in(&sshd, login).await;
         // One that ignores SIGTERM, and one that leaves the process group.
@@ -208,6 +226,10 @@ async fn a_deadline_ends_the_processes_of_the_other_user() {
         let command = Command::shell(line)
             .run_as(run_as.clone())
             .run_as_password(password());
+        let command = match login {
+            "typist" => command.pty(),
+            _ => command,
+        };
         let mut process = session.exec(&command).await.expect("it starts");
         let chunk = process
             .next()

@@ -3,6 +3,7 @@
 use clusterops::config::Config;
 use clusterops::ssh::{ErrorKind, Exit};
 use clusterops::{Command, Session};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{Sshd, SshdOptions};
 use crate::{connect, options};
@@ -41,6 +42,51 @@ async fn a_terminal_changes_nothing_of_what_goes_through() {
         (output.stdout.to_string(), output.exit),
         ("in".into(), Exit::Status(0))
     );
+}
+
+#[tokio::test]
+async fn any_amount_can_be_typed() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect(&sshd, &sshd.target("web1", "127.0.0.1")).await;
+    let input: Vec<u8> = (0..3_000_000_u64)
+        .map(|at| u8::try_from(at * at % 251).unwrap_or_default())
+        .collect();
+    for reader in ["cat | cksum", "sleep 1; cat | cksum"] {
+        let count = |command: Command| command.stdin(input.clone());
+        let plain = session.output(&count(Command::shell(reader))).await;
+        let plain = plain.expect("it runs").stdout.to_string();
+        let typed = session
+            .output(&count(Command::shell(reader)).pty())
+            .await
+            .expect("the connection stands");
+        assert_eq!(typed.stdout.to_string(), plain, "{reader}");
+    }
+    // The end is there for whoever reads next, as it is on a pipe.
+    let twice = Command::shell("cat; cat; cat").stdin("in").pty();
+    let output = session.output(&twice).await.expect("it ends");
+    assert_eq!(output.stdout.to_string(), "in");
+    // Whoever writes first and reads later is not held up by that.
+    let streamed = Command::shell("cksum").stdin_streamed().pty();
+    let mut process = session.exec(&streamed).await.expect("it runs");
+    let mut stdin = process.stdin().expect("it was asked for");
+    let held = process.next();
+    tokio::pin!(held);
+    let typing = async {
+        stdin.write_all(&input).await?;
+        stdin.shutdown().await
+    };
+    let output = tokio::select! {
+        biased;
+        typed = typing => {
+            typed.expect("it is taken");
+            held.await
+        }
+        output = &mut held => output,
+    };
+    let output = output.expect("the connection stands").expect("it writes");
+    assert!(output.bytes.ends_with(b" 3000000\n"), "{output:?}");
 }
 
 #[tokio::test]

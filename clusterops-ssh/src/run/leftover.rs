@@ -99,6 +99,7 @@ impl StepRun<'_> {
             tag: left.tag.clone(),
             leader: left.leader,
             raised,
+            has_terminal: prepared.pty,
         })
     }
 
@@ -114,6 +115,7 @@ impl StepRun<'_> {
             tag: left.tag.clone(),
             leader: left.leader.filter(|leader| leader.birth.is_some()),
             raised: None,
+            has_terminal: false,
         };
         let is_known = remnant.leader.is_some();
         match terminate(self.session, &remnant, GRACE).await {

@@ -376,6 +376,7 @@ impl StepRun<'_> {
                     tag,
                     leader: None,
                     raised,
+                    has_terminal: command.has_terminal == Some(true),
                 };
                 return Err(Stopped {
                     error,

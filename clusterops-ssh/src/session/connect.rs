@@ -188,7 +188,7 @@ impl Inner {
         }
         Ok(Link {
             settings: Arc::clone(settings),
-            connection,
+            connection: Arc::new(connection),
             lost,
             stalled: Stalled::default(),
             _line: line,

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::ChannelWriteHalf;
@@ -10,14 +11,23 @@ use russh::client::Msg;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
+use super::typed_ahead::{PIECE, TypedAhead};
 use crate::wire::terminal::Typist;
 
 /// How much of a streamed input waits to be sent.
 const STREAM_BUFFER: usize = 64 << 10;
 
-/// How much of it is taken at once: an SSH packet (RFC 4253 section 6.1).
-const PIECE: usize = 32 << 10;
+/// When the end of the input is first typed again on a terminal, and how long it takes at most until it is once more.
+const FIRST_END_AGAIN: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a command of another user runs on a terminal before the end of an empty input is typed. Sudo that gives the
+/// command a terminal of its own (`use_pty`, sudoers(5)) never ends when the command does while something typed is on its
+/// way from one terminal to the other (del_io_events in exec_pty.c of sudo 1.9.13); most commands read nothing and end
+/// before.
+const BEFORE_EMPTY_INPUT: Duration = Duration::from_secs(1);
 
 /// The standard input of a command that was started with [`stdin_streamed`](crate::Command::stdin_streamed).
 ///
@@ -112,7 +122,8 @@ pub(super) struct Feed {
     /// The line that lets a held command go.
     pub(super) go: Option<Bytes>,
     pub(super) input: Input,
-    pub(super) has_terminal: bool,
+    /// Where there is a terminal.
+    pub(super) typed_ahead: Option<TypedAhead>,
 }
 
 impl Feed {
@@ -135,13 +146,14 @@ impl Feed {
         mut writer: impl AsyncWrite + Unpin,
         cues: &mut mpsc::Receiver<Cue>,
     ) -> Option<()> {
+        let is_raised = self.rise.is_some();
         if let Some((line, password)) = self.rise {
             writer.write_all(&line).await.ok()?;
             loop {
                 match cues.recv().await? {
                     Cue::Password => {
                         let password = password.as_ref()?.expose_secret().as_bytes();
-                        let mut answer = if self.has_terminal {
+                        let mut answer = if self.typed_ahead.is_some() {
                             Typist::default().write(password)
                         } else {
                             password.to_vec()
@@ -156,7 +168,7 @@ impl Feed {
         }
         writer.write_all(&self.header).await.ok()?;
         // A terminal takes the input as lines from then on.
-        if self.go.is_some() || self.has_terminal {
+        if self.go.is_some() || self.typed_ahead.is_some() {
             match cues.recv().await? {
                 Cue::Ready => {}
                 Cue::Password | Cue::Risen | Cue::GiveUp => return None,
@@ -165,11 +177,17 @@ impl Feed {
         if let Some(go) = self.go {
             writer.write_all(&go).await.ok()?;
         }
-        let mut typist = self.has_terminal.then(Typist::default);
+        if is_raised
+            && self.typed_ahead.is_some()
+            && matches!(&self.input, Input::Whole(bytes) if bytes.is_empty())
+        {
+            sleep(BEFORE_EMPTY_INPUT).await;
+        }
+        let mut typed = self.typed_ahead.map(|ahead| (Typist::default(), ahead));
         match self.input {
             Input::Whole(bytes) => {
                 for piece in bytes.chunks(STREAM_BUFFER) {
-                    send(&mut writer, &mut typist, piece).await?;
+                    send(&mut writer, &mut typed, piece).await?;
                 }
             }
             Input::Streamed(mut stream) => {
@@ -179,25 +197,41 @@ impl Feed {
                     if length == 0 {
                         break;
                     }
-                    send(&mut writer, &mut typist, &buffer[..length]).await?;
+                    send(&mut writer, &mut typed, &buffer[..length]).await?;
                 }
             }
         }
-        match typist {
-            // A terminal stays open, or the command would be hung up on.
-            Some(typist) => writer.write_all(typist.end()).await.ok(),
+        match typed {
+            Some((typist, _)) => end_on_terminal(writer, typist).await,
             None => writer.shutdown().await.ok(),
         }
     }
 }
 
+/// Ends the input of a command on a terminal, which stays open, or the command would be hung up on. On a terminal an end
+/// is read once, so it is typed again for whoever reads next. Returns only when nothing can be written any more.
+async fn end_on_terminal(mut writer: impl AsyncWrite + Unpin, typist: Typist) -> Option<()> {
+    writer.write_all(typist.end()).await.ok()?;
+    let mut pause = FIRST_END_AGAIN;
+    loop {
+        sleep(pause).await;
+        writer.write_all(Typist::default().end()).await.ok()?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
 async fn send(
     writer: &mut (impl AsyncWrite + Unpin),
-    typist: &mut Option<Typist>,
+    typed: &mut Option<(Typist, TypedAhead)>,
     bytes: &[u8],
 ) -> Option<()> {
-    match typist {
-        Some(typist) => writer.write_all(&typist.write(bytes)).await.ok(),
-        None => writer.write_all(bytes).await.ok(),
+    let Some((typist, ahead)) = typed else {
+        return writer.write_all(bytes).await.ok();
+    };
+    for piece in typist.write(bytes).chunks(PIECE) {
+        ahead.room().await;
+        writer.write_all(piece).await.ok()?;
+        ahead.sent(piece.len()).await;
     }
+    Some(())
 }

@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::typed_ahead::Grants;
+
 /// How much may wait to be read, in bytes.
 pub(super) const ROOM: u32 = 1 << 20;
 
@@ -36,8 +38,16 @@ const MESSAGE: usize = 256;
 #[derive(Debug)]
 pub(super) enum Inbox {
     /// Whoever reads never stops, so there is nothing to keep.
-    Direct(ChannelReadHalf),
+    Direct(Source),
     Kept(Kept),
+}
+
+/// The reading half of a channel.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) output: ChannelReadHalf,
+    /// Who is told of windows.
+    pub(super) grants: Option<Arc<Grants>>,
 }
 
 /// Messages that a task of its own takes from the channel.
@@ -63,7 +73,7 @@ struct Reader {
 impl Inbox {
     /// Takes over the reading of a channel of a session; `input` is its other half, by which it is closed if need be.
     pub(super) fn keeping(
-        output: ChannelReadHalf,
+        source: Source,
         input: Arc<ChannelWriteHalf<Msg>>,
         patience: Duration,
         others: Stalled,
@@ -75,7 +85,7 @@ impl Inbox {
             patience,
             others,
         });
-        let task = tokio::spawn(drain(output, input, sender, Arc::clone(&reader)));
+        let task = tokio::spawn(drain(source, input, sender, Arc::clone(&reader)));
         Self::Kept(Kept {
             arrivals,
             reader,
@@ -86,7 +96,7 @@ impl Inbox {
     /// The next message; `None` when there will be no more of them. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<ChannelMsg> {
         match self {
-            Self::Direct(output) => output.wait().await,
+            Self::Direct(source) => source.next().await,
             Self::Kept(kept) => {
                 let (message, _room) = kept.arrivals.recv().await?;
                 kept.reader.took();
@@ -101,6 +111,18 @@ impl Inbox {
             Self::Direct(_) => false,
             Self::Kept(kept) => kept.reader.has_stalled.load(Ordering::Acquire),
         }
+    }
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<ChannelMsg> {
+        let message = self.output.wait().await;
+        if let (Some(grants), Some(ChannelMsg::WindowAdjusted { new_size })) =
+            (&self.grants, &message)
+        {
+            grants.hear(*new_size);
+        }
+        message
     }
 }
 
@@ -140,13 +162,13 @@ impl Reader {
 }
 
 async fn drain(
-    mut output: ChannelReadHalf,
+    mut source: Source,
     input: Arc<ChannelWriteHalf<Msg>>,
     arrivals: UnboundedSender<Arrival>,
     reader: Arc<Reader>,
 ) {
     let room = Arc::new(Semaphore::new(ROOM as usize));
-    while let Some(message) = output.wait().await {
+    while let Some(message) = source.next().await {
         let data = match &message {
             ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => data.len(),
             _ => 0,
@@ -157,7 +179,7 @@ async fn drain(
             reader.others.0.fetch_add(1, Ordering::Relaxed);
             drop(arrivals);
             // The loop that is to take the closing may be waiting for room here.
-            drop(output);
+            drop(source);
             // The server then ends what still writes by SIGPIPE; a connection that is gone needs no closing.
             let _ = input.close().await;
             return;

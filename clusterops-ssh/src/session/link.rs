@@ -26,7 +26,7 @@ pub(super) type Connection = Handle<Verifier>;
 /// One connection to one host; it ends when this is dropped.
 pub(super) struct Link {
     pub(super) settings: Arc<Settings>,
-    pub(super) connection: Connection,
+    pub(super) connection: Arc<Connection>,
     pub(super) lost: Lost,
     /// How many of its commands were given up because nobody read what they wrote.
     pub(super) stalled: Stalled,
@@ -116,8 +116,10 @@ impl Link {
             let goodbye = self
                 .connection
                 .disconnect(Disconnect::ByApplication, "", "");
-            if goodbye.await.is_ok() {
-                let _ = (&mut self.connection).await;
+            if goodbye.await.is_ok()
+                && let Some(connection) = Arc::get_mut(&mut self.connection)
+            {
+                let _ = connection.await;
             }
         })
         .await;

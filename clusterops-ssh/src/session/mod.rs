@@ -24,6 +24,7 @@ mod shared;
 mod stream;
 mod termination;
 mod tunnel;
+mod typed_ahead;
 mod verifier;
 
 use std::time::Duration;
@@ -145,17 +146,9 @@ impl Session {
             None if self.link.settings.forces_terminal => &command.clone().pty(),
             _ => command,
         };
-        let (host, lost) = (self.host().to_owned(), self.link.lost.clone());
-        Process::start(
-            channel,
-            command,
-            launch,
-            host,
-            lost,
-            self.link.stalled.clone(),
-        )
-        .await
-        .map_err(|error| self.link.on_host(error))
+        Process::start(channel, command, launch, &self.link)
+            .await
+            .map_err(|error| self.link.on_host(error))
     }
 
     /// Runs a command to its end and gives what it wrote, up to 8 MiB of each output.

@@ -13,9 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ascent::{Ascent, Next, Raised};
 use super::feed::{CUES, Cue, Feed, Input, ProcessStdin};
-use super::inbox::{self, Inbox, Stalled};
-use super::link::ANSWERING;
+use super::inbox::{self, Inbox, Source};
+use super::link::{ANSWERING, Link};
 use super::lost::Lost;
+use super::typed_ahead::TypedAhead;
 use super::{Session, Termination, termination};
 use crate::wire::rise::Rise;
 use crate::wire::{self, Leader, Ready, terminal};
@@ -61,6 +62,7 @@ pub struct Process {
     stdin: Option<ProcessStdin>,
     /// As whom the command runs, when that is not the login user.
     raised: Option<Raised>,
+    has_terminal: bool,
     /// Whether the server has not said yet whether there is a terminal.
     awaits_terminal: bool,
     /// Until when the server has to say whether it runs the command, while it has not.
@@ -123,6 +125,8 @@ pub(crate) struct Remnant {
     pub(crate) leader: Option<Leader>,
     /// As whom it runs, and who alone can look at it therefore.
     pub(crate) raised: Option<Raised>,
+    /// Whether it has a terminal: sudo may want one (`requiretty`, sudoers(5)) of who looks too.
+    pub(crate) has_terminal: bool,
 }
 
 /// What is settled about a command before it is sent.
@@ -163,9 +167,7 @@ impl Process {
         channel: Channel<Msg>,
         command: &Command,
         launch: Launch,
-        host: String,
-        lost: Lost,
-        stalled: Stalled,
+        link: &Link,
     ) -> Result<Self> {
         let Launch {
             tag,
@@ -191,6 +193,11 @@ impl Process {
         });
 
         let (output, input) = channel.split();
+        let typed_ahead = has_terminal.then(|| TypedAhead::new(&link.connection));
+        let source = Source {
+            output,
+            grants: typed_ahead.as_ref().map(TypedAhead::grants),
+        };
         if has_terminal {
             input
                 .request_pty(true, "dumb", 80, 24, 0, 0, &terminal::MODES)
@@ -200,19 +207,22 @@ impl Process {
         let input = Arc::new(input);
         let mut process = Self {
             output: match patience {
-                None => Inbox::Direct(output),
-                Some(patience) => Inbox::keeping(output, Arc::clone(&input), patience, stalled),
+                None => Inbox::Direct(source),
+                Some(patience) => {
+                    Inbox::keeping(source, Arc::clone(&input), patience, link.stalled.clone())
+                }
             },
             input,
             feeding: None,
             cues: None,
             stdin: None,
             raised,
+            has_terminal,
             awaits_terminal: has_terminal,
             answer_due: Some(Instant::now() + ANSWERING),
             directory: request.directory,
-            host,
-            lost,
+            host: link.settings.name.clone(),
+            lost: link.lost.clone(),
             tag,
             state: State::starting(),
             refusal: None,
@@ -252,7 +262,7 @@ impl Process {
             header: header.freeze(),
             go: is_held.then(|| wire::Request::go(&process.tag).into()),
             input,
-            has_terminal,
+            typed_ahead,
         };
         let (cues, cued) = mpsc::channel(CUES);
         let feeding = tokio::spawn(feed.run(Arc::clone(&process.input), cued));
@@ -510,6 +520,7 @@ impl Process {
             }),
             // Before another user's shell was there, nothing of that user's was started.
             raised: self.raised.clone().filter(|_| !self.is_rising()),
+            has_terminal: self.has_terminal,
         }
     }
 

@@ -95,6 +95,7 @@ pub(crate) async fn newest_subsystem(session: &Session) -> Option<Leader> {
         tag: String::new(),
         leader: None,
         raised: None,
+        has_terminal: false,
     };
     let output = ask(session, line, &nobody).await.ok()?;
     youngest(&output.stdout.to_string_lossy())
@@ -249,6 +250,9 @@ async fn signal_all(
 async fn ask(session: &Session, line: String, remnant: &Remnant) -> Result<Output> {
     let mut command = Command::shell(line).env("PATH", SYSTEM_PATH);
     command.raised = remnant.raised.clone();
+    if command.raised.is_some() && remnant.has_terminal {
+        command = command.pty();
+    }
     match timeout(LOOK, session.collect(&command, &mut None)).await {
         Ok(result) => result,
         Err(_) => Err(Error::new(
