@@ -22,6 +22,9 @@
 //!
 //! A run that had come to its end needs neither its hosts nor its local files any more: resuming it gives its report.
 //!
+//! Beside the file of a run that goes on, or whose controller was killed, lies another one with `-wal` behind its name: both
+//! together are the journal, and a copy without it is refused.
+//!
 //! A journal never holds a secret: those are asked for again. It does hold what commands print, as reports do, and is
 //! readable by its owner only.
 

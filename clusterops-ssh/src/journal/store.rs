@@ -1,13 +1,15 @@
 //! The file of a journal.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clusterops_core::Target;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,10 +45,22 @@ const SCHEMA: &str = "
 pub(crate) struct Store {
     connection: Connection,
     path: PathBuf,
+    /// Which file was opened, wherever the working directory is later: its device and inode.
+    file: (PathBuf, Option<(u64, u64)>),
     /// Whether it is ours and nothing was written to it yet.
     is_empty: bool,
+    /// Whether it holds a run without an ending.
+    goes_on: bool,
     /// How many stages the plan has.
     stages: usize,
+}
+
+/// Why something was not noted.
+#[derive(Debug)]
+pub(crate) enum NotNoted {
+    /// What is written to a file without a name is lost.
+    Gone,
+    Failed(rusqlite::Error),
 }
 
 /// Something to be noted.
@@ -108,10 +122,16 @@ impl Store {
             };
             failed(message, error)
         })?;
-        let mut store =
-            Self::connect(path).map_err(|error| failed(cannot(path, "be written"), error))?;
-        store.is_empty = true;
-        Ok(store)
+        match Self::connect(path) {
+            Ok(mut store) => {
+                store.is_empty = true;
+                Ok(store)
+            }
+            Err(error) => {
+                remove(path);
+                Err(failed(cannot(path, "be written"), error))
+            }
+        }
     }
 
     /// Writes what is known of a run that begins: of the targets' hosts, and of hosts that are no targets.
@@ -125,9 +145,31 @@ impl Store {
         self.stages = head.plan.stages.len();
         let others = others.iter().map(|host| (host.clone(), State::Adopted));
         self.try_begin(head, targets, hosts.into_iter().chain(others))
+            .and_then(|()| self.settle())
             .map_err(|error| failed(cannot(&self.path, "be written"), error))?;
         self.is_empty = false;
+        self.goes_on = true;
         Ok(())
+    }
+
+    /// Notes that the run goes on. Blocks.
+    pub(crate) fn reopen(&mut self) -> Result<()> {
+        self.goes_on = true;
+        self.note_ending(None)
+            .map_err(|error| failed(cannot(&self.path, "be written"), error))
+    }
+
+    fn note_ending(&self, ending: Option<Ending>) -> rusqlite::Result<()> {
+        let ending = ending.as_ref().map(json);
+        self.connection
+            .execute("UPDATE run SET ending = ?", [ending])?;
+        self.settle()
+    }
+
+    /// Brings what was committed from the log into the file itself: whether the run has ended is always seen there.
+    fn settle(&self) -> rusqlite::Result<()> {
+        let all = "PRAGMA wal_checkpoint(TRUNCATE)";
+        self.connection.query_row(all, [], |_| Ok(()))
     }
 
     /// Opens the journal of a run whose controller has ended. Blocks.
@@ -135,13 +177,21 @@ impl Store {
         if let Err(error) = std::fs::metadata(path) {
             return Err(failed(cannot(path, "be read"), error));
         }
-        if !is_ours(path).map_err(|error| unreadable(path, error))? {
-            let message = format!("`{}` is no journal of a run", path.display());
-            return Err(Error::new(ErrorKind::Journal, message));
-        }
+        let log = log_of(path);
+        let has_log = log.exists();
+        look(path)?;
         let mut store = Self::connect(path).map_err(|error| unreadable(path, error))?;
         let known = store.read()?;
+        if known.ending.is_none() && !has_log {
+            let message = format!(
+                "the journal `{}` is not whole: `{}` belongs to it, which holds what was noted last; copy both",
+                path.display(),
+                log.display()
+            );
+            return Err(Error::new(ErrorKind::Journal, message));
+        }
         store.stages = known.head.plan.stages.len();
+        store.goes_on = known.ending.is_none();
         Ok((store, known))
     }
 
@@ -160,10 +210,13 @@ impl Store {
         // What is written is not read again: 256 KiB of it in memory will do.
         connection.pragma_update(None, "cache_size", -256)?;
         connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+        let named = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Ok(Self {
             connection,
+            file: (named, identity(path)),
             path: path.to_owned(),
             is_empty: false,
+            goes_on: false,
             stages: 0,
         })
     }
@@ -210,8 +263,17 @@ impl Store {
     }
 
     /// Notes all of these, or none.
-    pub(crate) fn apply(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
+    pub(crate) fn apply(&mut self, changes: &[Change]) -> std::result::Result<(), NotNoted> {
+        let (named, file) = &self.file;
+        if file.is_none() || identity(named) != *file {
+            return Err(NotNoted::Gone);
+        }
+        self.try_apply(changes).map_err(NotNoted::Failed)
+    }
+
+    fn try_apply(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
         let stages = self.stages;
+        let mut ends = false;
         let transaction = self.connection.transaction()?;
         // Of what is known of a host, the last holds.
         let mut last = HashMap::new();
@@ -246,10 +308,13 @@ impl Store {
                 }
                 Change::Ending(ending) => {
                     transaction.execute("UPDATE run SET ending = ?", [json(ending)])?;
+                    ends = true;
                 }
             }
         }
-        transaction.commit()
+        transaction.commit()?;
+        self.goes_on &= !ends;
+        Ok(())
     }
 
     fn read(&self) -> Result<Known> {
@@ -257,32 +322,14 @@ impl Store {
             self.connection
                 .pragma_query_value(None, pragma, |row| row.get(0))
         };
-        let wrong = |what: &str| {
-            let message = format!("`{}` {what}", self.path.display());
-            Err(Error::new(ErrorKind::Journal, message))
-        };
         let of_file = |error| unreadable(&self.path, error);
-        let (application, format) = (
-            number("application_id").map_err(of_file)?,
-            number("user_version").map_err(of_file)?,
-        );
-        let tables = "SELECT count(*) FROM sqlite_schema";
-        let tables: i64 = self
-            .connection
-            .query_row(tables, [], |row| row.get(0))
-            .map_err(of_file)?;
-        if (application, tables) == (0, 0) {
-            return wrong(
-                "holds no run yet: its controller ended before the first connection; remove it and start the run anew",
-            );
-        }
-        if application != APPLICATION {
-            return wrong("is no journal of a run");
-        }
+        let format = number("user_version").map_err(of_file)?;
         if format != FORMAT {
-            return wrong(&format!(
-                "is a journal of format {format}; this version reads format {FORMAT}"
-            ));
+            let message = format!(
+                "`{}` is a journal of format {format}; this version reads format {FORMAT}",
+                self.path.display()
+            );
+            return Err(Error::new(ErrorKind::Journal, message));
         }
         self.try_read().map_err(of_file)
     }
@@ -355,27 +402,71 @@ impl Store {
     }
 }
 
-/// Whether a database is a journal, or has nothing in it yet. Another one is not touched.
-fn is_ours(path: &Path) -> rusqlite::Result<bool> {
+/// Whether a database is a journal with a run; what is none is not touched.
+fn look(path: &Path) -> Result<()> {
+    let (application, tables) = try_look(path).map_err(|error| unreadable(path, error))?;
+    let what = match (application, tables) {
+        (APPLICATION, _) => return Ok(()),
+        (0, 0) => {
+            "holds no run yet: its controller ended before the first connection; remove it and start the run anew"
+        }
+        _ => "is no journal of a run",
+    };
+    let message = format!("`{}` {what}", path.display());
+    Err(Error::new(ErrorKind::Journal, message))
+}
+
+/// Whose database it is, and how many tables it has.
+fn try_look(path: &Path) -> rusqlite::Result<(i32, i64)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
-    let application: i32 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok(application == APPLICATION || (application, tables) == (0, 0))
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Without it a full disk has no room for the file of shared memory.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    let tables = connection.query_row(tables, [], |row| row.get(0))?;
+    Ok((application, tables))
 }
 
-/// A run that did not begin leaves no file.
+/// The file that has a name: its device and inode.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// The file of what was noted last, beside that of a database.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// Removes a file that holds nothing. One that stays says so to whoever tries to resume it.
+fn remove(path: &Path) {
+    let _ = std::fs::remove_file(path);
+    let _ = std::fs::remove_file(log_of(path));
+}
+
+/// A run that did not begin leaves no file. One that is left leaves its file whole, without a log beside it: a file of a
+/// run that goes on has one, or it was copied without.
 impl Drop for Store {
     fn drop(&mut self) {
         if self.is_empty {
-            // One that stays holds nothing, and says so to whoever tries to resume it.
-            let _ = std::fs::remove_file(&self.path);
-            let mut log = self.path.clone().into_os_string();
-            log.push("-wal");
-            let _ = std::fs::remove_file(log);
+            remove(&self.path);
+        } else if self.goes_on && self.note_ending(Some(Ending::Interrupted)).is_err() {
+            let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            let _ = self.connection.set_db_config(keep_log, true);
+        }
+    }
+}
+
+impl fmt::Display for NotNoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the file was removed or replaced while the run went on"),
+            Self::Failed(error) => error.fmt(f),
         }
     }
 }

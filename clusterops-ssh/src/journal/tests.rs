@@ -103,6 +103,74 @@ fn two_cannot_write_to_one_journal() {
 }
 
 #[test]
+fn a_copy_without_its_log_says_so() {
+    let (folder, path, mut store) = begun();
+    let change = HostChange::new(0, &host("web1", 1), State::Open, [0]);
+    store
+        .apply(&[Change::Host(change)])
+        .expect("it can be written");
+    let copy = folder.path().join("copy");
+    std::fs::copy(&path, &copy).expect("ours");
+    let error = Journal::open(&copy).expect_err("the stage is not in it");
+    assert!(error.message().contains("copy-wal"), "{error}");
+    std::fs::copy(
+        folder.path().join("run.journal-wal"),
+        folder.path().join("copy-wal"),
+    )
+    .expect("it is there");
+    for _ in 0..2 {
+        let journal = Journal::open(&copy).expect("it is whole");
+        assert_eq!(journal.report().hosts[0].stages.len(), 1);
+        assert!(!journal.is_finished());
+    }
+    let (mut store, _) = Store::open(&copy).expect("it is whole");
+    store.reopen().expect("it can be written");
+    let again = folder.path().join("again");
+    std::fs::copy(&copy, &again).expect("ours");
+    let error = Journal::open(&again).expect_err("it goes on elsewhere");
+    assert!(error.message().contains("is not whole"), "{error}");
+    drop(store);
+    Journal::open(&copy).expect("it was put down");
+}
+
+#[test]
+fn a_file_that_is_gone_is_noticed() {
+    let (_folder, path, mut store) = begun();
+    std::fs::remove_file(&path).expect("ours");
+    let error = store.apply(&[]).expect_err("nobody will find it");
+    assert!(error.to_string().contains("was removed"), "{error}");
+    std::fs::write(&path, "another").expect("ours");
+    store.apply(&[]).expect_err("nor in another");
+}
+
+#[test]
+fn other_files_are_not_touched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("other");
+    let database = rusqlite::Connection::open(&path).expect("a database");
+    let mode = "PRAGMA journal_mode = WAL";
+    database.query_row(mode, [], |_| Ok(())).expect("it is one");
+    drop(database);
+    let empty_database = std::fs::read(&path).expect("ours");
+    let database = rusqlite::Connection::open(&path).expect("a database");
+    database
+        .execute_batch("CREATE TABLE t (x)")
+        .expect("it is ours");
+    drop(database);
+    let database = std::fs::read(&path).expect("ours");
+    for (bytes, says) in [
+        (Vec::new(), "holds no run yet"),
+        (empty_database, "holds no run yet"),
+        (database, "is no journal"),
+    ] {
+        std::fs::write(&path, &bytes).expect("ours");
+        let error = Journal::open(&path).expect_err("it is none");
+        assert!(error.message().contains(says), "{error}");
+        assert_eq!(std::fs::read(&path).expect("it is there"), bytes);
+    }
+}
+
+#[test]
 fn a_later_format_says_so() {
     let (_folder, path, store) = begun();
     drop(store);

@@ -234,17 +234,20 @@ impl Setup {
             Some(mut store) => {
                 let head = Head::new(&report, &self.plan, &self.options, &self.targets);
                 let targets = Arc::clone(&self.targets);
-                let writing = task::spawn_blocking(move || -> Result<(Store, Outset)> {
+                let (store, told) = on_disk(move || {
                     store.begin(&head, &targets, outset.recorded(&targets), &outset.others)?;
                     Ok((store, outset))
-                });
-                let (store, told) = writing.await.map_err(|error| {
-                    Error::new(ErrorKind::Journal, "writing the journal failed").caused_by(error)
-                })??;
+                })
+                .await?;
                 outset = told;
                 Some(store)
             }
-            None => resumed,
+            None => match resumed {
+                Some(mut store) if outset.ending.is_none() => {
+                    Some(on_disk(move || store.reopen().map(|()| store)).await?)
+                }
+                resumed => resumed,
+            },
         };
         let dealt = outset.dealt();
         let limits = Limits::of(&self.options, dealt.len());
@@ -276,4 +279,13 @@ impl Setup {
         });
         Ok((run, report, outset))
     }
+}
+
+/// Writes a journal where that holds nobody up.
+async fn on_disk<T: Send + 'static>(
+    write: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    task::spawn_blocking(write).await.map_err(|error| {
+        Error::new(ErrorKind::Journal, "writing the journal failed").caused_by(error)
+    })?
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use russh::keys::{Certificate, PrivateKey, PublicKey, decode_secret_key};
+use russh::keys::{Certificate, Error, PrivateKey, PublicKey, decode_secret_key};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
@@ -43,35 +43,24 @@ impl KeyFile {
     /// # Errors
     /// In words that follow the file's name.
     pub(crate) fn load(path: &Path) -> Result<Self, String> {
-        let text = read(path).map_err(|error| format!("cannot be read: {error}"))?;
         let beside = |ending: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(ending);
             read(Path::new(&name)).ok()
         };
+        let public_beside = || beside(".pub").and_then(|text| public_key(&text));
         let certificate = beside("-cert.pub");
         let certificate = certificate.and_then(|text| Certificate::from_openssh(&text).ok());
-        let (public, private) = match decode_secret_key(&text, None) {
-            Ok(key) => {
-                check_mode(path)?;
-                (Some(key.public_key().clone()), Private::Open(Arc::new(key)))
-            }
-            Err(russh::keys::Error::KeyIsEncrypted) => {
-                check_mode(path)?;
-                let inside = PrivateKey::from_openssh(text.as_bytes());
-                let public = match inside {
-                    Ok(key) => Some(key.public_key().clone()),
-                    Err(_) => beside(".pub").and_then(|text| public_key(&text)),
-                };
-                (public, Private::Sealed(text))
-            }
-            Err(error) => match public_key(&text) {
-                Some(key) => {
-                    let reason = "it is a public key, whose private half the agent does not have; name the \
-                        private key's file, mostly the one without `.pub`";
+        let (public, private) = match read(path) {
+            Ok(text) => Self::of_text(path, text, public_beside)?,
+            // The agent may have it, as ssh(1) says of a public key whose private half is not there.
+            Err(error) => match public_beside() {
+                Some(key) if error.kind() == io::ErrorKind::NotFound => {
+                    let reason =
+                        "there is only its public half, and the agent does not have the key";
                     (Some(key), Private::Missing(reason.to_owned()))
                 }
-                None => return Err(format!("is no private key that can be used: {error}")),
+                _ => return Err(format!("cannot be read: {error}")),
             },
         };
         Ok(Self {
@@ -80,6 +69,38 @@ impl KeyFile {
             certificate: certificate.map(Arc::new),
             private: Mutex::new(private),
         })
+    }
+
+    /// The public half, if it is known, and the private one.
+    fn of_text(
+        path: &Path,
+        text: Zeroizing<String>,
+        public_beside: impl FnOnce() -> Option<PublicKey>,
+    ) -> Result<(Option<PublicKey>, Private), String> {
+        let inside = PrivateKey::from_openssh(text.as_bytes()).ok();
+        if let Some(cipher) = cipher(&text, inside.as_ref()) {
+            check_mode(path)?;
+            let private = match cipher {
+                Cipher::Known => Private::Sealed(text),
+                Cipher::Unknown(name) => Private::Missing(unknown_cipher(&name, path)),
+            };
+            let public = inside.map(|key| key.public_key().clone());
+            return Ok((public.or_else(public_beside), private));
+        }
+        match decode_secret_key(&text, None) {
+            Ok(key) => {
+                check_mode(path)?;
+                Ok((Some(key.public_key().clone()), Private::Open(Arc::new(key))))
+            }
+            Err(error) => match public_key(&text) {
+                Some(key) => {
+                    let reason = "it is a public key, whose private half the agent does not have; name the \
+                        private key's file, mostly the one without `.pub`";
+                    Ok((Some(key), Private::Missing(reason.to_owned())))
+                }
+                None => Err(format!("is no private key that can be used: {error}")),
+            },
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -125,12 +146,19 @@ impl KeyFile {
             let Some(passphrase) = asking.next(&purpose, &refused).await? else {
                 break;
             };
-            if let Some(key) = unseal(text.clone(), passphrase.clone()).await {
-                let key = Arc::new(key);
-                *private = Private::Open(Arc::clone(&key));
-                return Ok(key);
+            match unseal(text.clone(), passphrase.clone()).await {
+                Ok(key) => {
+                    let key = Arc::new(key);
+                    *private = Private::Open(Arc::clone(&key));
+                    return Ok(key);
+                }
+                Err(Sealed::WrongPassphrase) => refused.push(passphrase),
+                Err(Sealed::UnknownCipher(what)) => {
+                    let reason = unknown_cipher(&what, &self.path);
+                    *private = Private::Missing(reason.clone());
+                    return Err(Unsigned::Refused(reason));
+                }
             }
-            refused.push(passphrase);
         }
         let reason = if refused.is_empty() {
             let path = self.path.display();
@@ -164,10 +192,69 @@ pub(crate) fn load_certificate(path: &Path) -> Result<Certificate, String> {
     Certificate::from_openssh(&text).map_err(|error| format!("is no certificate: {error}"))
 }
 
+/// How a private key is encrypted.
+enum Cipher {
+    Known,
+    Unknown(String),
+}
+
+/// How the text of a private key is encrypted, if it is; `inside` is what OpenSSH's own format shows of it.
+fn cipher(text: &str, inside: Option<&PrivateKey>) -> Option<Cipher> {
+    if let Some(key) = inside {
+        return match key.cipher().as_str() {
+            "none" => None,
+            // russh has it as an option only, for it is broken (CVE-2016-2183).
+            name @ "3des-cbc" => Some(Cipher::Unknown(name.to_owned())),
+            _ => Some(Cipher::Known),
+        };
+    }
+    let first = text.lines().find(|line| line.starts_with("-----BEGIN "))?;
+    if first == "-----BEGIN ENCRYPTED PRIVATE KEY-----" {
+        return Some(Cipher::Known);
+    }
+    // RFC 1421 section 4.6.
+    let info = text
+        .lines()
+        .find_map(|line| line.strip_prefix("DEK-Info: "))?;
+    let name = info.split(',').next().unwrap_or_default();
+    if first == "-----BEGIN RSA PRIVATE KEY-----" && name == "AES-128-CBC" {
+        return Some(Cipher::Known);
+    }
+    let kind = first
+        .trim_start_matches("-----BEGIN ")
+        .trim_end_matches('-');
+    Some(Cipher::Unknown(format!("{name} of a PEM {kind}")))
+}
+
+fn unknown_cipher(what: &str, path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "it is encrypted in a way that is not supported ({what}); have OpenSSH write it anew: ssh-keygen -p -f {path}, or \
+         load it into the agent: ssh-add {path}"
+    )
+}
+
+/// Why a passphrase opens nothing.
+enum Sealed {
+    WrongPassphrase,
+    UnknownCipher(String),
+}
+
 /// Tries a passphrase: a second's work, by intention of whoever encrypted the key.
-async fn unseal(text: Zeroizing<String>, passphrase: SecretString) -> Option<PrivateKey> {
-    let work = move || decode_secret_key(&text, Some(passphrase.expose_secret())).ok();
-    tokio::task::spawn_blocking(work).await.ok().flatten()
+async fn unseal(text: Zeroizing<String>, passphrase: SecretString) -> Result<PrivateKey, Sealed> {
+    let work = move || {
+        let with = |passphrase: &str| decode_secret_key(&text, Some(passphrase));
+        match with(passphrase.expose_secret()) {
+            Ok(key) => Ok(key),
+            // What a wrong passphrase yields is noise as a rule; with two of them it is the file that is not understood.
+            Err(Error::Der(error)) if matches!(with(""), Err(Error::Der(_))) => {
+                Err(Sealed::UnknownCipher(error.to_string()))
+            }
+            Err(_) => Err(Sealed::WrongPassphrase),
+        }
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Err(Sealed::WrongPassphrase))
 }
 
 fn public_key(text: &str) -> Option<PublicKey> {
@@ -197,4 +284,145 @@ fn check_mode(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const PASSPHRASE: &str = "hunter22";
+
+    /// What a program that is not there leaves undone is passed over.
+    fn made(folder: &Path, name: &str, program: &str, words: &[&str]) -> Option<PathBuf> {
+        let path = folder.join(name);
+        let words = words.iter().map(|word| match *word {
+            "FILE" => path.to_str().unwrap(),
+            word => word,
+        });
+        let output = Command::new(program).args(words).output();
+        match output {
+            Ok(output) if output.status.success() => Some(path),
+            Ok(output) => panic!("{program}: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(_) => {
+                eprintln!("skipped: no {program} for {name}");
+                None
+            }
+        }
+    }
+
+    async fn opened(path: &Path, passphrase: &str) -> Result<(), String> {
+        let file = KeyFile::load(path)?;
+        let sealed = match &*file.private.lock().await {
+            Private::Sealed(text) => text.clone(),
+            Private::Missing(why) => return Err(why.clone()),
+            Private::Open(_) => return Err("it is not encrypted".into()),
+        };
+        match unseal(sealed, passphrase.to_owned().into()).await {
+            Ok(_) => Ok(()),
+            Err(Sealed::WrongPassphrase) => Err("wrong".into()),
+            Err(Sealed::UnknownCipher(what)) => Err(unknown_cipher(&what, path)),
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_encrypts_a_key_opens_it_or_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let keygen = ["-q", "-N", PASSPHRASE, "-f", "FILE", "-t"];
+        let output = "pass:hunter22";
+        let known: &[(&str, &[&str])] = &[
+            ("ed25519", &["-Z", "aes256-ctr"]),
+            ("ed25519", &["-Z", "aes128-cbc"]),
+            ("ed25519", &["-Z", "aes256-gcm@openssh.com"]),
+            ("ed25519", &["-Z", "chacha20-poly1305@openssh.com"]),
+            ("rsa", &["-m", "PEM"]),
+            ("rsa", &["-m", "PKCS8"]),
+            ("ecdsa", &["-m", "PKCS8"]),
+        ];
+        for (index, (kind, more)) in known.iter().enumerate() {
+            let words = [&keygen[..], &[kind], more].concat();
+            let Some(path) = made(
+                folder.path(),
+                &format!("known{index}"),
+                "ssh-keygen",
+                &words,
+            ) else {
+                return;
+            };
+            assert_eq!(opened(&path, PASSPHRASE).await, Ok(()), "{kind} {more:?}");
+            let wrong = opened(&path, "another").await;
+            assert_eq!(wrong, Err("wrong".into()), "{kind} {more:?}");
+        }
+        let unknown: &[(&str, &str, &[&str])] = &[
+            ("3des-cbc", "ssh-keygen", &["ed25519", "-Z", "3des-cbc"]),
+            (
+                "AES-128-CBC of a PEM EC",
+                "ssh-keygen",
+                &["ecdsa", "-m", "PEM"],
+            ),
+            (
+                "AES-256-CBC of a PEM RSA",
+                "openssl",
+                &[
+                    "genrsa",
+                    "-traditional",
+                    "-aes256",
+                    "-passout",
+                    output,
+                    "-out",
+                    "FILE",
+                    "2048",
+                ],
+            ),
+            (
+                "1.2.840.113549.3.7",
+                "openssl",
+                &[
+                    "genpkey",
+                    "-algorithm",
+                    "ed25519",
+                    "-des3",
+                    "-pass",
+                    output,
+                    "-out",
+                    "FILE",
+                ],
+            ),
+        ];
+        for (index, (says, program, words)) in unknown.iter().enumerate() {
+            let words = match *program {
+                "ssh-keygen" => [&keygen[..], words].concat(),
+                _ => words.to_vec(),
+            };
+            let Some(path) = made(folder.path(), &format!("unknown{index}"), program, &words)
+            else {
+                continue;
+            };
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let why = opened(&path, PASSPHRASE).await.unwrap_err();
+            assert!(why.contains(says), "{why}");
+            assert!(why.contains("ssh-keygen -p -f"), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn half_a_key_may_be_the_agents() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["-q", "-N", "", "-t", "ed25519", "-f", "FILE"];
+        let Some(path) = made(folder.path(), "key", "ssh-keygen", &words) else {
+            return;
+        };
+        fs::remove_file(&path).unwrap();
+        let file = KeyFile::load(&path).unwrap();
+        assert!(file.public().is_some());
+        assert!(
+            matches!(&*file.private.lock().await, Private::Missing(why) if why.contains("only its public half"))
+        );
+        fs::remove_file(folder.path().join("key.pub")).unwrap();
+        let why = KeyFile::load(&path).unwrap_err();
+        assert!(why.contains("cannot be read"), "{why}");
+    }
 }
