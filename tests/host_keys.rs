@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use clusterops::Target;
+use clusterops::config::Config;
 use clusterops::ssh::ErrorKind;
+use clusterops::{Connector, Target};
 
 mod support;
 use support::{Sshd, SshdOptions, configured, log_in, options, ssh_keygen};
@@ -150,6 +151,40 @@ async fn a_new_key_is_stored_under_a_hash_where_that_is_asked_for() {
     let text = fs::read_to_string(file).expect("it was stored");
     assert!(text.starts_with("|1|") && !text.contains("127"), "{text}");
     log_in(&target, &options()).await.expect("now it is known");
+}
+
+/// As ssh(1) connects then, with a warning.
+#[tokio::test]
+async fn a_new_key_that_cannot_be_stored_is_known_for_now() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let nowhere = PathBuf::from("/proc/self/known_hosts");
+    for (file, says) in [
+        (
+            Some(nowhere),
+            "/proc/self/known_hosts cannot take a new key",
+        ),
+        (None, "there is no known hosts file of the user's"),
+    ] {
+        let none = Config::parse("UserKnownHostsFile none", "test").expect("it is one");
+        let target = Target {
+            known_hosts: file,
+            ..sshd.target("web1", "127.0.0.1")
+        };
+        let connector = Connector::new(options().config(none).accept_new_host_keys());
+        for _ in 0..2 {
+            connector.connect(&target).await.expect("it is accepted");
+        }
+        let [warning] = &connector.warnings()[..] else {
+            panic!("{:?}", connector.warnings());
+        };
+        assert!(
+            warning.contains("a new host key was accepted and not stored"),
+            "{warning}"
+        );
+        assert!(warning.contains(says), "{warning}");
+    }
 }
 
 #[tokio::test]

@@ -71,7 +71,20 @@ pub struct KnownHosts {
     files: RwLock<Vec<Table>>,
     /// Held while a key is added, so that adders in this process queue here and not at the file's lock.
     adding: Mutex<()>,
+    /// Keys that were accepted and could not be stored.
+    unsaved: Mutex<Unsaved>,
 }
+
+/// What is known to this process only.
+#[derive(Debug, Default)]
+struct Unsaved {
+    keys: usize,
+    /// Why, for the first of them.
+    why: Option<String>,
+}
+
+/// What errors call the place of keys that are in no file.
+const UNSAVED: &str = "accepted before, and not stored";
 
 impl KnownHosts {
     /// Reads these files, in this order. A file that does not exist counts as empty.
@@ -181,6 +194,7 @@ impl KnownHosts {
         let files = self.read();
         files
             .iter()
+            .filter(|table| !is_unsaved(table))
             .map(|table| table.file().to_path_buf())
             .collect()
     }
@@ -252,6 +266,55 @@ impl KnownHosts {
         Ok(self.lookup(host, port, key))
     }
 
+    /// As [`add`](Self::add), but a key that cannot be stored is known from now on all the same, as long as this value
+    /// lives: [`trouble`](Self::trouble) says so.
+    pub(crate) fn accept(
+        &self,
+        path: Option<&Path>,
+        host: &str,
+        port: u16,
+        key: &PublicKey,
+        hashed: bool,
+    ) -> Result<Verdict> {
+        let why = match path.map(|path| self.add(path, host, port, key, hashed)) {
+            None => "there is no known hosts file of the user's".to_owned(),
+            Some(Ok(verdict)) => return Ok(verdict),
+            Some(Err(error)) => error.full_message(),
+        };
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = self.lookup(host, port, key);
+        if verdict != Verdict::Unknown {
+            return Ok(verdict);
+        }
+        let line = append::line(&qualified(host, port), key, false)
+            .map_err(|_| Error::new(ErrorKind::Local, why.clone()))?;
+        let mut files = self.write();
+        if !files.iter().any(is_unsaved) {
+            files.push(Table::parse(b"", Path::new(UNSAVED).into()));
+        }
+        if let Some(table) = files.iter_mut().find(|table| is_unsaved(table)) {
+            table.extend(line.as_bytes());
+        }
+        drop(files);
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.keys += 1;
+        unsaved.why.get_or_insert(why);
+        Ok(self.lookup(host, port, key))
+    }
+
+    /// What the user should know about keys that could not be stored.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = unsaved.why.as_ref()?;
+        let keys = match unsaved.keys {
+            1 => "a new host key was accepted and not stored".to_owned(),
+            keys => format!("{keys} new host keys were accepted and not stored"),
+        };
+        Some(format!(
+            "{keys}, so that the next run takes any other one too: {why}"
+        ))
+    }
+
     /// Adds these keys of a host to the file at `path`, as far as they are not known, and returns how many it added.
     ///
     /// Nothing is added unless the file has the host by its name or the name's hash, and by nothing else: what ssh itself
@@ -298,6 +361,7 @@ impl KnownHosts {
         Self {
             files: RwLock::new(files),
             adding: Mutex::new(()),
+            unsaved: Mutex::default(),
         }
     }
 
@@ -335,6 +399,10 @@ impl fmt::Debug for KnownHosts {
             .entries(files.iter().map(Table::file))
             .finish()
     }
+}
+
+fn is_unsaved(table: &Table) -> bool {
+    **table.file() == *Path::new(UNSAVED)
 }
 
 /// What the lines for `name` say about a key, whose base64 they are compared with.

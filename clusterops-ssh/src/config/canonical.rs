@@ -168,14 +168,23 @@ fn usual_form(text: &str, family: Option<AddressFamily>) -> Option<String> {
     }
 }
 
-/// An IPv4 address of one to four parts, of which the last fills what is left, in decimal or octal (inet_aton(3)).
+/// An IPv4 address of one to four parts, of which the last fills what is left, in decimal, octal or hexadecimal (inet_aton(3)).
 fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let parts: Option<Vec<u32>> = text
         .split('.')
-        .map(|part| match part.strip_prefix('0') {
-            Some("") => Some(0),
-            Some(octal) => u32::from_str_radix(octal, 8).ok(),
-            None => part.parse().ok(),
+        .map(|part| {
+            let (digits, radix) = match part.strip_prefix('0') {
+                None | Some("") => (part, 10),
+                Some(rest) => match rest.strip_prefix(['x', 'X']) {
+                    Some(digits) => (digits, 16),
+                    None => (rest, 8),
+                },
+            };
+            // A sign is no digit.
+            let is_number = digits.bytes().all(|digit| digit.is_ascii_alphanumeric());
+            u32::from_str_radix(digits, radix)
+                .ok()
+                .filter(|_| is_number)
         })
         .collect();
     let parts = parts?;

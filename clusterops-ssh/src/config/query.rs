@@ -65,6 +65,8 @@ impl Query {
 
     /// Sets any keyword but Host, Match and Include, as `ssh -o` does.
     ///
+    /// `IgnoreUnknown` covers keywords of options that follow it.
+    ///
     /// # Errors
     ///
     /// When the text is not `Keyword=value` or `Keyword value`, or the value is wrong.
@@ -75,6 +77,7 @@ impl Query {
     /// let query = Query::new("web1").option("ConnectTimeout=5s")?;
     /// let error = query.option("ConectTimeout=5s").unwrap_err();
     /// assert!(error.to_string().ends_with("did you mean `ConnectTimeout`?"));
+    /// Query::new("web1").option("IgnoreUnknown=Theirs*")?.option("TheirsOnly=1")?;
     /// # Ok::<(), clusterops_ssh::Error>(())
     /// ```
     pub fn option(mut self, text: &str) -> Result<Self> {
@@ -84,8 +87,16 @@ impl Query {
         if matches!(line.keyword.as_str(), "host" | "match" | "include") {
             return Err(wrong("this keyword can only stand in a file".into()));
         }
-        let keyword = Keyword::named(&line.keyword);
-        let keyword = keyword.ok_or_else(|| wrong(super::file::unknown(&line.keyword)))?;
+        let Some(keyword) = Keyword::named(&line.keyword) else {
+            let is_ignored = |(keyword, value): &(Keyword, Arc<Value>)| {
+                matches!((keyword, &**value), (Keyword::IgnoreUnknown, Value::Text(list))
+                    if super::file::is_ignored(&line.keyword, list))
+            };
+            return match self.settings.iter().any(is_ignored) {
+                true => Ok(self),
+                false => Err(wrong(super::file::unknown(&line.keyword))),
+            };
+        };
         let value = Value::read(keyword, &line, &|name| std::env::var(name).ok()).map_err(wrong)?;
         self.settings
             .extend(value.map(|value| (keyword, Arc::new(value))));

@@ -82,6 +82,9 @@ impl Value {
                 let text = arguments.one()?;
                 let read = Specification::read(family, text);
                 let message = |unknown: String| {
+                    if unknown.is_empty() {
+                        return format!("Bad {} '{text}': a name is missing", keyword.spelling());
+                    }
                     let hint = did_you_mean(&unknown, family.all());
                     format!(
                         "Bad {} '{text}': no release knows `{unknown}`{hint}",

@@ -176,7 +176,7 @@ impl Table {
     }
 
     /// Appends to the text. It ends with a line feed, or `bytes` begins with one.
-    fn extend(&mut self, bytes: &[u8]) {
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
         let mut start = self.text.len();
         if !self.has_whole_lines() && bytes.starts_with(b"\n") {
             start += 1;

@@ -228,7 +228,29 @@ pub(crate) fn prepare(plan: &Plan, target: &Target) -> Result<Vec<Prepared>> {
             Error::new(error.kind(), message).on(&target.name)
         })
     });
-    prepared.collect()
+    let prepared: Vec<Prepared> = prepared.collect::<Result<_>>()?;
+    let mut fetched = HashMap::new();
+    for stage in &prepared {
+        let Step::Fetch {
+            source,
+            destination,
+            ..
+        } = &stage.step
+        else {
+            continue;
+        };
+        let name = source.trim_end_matches('/');
+        let name = name.rsplit('/').next().unwrap_or(name);
+        if let Some(earlier) = fetched.insert((destination, name), &stage.stage) {
+            let message = format!(
+                "stage `{}` would overwrite what stage `{earlier}` fetches, `{name}` in `{}`: give it another folder",
+                stage.stage,
+                destination.display()
+            );
+            return Err(Error::new(ErrorKind::Plan, message).on(&target.name));
+        }
+    }
+    Ok(prepared)
 }
 
 /// The hosts that have nothing left to do.

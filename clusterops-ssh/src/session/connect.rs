@@ -122,8 +122,8 @@ impl Connector {
     }
 
     /// What the user should know about the configuration: each keyword that has no effect, with the file and line where
-    /// it is first set. Nothing until the first connection, which reads the configuration; a run's are in its
-    /// [`Report`](crate::Report).
+    /// it is first set; and whether new host keys were accepted that could not be stored. Nothing until the first
+    /// connection, which reads the configuration; a run's are in its [`Report`](crate::Report).
     ///
     /// ```
     /// # use clusterops_core::Target;
@@ -138,7 +138,9 @@ impl Connector {
     /// # }
     /// ```
     pub fn warnings(&self) -> Vec<String> {
-        self.0.router.warnings()
+        let mut warnings = self.0.router.warnings();
+        warnings.extend(self.0.shared.troubles());
+        warnings
     }
 
     /// A new connection to a host.

@@ -105,7 +105,9 @@ async fn run(words: &[String]) -> Result<Vec<u8>> {
         .map_err(|error| failed("was lost").caused_by(error))?;
     if !status.success() {
         let said = String::from_utf8_lossy(&said);
-        return Err(failed(format!("failed ({status}): {}", said.trim())));
+        let said = said.trim();
+        let colon = if said.is_empty() { "" } else { ": " };
+        return Err(failed(format!("failed ({status}){colon}{said}")));
     }
     Ok(output)
 }

@@ -43,7 +43,14 @@ impl Session {
     /// connect there, [`ErrorKind::Protocol`] when it does not let connections through, [`ErrorKind::Timeout`] when it
     /// did not manage within the [deadline](crate::SessionOptions::connect_deadline) for connections.
     pub async fn open_tcp(&self, host: impl Into<String>, port: u16) -> Result<RemoteStream> {
-        let host = host.into();
+        let mut host = host.into();
+        // As it stands in a URL.
+        if let Some(address) = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            host = address.to_owned();
+        }
         self.open(Destination::Tcp { host, port }).await
     }
 

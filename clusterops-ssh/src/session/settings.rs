@@ -55,8 +55,10 @@ pub(crate) struct Terms {
     pub(crate) methods: Vec<Method>,
     /// How often a passphrase or a password is asked for (`NumberOfPasswordPrompts`).
     pub(crate) password_prompts: u32,
-    /// The files to look for host keys in; new ones are added to the first.
+    /// The files to look for host keys in.
     pub(crate) known_hosts: Vec<PathBuf>,
+    /// The file that new ones are added to: the first that is not the system's.
+    pub(crate) new_host_keys: Option<PathBuf>,
     pub(crate) host_key_checking: HostKeyChecking,
     /// The name to look host keys up by, in place of the address and the port (`HostKeyAlias`).
     pub(crate) host_key_alias: Option<String>,
@@ -169,14 +171,15 @@ impl Settings {
         if certificate_files.is_empty() {
             certificate_files = host.certificate_files.clone();
         }
-        let known_hosts = match (&target.known_hosts, &options.known_hosts) {
+        let mut known_hosts = match (&target.known_hosts, &options.known_hosts) {
             (Some(path), _) => vec![local.expand(path)?],
             (None, Some(paths)) => local.expand_all(paths)?,
-            (None, None) => {
-                let files = [&host.user_known_hosts_files, &host.global_known_hosts_files];
-                files.into_iter().flatten().cloned().collect()
-            }
+            (None, None) => host.user_known_hosts_files.clone(),
         };
+        let new_host_keys = known_hosts.first().cloned();
+        if target.known_hosts.is_none() && options.known_hosts.is_none() {
+            known_hosts.extend(host.global_known_hosts_files.iter().cloned());
+        }
         let seconds = Duration::from_secs;
         let timeout = host.connect_timeout;
         let terms = Terms {
@@ -198,6 +201,7 @@ impl Settings {
             methods: Method::of(host),
             password_prompts: host.number_of_password_prompts,
             known_hosts,
+            new_host_keys,
             host_key_checking: options
                 .host_key_checking
                 .unwrap_or(host.strict_host_key_checking.into()),

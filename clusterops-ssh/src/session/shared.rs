@@ -55,6 +55,12 @@ impl Shared {
         Ok(known)
     }
 
+    /// What the user should know about new host keys.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let files = lock(&self.known_hosts);
+        files.values().filter_map(|known| known.trouble()).collect()
+    }
+
     /// The keys in these files.
     pub(super) fn revoked_keys(&self, paths: &[PathBuf]) -> Result<Arc<RevokedKeys>> {
         let mut files = lock(&self.revoked_keys);

@@ -93,8 +93,8 @@ pub(super) struct Verifier {
     checking: HostKeyChecking,
     files: HostKeyFiles,
     doubt: Doubt,
-    /// The file that new keys are added to.
-    new_keys: PathBuf,
+    /// The file that new keys are added to, where there is one.
+    new_keys: Option<PathBuf>,
     /// Whether they are added without showing the host's name.
     hashed: bool,
     /// The fewest bits that an RSA key may have.
@@ -116,7 +116,7 @@ impl Verifier {
             },
             files,
             doubt: Doubt::default(),
-            new_keys: settings.known_hosts.first().cloned().unwrap_or_default(),
+            new_keys: settings.new_host_keys.clone(),
             hashed: settings.hash_known_hosts,
             required_rsa_size: settings.required_rsa_size,
             ca_signatures: settings.ca_signatures.clone(),
@@ -130,13 +130,14 @@ impl Verifier {
         if !settings.update_host_keys || self.checking == HostKeyChecking::DangerAcceptAny {
             return None;
         }
+        let file = self.new_keys.clone()?;
         let (sender, announced) = oneshot::channel();
         self.announced = Some(sender);
         Some(HostKeyUpdate {
             announced,
             files: self.files.clone(),
             host: self.host.clone(),
-            file: self.new_keys.clone(),
+            file,
             hashed: self.hashed,
         })
     }
@@ -320,17 +321,20 @@ impl Verifier {
         Some(Error::new(ErrorKind::HostKey, message))
     }
 
-    /// Stores a new key. What counts is what the file says in the end: somebody else may have added another key.
+    /// Stores a new key; where that fails, it is known for now, as ssh(1) connects then too. What counts is what is known
+    /// in the end: somebody else may have added another key.
     async fn add(&self, known_hosts: &Arc<KnownHosts>, key: &PublicKey) -> Result<Verdict> {
         let (known_hosts, file, key) =
             (Arc::clone(known_hosts), self.new_keys.clone(), key.clone());
         let (HostName { name, port }, hashed) = (self.host.clone(), self.hashed);
-        tokio::task::spawn_blocking(move || known_hosts.add(&file, &name, port, &key, hashed))
-            .await
-            .unwrap_or_else(|error| {
-                let message = "the new host key cannot be stored";
-                Err(Error::new(ErrorKind::Local, message).caused_by(error))
-            })
+        tokio::task::spawn_blocking(move || {
+            known_hosts.accept(file.as_deref(), &name, port, &key, hashed)
+        })
+        .await
+        .unwrap_or_else(|error| {
+            let message = "the new host key cannot be stored";
+            Err(Error::new(ErrorKind::Local, message).caused_by(error))
+        })
     }
 }
 

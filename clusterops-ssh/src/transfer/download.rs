@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,7 +65,7 @@ impl Terms<'_> {
         let (resumed, hasher) = self.start(&part, remote, size, digests).await?;
         self.meter.advance(resumed);
 
-        let mut disk = Disk::new(part.file()?, hasher);
+        let mut disk = Disk::new(&part, hasher)?;
         let length = match self.content(&handle, resumed, size, &mut disk).await {
             Ok(length) => length,
             Err(trouble) => {
@@ -76,10 +77,7 @@ impl Terms<'_> {
                 return Err(error);
             }
         };
-        let hasher = disk
-            .finish()
-            .await
-            .map_err(|error| unwritable(&part.path(), error))?;
+        let hasher = disk.finish().await?;
 
         let after = self.sftp.attributes_of(&handle).await.map_err(failed)?;
         let has_grown = after.size.is_some_and(|size| size > length);
@@ -221,6 +219,7 @@ impl Terms<'_> {
 /// The local file while it grows: what comes is written and hashed beside the runtime's threads.
 struct Disk {
     file: Arc<File>,
+    path: PathBuf,
     hasher: Option<Hasher>,
     gathered: Vec<Bytes>,
     bytes: usize,
@@ -228,33 +227,33 @@ struct Disk {
 }
 
 impl Disk {
-    fn new(file: File, hasher: Option<Hasher>) -> Self {
-        Self {
-            file: Arc::new(file),
+    fn new(part: &LocalPart, hasher: Option<Hasher>) -> Result<Self> {
+        Ok(Self {
+            file: Arc::new(part.file()?),
+            path: part.path(),
             hasher,
             gathered: Vec::new(),
             bytes: 0,
             writing: None,
-        }
+        })
     }
 
     async fn write(&mut self, content: Vec<Bytes>) -> Result<()> {
         self.bytes += content.iter().map(Bytes::len).sum::<usize>();
         self.gathered.extend(content);
         if self.bytes >= GATHERED {
-            self.flush().await.map_err(|error| {
-                Error::new(ErrorKind::Local, "the local file cannot be written").caused_by(error)
-            })?;
+            self.flush().await?;
         }
         Ok(())
     }
 
     /// Starts to write what was gathered, once the last of it is written.
-    async fn flush(&mut self) -> io::Result<()> {
+    async fn flush(&mut self) -> Result<()> {
         if let Some(writing) = &mut self.writing {
             let written = writing.await;
             self.writing = None;
-            self.hasher = written??;
+            let written = written.map_err(io::Error::from).flatten();
+            self.hasher = written.map_err(|error| unwritable(&self.path, error))?;
         }
         if self.gathered.is_empty() {
             return Ok(());
@@ -273,7 +272,7 @@ impl Disk {
     }
 
     /// Waits until everything is written.
-    async fn finish(mut self) -> io::Result<Option<Hasher>> {
+    async fn finish(mut self) -> Result<Option<Hasher>> {
         self.flush().await?;
         self.flush().await?;
         Ok(self.hasher)

@@ -46,7 +46,7 @@ impl Folder {
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = openat(CWD, path, flags, Mode::empty())
-            .map_err(|error| unwritable(path, error.into()))?;
+            .map_err(|error| no_folder(path, error.into()))?;
         Ok(Self {
             descriptor,
             path: path.to_owned(),
@@ -55,7 +55,7 @@ impl Folder {
 
     /// As [`open`](Self::open), and makes the folder and those above it where they are not there.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path).map_err(|error| unwritable(path, error))?;
+        std::fs::create_dir_all(path).map_err(|error| no_folder(path, error))?;
         Self::open(path)
     }
 
@@ -64,7 +64,7 @@ impl Folder {
         let path = self.path_of(name)?;
         match mkdirat(&self.descriptor, OsStr::from_bytes(name), Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(unwritable(&path, error.into())),
+            Err(error) => return Err(no_folder(&path, error.into())),
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(
@@ -81,7 +81,7 @@ impl Folder {
                 );
                 Err(Error::new(ErrorKind::Local, message))
             }
-            Err(error) => Err(unwritable(&path, error.into())),
+            Err(error) => Err(no_folder(&path, error.into())),
         }
     }
 
@@ -290,6 +290,11 @@ pub(super) fn write_all(mut file: &File, pieces: &[Bytes]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn no_folder(path: &Path, error: io::Error) -> Error {
+    let message = format!("the local folder `{}` cannot be used", path.display());
+    Error::new(ErrorKind::Local, message).caused_by(error)
 }
 
 pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {

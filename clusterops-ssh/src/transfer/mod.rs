@@ -197,19 +197,20 @@ impl Files<'_> {
         local: impl AsRef<Path>,
     ) -> Result<Transferred> {
         let path = local.as_ref().to_owned();
-        let folder = blocking(move || Folder::create(&path)).await?;
         let remote = paths::remote(remote)?;
-        self.fetch_tree(&remote, Arc::new(folder))
-            .await
-            .map_err(|error| self.on_host(error))
+        let fetching = async {
+            let folder = blocking(move || Folder::create(&path)).await?;
+            self.fetch_tree(&remote, Arc::new(folder)).await
+        };
+        fetching.await.map_err(|error| self.on_host(error))
     }
 
     /// Fetches a file or a folder with all that is in it into a local folder, under the last part of its path.
     pub(crate) async fn fetch(&self, remote: &str, folder: &Path) -> Result<Transferred> {
         let path = folder.to_owned();
-        let folder = blocking(move || Folder::create(&path)).await?;
         let remote = paths::remote(remote)?;
         let fetching = async {
+            let folder = blocking(move || Folder::create(&path)).await?;
             let name = paths::split(&remote).1;
             if !self.sftp.is_folder(&remote).await {
                 return self.fetch_file(&remote, &Arc::new(folder), name).await;

@@ -42,6 +42,9 @@ struct Opened {
     length: u64,
 }
 
+/// How long a file's name may be (NAME_MAX, limits.h of Linux). sshd answers a longer one with "Bad message".
+const LONGEST_NAME: usize = 255;
+
 impl Terms<'_> {
     /// Sends a file's content. `digester` compares what an earlier transfer left behind; `hasher` makes the digest of
     /// what is read.
@@ -52,6 +55,14 @@ impl Terms<'_> {
         digester: &Digester<'_>,
         hasher: Option<Hasher>,
     ) -> Result<Part> {
+        let length = split(destination).1.len();
+        if length > LONGEST_NAME {
+            let message = format!(
+                "`{}` cannot be written: its name has {length} bytes, and no more than {LONGEST_NAME} are taken",
+                shown(destination)
+            );
+            return Err(Error::new(ErrorKind::Transfer, message));
+        }
         let failed = |trouble: Trouble| {
             trouble.when(|| format!("`{}` cannot be written", shown(destination)))
         };

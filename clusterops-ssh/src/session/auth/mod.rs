@@ -307,12 +307,23 @@ impl Login<'_> {
 
     fn summary(&self) -> String {
         let tried = if self.tried.is_empty() {
-            "nothing, for there is no key".into()
+            self.nothing()
         } else {
             self.tried.join("; ")
         };
         let user = &self.settings.user;
         format!("the server does not let `{user}` in; tried: {tried}")
+    }
+}
+
+impl Login<'_> {
+    /// Why nothing was tried.
+    fn nothing(&self) -> String {
+        if self.settings.methods.contains(&Method::PublicKey) {
+            "nothing, for there is no key".to_owned()
+        } else {
+            "nothing, for the configuration leaves keys out (PreferredAuthentications, PubkeyAuthentication)".to_owned()
+        }
     }
 }
 
