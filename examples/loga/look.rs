@@ -133,7 +133,7 @@ pub(crate) async fn run(
 }
 
 async fn ask(settings: &Settings, client: &Client) -> Result<Answer> {
-    let fields = settings.fields(client).await?;
+    let fields = settings.checked_fields(client).await?;
     let look = |settings: &Settings| {
         let look = settings.look(client, fields.as_ref());
         look.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))

@@ -42,7 +42,7 @@ impl Source for Reading {
             Some(pages) => pages.next().await?,
             None => {
                 // Not before, so that no cluster waits for the fields of another.
-                let fields = self.settings.fields(&self.client).await?;
+                let fields = self.settings.checked_fields(&self.client).await?;
                 let export = self.settings.export(&self.client, fields.as_ref());
                 let export =
                     export.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))?;
@@ -186,9 +186,13 @@ pub(crate) fn stopped_by(signal: u8) -> ExitCode {
 
 /// Whether there are no indices, which is why nothing was found; not so where it cannot be found out.
 pub(crate) async fn nothing_matches(settings: &Settings, client: &Client) -> bool {
-    client.resolve(&settings.indices).await.is_ok_and(|found| {
-        found.indices.is_empty() && found.aliases.is_empty() && found.data_streams.is_empty()
-    })
+    match client.resolve(&settings.indices).await {
+        Ok(found) => {
+            found.indices.is_empty() && found.aliases.is_empty() && found.data_streams.is_empty()
+        }
+        // As for a name without wildcards.
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
 }
 
 /// Says that there are no indices.

@@ -14,12 +14,14 @@ use crate::output::{print, warn};
 use crate::settings::{Language, Settings, What};
 use crate::{complain, show, times};
 
+/// The field of a document's time.
+const TIME: &str = "@timestamp";
+
 impl Settings {
     /// All lines of a cluster, the oldest first.
     pub(crate) fn export(&self, client: &Client, fields: Option<&Fields>) -> Result<Export> {
         let query = self.in_window(self.wanted(fields)?);
-        let mut export =
-            Export::new(client, &self.indices, query).order(Order::oldest_first("@timestamp"));
+        let mut export = Export::new(client, &self.indices, query).order(Order::oldest_first(TIME));
         if let Some(count) = self.count {
             export = export.page_size(count.min(5000));
         }
@@ -102,7 +104,7 @@ impl Settings {
         if let Some(until) = self.until {
             window["lt"] = until.to_string().into();
         }
-        let window = Query::raw(json!({"range": {"@timestamp": window}}));
+        let window = Query::raw(json!({"range": {TIME: window}}));
         Query::bool().must(query).filter(window).into()
     }
 
@@ -134,6 +136,23 @@ impl Settings {
         }
         let caps = client.field_caps(&self.indices, &["*"]).await?;
         Ok(Some(Fields::from(&caps)))
+    }
+
+    /// As [`fields`](Self::fields); and an error where nothing can be found by its time.
+    pub(crate) async fn checked_fields(
+        &self,
+        client: &Client,
+    ) -> clusterops::logs::Result<Option<Fields>> {
+        let wanted = if self.needs_fields() { "*" } else { TIME };
+        match client.field_caps(&self.indices, &[wanted]).await {
+            Ok(caps) => {
+                caps.check_dates(TIME)?;
+                Ok(self.needs_fields().then(|| Fields::from(&caps)))
+            }
+            Err(error) if self.needs_fields() => Err(error),
+            // The search tells what is wrong.
+            Err(_) => Ok(None),
+        }
     }
 
     /// What to add to a search so that matches can be shown, where they are.

@@ -6,7 +6,7 @@ use clusterops_core::http::HttpRequest;
 use serde::Deserialize;
 
 use super::{Client, Indices};
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 
 /// The fields of some indices: by field, then by type, since a field can have several.
 ///
@@ -53,6 +53,43 @@ impl FieldCaps {
         types
             .map(|(name, _)| &**name)
             .filter(|name| *name != "unmapped")
+    }
+
+    /// Whether a field can stand for the time of documents: it is a `date` or a `date_nanos` wherever it is. One that is
+    /// nowhere can.
+    ///
+    /// ```
+    /// use clusterops_logs::client::FieldCaps;
+    ///
+    /// let answer = r#"{"indices":["a","b"],"fields":{"@timestamp":{"date":{"indices":["a"]},"long":{"indices":["b"]}}}}"#;
+    /// let caps: FieldCaps = serde_json::from_str(answer).unwrap();
+    /// let error = caps.check_dates("@timestamp").unwrap_err();
+    /// assert!(error.to_string().starts_with("`@timestamp` is a `long` in b, not a date"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input), which names the type, the indices, and what to do.
+    pub fn check_dates(&self, field: &str) -> Result<()> {
+        let types = self.fields.get(field).into_iter().flatten();
+        let is_other = |name: &str| !matches!(name, "date" | "date_nanos" | "unmapped");
+        let Some((name, there)) = types.into_iter().find(|(name, _)| is_other(name)) else {
+            return Ok(());
+        };
+        let indices = there.indices.as_ref().unwrap_or(&self.indices);
+        let mut shown = indices
+            .iter()
+            .take(3)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        if indices.len() > 3 {
+            shown.push_str(&format!(" and {} more indices", indices.len() - 3));
+        }
+        let message = format!(
+            "`{field}` is a `{name}` in {shown}, not a date, so nothing can be found by its time there: leave that out, \
+             name the field that is the time, or map this one as a `date` (its format may be `epoch_millis`)"
+        );
+        Err(Error::new(ErrorKind::Input, message))
     }
 }
 

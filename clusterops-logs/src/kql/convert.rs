@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::Kql;
 use super::fields::Field;
 use super::node::{Kind, Node, Text, Value, ValueKind};
+use super::types::{self, Use};
 use crate::query::{MultiMatchType, NestedScore};
 use crate::{Error, ErrorKind, Query, Result};
 
@@ -73,6 +74,7 @@ fn convert(kql: &Kql, node: &Node, within: Within<'_>) -> Result<Query> {
                     );
                     return Err(Error::new(ErrorKind::Input, message).at(column));
                 }
+                field.check(value, Use::Bound)?;
                 let mut bound = bound.clone();
                 if field.is_date {
                     time_zone(kql, &mut bound, &json);
@@ -135,6 +137,7 @@ fn is(kql: &Kql, field: &Text, column: usize, value: &Value, path: Option<&str>)
             return Ok(Query::exists(field.name).into());
         }
         if let Some(wildcard) = wildcard {
+            field.check(value, Use::Wildcard)?;
             let pattern = wildcard.pattern();
             if !field.is_keyword {
                 let query = Query::query_string(pattern).field(field.name);
@@ -155,6 +158,7 @@ fn is(kql: &Kql, field: &Text, column: usize, value: &Value, path: Option<&str>)
                 .lenient(true)
                 .into());
         }
+        field.check(value, Use::Value)?;
         if field.is_date {
             let mut bounds = json!({"gte": json, "lte": json});
             time_zone(kql, &mut bounds, &json);
@@ -187,6 +191,30 @@ struct Target<'a> {
     is_pattern: bool,
     /// One of several fields that a wildcard stands for, of a type that not every value fits.
     is_guess: bool,
+    /// The type, where it is known, the same everywhere, and the field is meant.
+    kind: Option<&'a str>,
+}
+
+impl Target<'_> {
+    /// Refuses what a server would, with the place of the value.
+    fn check(&self, value: &Value, used: Use) -> Result<()> {
+        let text = match &value.kind {
+            ValueKind::Quoted(text) => text.clone(),
+            ValueKind::Plain(text) => text.name(),
+            ValueKind::Truth(truth) => truth.to_string(),
+            ValueKind::Null => return Ok(()),
+        };
+        let Some(kind) = self.kind else {
+            return Ok(());
+        };
+        match types::misfit(kind, &text, used) {
+            None => Ok(()),
+            Some(why) => {
+                let message = format!("`{}` is a `{kind}`: {why}", self.name);
+                Err(Error::new(ErrorKind::Input, message).at(value.column))
+            }
+        }
+    }
 }
 
 /// A query for each field of a name, of which one has to match.
@@ -215,6 +243,7 @@ fn fields(
             is_date: field.is_date(),
             is_pattern: false,
             is_guess: known.len() > 1 && !field.is_text(),
+            kind: field.only_type().filter(|_| known.len() == 1),
         };
         let query = query(target)?;
         queries.push(match field.nested_path() {
@@ -230,6 +259,7 @@ fn fields(
             is_date: false,
             is_pattern: full.has_wildcard(),
             is_guess: false,
+            kind: None,
         })?);
     }
     Ok(Query::bool()

@@ -100,6 +100,14 @@ impl Field {
         self.nested.as_deref()
     }
 
+    /// The type that it has in all indices.
+    pub(super) fn only_type(&self) -> Option<&str> {
+        match self.types.as_slice() {
+            [kind] => Some(kind),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_keyword(&self) -> bool {
         self.types.as_slice() == ["keyword"]
     }

@@ -54,6 +54,7 @@ mod node;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use crate::query::zone_problem;
 use crate::{Error, ErrorKind, Query, Result};

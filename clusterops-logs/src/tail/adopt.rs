@@ -99,6 +99,9 @@ impl Exact {
         else {
             return Ok(());
         };
+        if self.is_fresh() && !readable.types(field).any(|kind| kind.starts_with("date")) {
+            readable.check_dates(field)?;
+        }
         let is_shown =
             |survey: &Survey, name: &String| survey.names.values().any(|one| one == name);
         let mut unseen = readable.indices;

@@ -82,6 +82,15 @@ impl Watermark {
         settings: &Settings,
         notices: &mut Vec<Notice>,
     ) -> Result<Found> {
+        if self.is_first && self.round_began.is_none() {
+            // Where this cannot be answered, the search tells what is wrong.
+            let field = &settings.wanted.time_field;
+            let fields = [field.as_str()];
+            let caps = settings.client.field_caps(&settings.indices, &fields);
+            if let Ok(caps) = caps.await {
+                caps.check_dates(field)?;
+            }
+        }
         let round_began = self
             .round_began
             .unwrap_or_else(|| Timestamp::now().as_millisecond());

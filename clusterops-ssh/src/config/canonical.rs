@@ -62,13 +62,12 @@ pub(super) fn host(local: &Local, settings: &Settings, host: String) -> Result<S
 
 /// An address in its usual form, a name in lower case.
 pub(super) fn usual_name(host: &str, family: Option<AddressFamily>) -> String {
-    if !is_address(host) {
-        return host.to_ascii_lowercase();
+    match usual_form(host, family) {
+        Some(usual) if usual.eq_ignore_ascii_case(host) => host.to_owned(),
+        Some(usual) => usual,
+        None if is_address(host) => host.to_owned(),
+        None => host.to_ascii_lowercase(),
     }
-    let usual = usual_form(host, family);
-    usual
-        .filter(|usual| !usual.eq_ignore_ascii_case(host))
-        .unwrap_or_else(|| host.to_owned())
 }
 
 /// Appends the domains to a short name until the resolver knows it.
