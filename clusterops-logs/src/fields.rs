@@ -34,6 +34,8 @@ pub(crate) const HOSTS: &[&str] = &[
     "kubernetes.host",
     "kubernetes.node_name",
     "logsource",
+    "@source_host",
+    "syslog_hostname",
     "_HOSTNAME",
     "host.ip",
 ];

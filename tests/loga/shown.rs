@@ -300,3 +300,69 @@ fn times_of_a_format_of_their_own_and_of_the_future_are_counted() {
         }
     }
 }
+
+#[test]
+fn what_does_not_fit_the_types_of_fields_is_told_with_what_to_do() {
+    for index in indices("what_does_not_fit_the_types_of_fields_is_told_with_what_to_do") {
+        let folder = folder(&[]);
+        index.create(&json!({"mappings": {"properties": {
+            "@timestamp": {"type": "date"}, "took": {"type": "long"}, "from": {"type": "ip"},
+        }}}));
+        let number = index.another("number");
+        number.create(&json!({"mappings": {"properties": {"@timestamp": {"type": "long"}}}}));
+        number.put(&[json!({"@timestamp": 1_700_000_000_000_u64, "message": "m"})]);
+        let all = ["--lucene", "*", "--since", "1h"];
+        for more in [
+            &[][..],
+            &["--follow"],
+            &["--count-only"],
+            &["--histogram"],
+            &["--context", "1"],
+        ] {
+            let ran = run(folder.path(), &number.arguments(&[&all, more].concat()));
+            let says = format!("`@timestamp` is a `long` in {}, not a date", number.name);
+            assert_eq!(ran.code, Some(1), "{more:?}");
+            assert!(ran.said.contains(&says), "{more:?}: {}", ran.said);
+        }
+        for (kql, says) in [
+            (
+                "took > abc",
+                "column 8: `took` is a `long`: `abc` is no number",
+            ),
+            (
+                "took: 5*",
+                "column 7: `took` is a `long`: wildcards have no meaning there, compare",
+            ),
+            (
+                "from: 10.*",
+                "column 7: `from` is a `ip`: wildcards have no meaning there, write a network",
+            ),
+            (
+                "from: 10.0.0.0/40",
+                "column 7: `from` is a `ip`: `10.0.0.0/40` is no address",
+            ),
+        ] {
+            let words = ["--kql", kql, "--since", "1h"];
+            let ran = run(folder.path(), &index.arguments(&words));
+            assert_eq!(ran.code, Some(1), "{kql}");
+            assert!(ran.said.contains(says), "{kql}: {}", ran.said);
+        }
+        for kql in [
+            "took >= 5",
+            "took: \"5\"",
+            "from: 10.0.0.0/8",
+            "from > 10.0.0.1",
+            "took: (1 or 2.5)",
+        ] {
+            let ran = run(
+                folder.path(),
+                &index.arguments(&["--kql", kql, "--since", "1h"]),
+            );
+            assert_eq!(ran.code, Some(0), "{kql}: {}", ran.said);
+        }
+        let missing = index.another("not-there");
+        let words = missing.arguments(&[&all[..], &["--count-only"]].concat());
+        let ran = run(folder.path(), &words);
+        assert!(ran.said.contains("--index names others"), "{}", ran.said);
+    }
+}

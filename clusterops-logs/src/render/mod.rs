@@ -8,7 +8,7 @@
 //! - level: `log.level`, `level`, `severity`, `loglevel`, `log_level`, `severity_text`, `severityText`, `levelname`,
 //!   `level_name`, `lvl`, `@l`, `log.syslog.severity.name`, `PRIORITY`
 //! - host: `host.name`, `host.hostname`, `host`, `hostname`, `agent.hostname`, `beat.hostname`, `kubernetes.node.name`,
-//!   `kubernetes.host`, `kubernetes.node_name`, `logsource`, `_HOSTNAME`, `host.ip`
+//!   `kubernetes.host`, `kubernetes.node_name`, `logsource`, `@source_host`, `syslog_hostname`, `_HOSTNAME`, `host.ip`
 //! - service: `service.name`, `service`, `app`, `application`, `systemd.unit`, `kubernetes.container.name`,
 //!   `kubernetes.container_name`, `kubernetes.labels.app`, `container.name`, `container_name`, `process.name`,
 //!   `program`, `SYSLOG_IDENTIFIER`
