@@ -62,9 +62,10 @@ fn trusted(access: &Access) -> Result<HttpOptions> {
 /// Says who we are.
 fn identified(options: HttpOptions, identity: &Identity, cluster: &str) -> Result<HttpOptions> {
     let secret = |variable: &str, switch: &str| {
-        let secret = std::env::var(variable).map(SecretString::from);
-        secret
-            .map_err(|_| format!("the environment has no text in {variable}, which {switch} names"))
+        let secret = std::env::var(variable).ok().filter(|text| !text.is_empty());
+        secret.map(SecretString::from).ok_or_else(|| {
+            format!("the environment has no text in {variable}, which {switch} names")
+        })
     };
     Ok(match identity {
         Identity::User(user) => options.basic(user, password(user, cluster)?),

@@ -53,7 +53,15 @@ async fn main() -> ExitCode {
 /// Says on standard error what went wrong, and why: what the libraries below ours say on the way to the last cause tells
 /// nobody more.
 fn complain(error: &dyn std::error::Error) {
-    warn(format_args!("loga: {error}"));
+    // By the names that things have here.
+    let said = error
+        .to_string()
+        .replace(
+            "`HttpOptions::authority` (or `client_certificate`)",
+            "--ca (or --cert and --key)",
+        )
+        .replace("`HttpOptions::client_certificate`", "--cert and --key");
+    warn(format_args!("loga: {said}"));
     let causes = std::iter::successors(error.source(), |error| error.source());
     for cause in causes {
         if cause.is::<clusterops::logs::Error>() || cause.source().is_none() {

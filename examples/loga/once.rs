@@ -29,6 +29,9 @@ struct Reading {
     enough: Arc<AtomicBool>,
 }
 
+/// After how long it is told whom all wait for.
+const SILENCE: Duration = Duration::from_secs(4);
+
 /// How long servers may take to let go of what they hold for an export.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -93,16 +96,28 @@ pub(crate) async fn run(
     }
     let mut signals = Signals::new()?;
     let mut stopped = None;
+    let mut is_wait_told = false;
     let mut printer = Printer::new(settings);
     let most = settings.count.map_or(u64::MAX, u64::from);
     let shown: command_line::Result<()> = async {
         while printer.lines < most {
             let next = tokio::select! {
-                next = merge.next() => next,
+                next = tokio::time::timeout(SILENCE, merge.next()) => next,
                 signal = signals.next() => {
                     stopped = Some(signal);
                     break;
                 }
+            };
+            let Ok(next) = next else {
+                let awaited: Vec<&str> = merge.awaited().filter(|name| !name.is_empty()).collect();
+                if !is_wait_told && !awaited.is_empty() {
+                    is_wait_told = true;
+                    warn(format_args!(
+                        "loga: nothing comes yet from {}, and nothing is shown before",
+                        awaited.join(", ")
+                    ));
+                }
+                continue;
             };
             match next {
                 None => break,

@@ -2,6 +2,7 @@
 
 use clusterops::core::Printable;
 use clusterops::logs::export::Order;
+use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::kql::{Fields, Kql};
 use clusterops::logs::render::highlighting;
 use clusterops::logs::tail::{Since, Tail};
@@ -97,9 +98,9 @@ impl Settings {
 
     /// What is in the window of time.
     fn in_window(&self, query: Query) -> Query {
-        // The field may have a format of its own.
+        // The field may have a format of its own, and one of nanoseconds is not compared with what is before 1970.
         let mut window = json!({
-            "gte": self.since.to_string(), "format": "strict_date_optional_time_nanos",
+            "gte": self.since.max(Timestamp::UNIX_EPOCH).to_string(), "format": "strict_date_optional_time_nanos",
         });
         if let Some(until) = self.until {
             window["lt"] = until.to_string().into();
@@ -114,7 +115,8 @@ impl Settings {
             Language::Kql => {
                 let mut kql = Kql::new();
                 if let Some(fields) = fields {
-                    kql = kql.fields(fields.clone());
+                    // Indices that lack what is nested have no match there.
+                    kql = kql.fields(fields.clone()).ignore_unmapped(true);
                     kql = kql.time_zone(times::name_for_servers(&self.zone));
                 }
                 Ok(kql

@@ -360,6 +360,33 @@ fn what_does_not_fit_the_types_of_fields_is_told_with_what_to_do() {
             );
             assert_eq!(ran.code, Some(0), "{kql}: {}", ran.said);
         }
+        // What an index lacks or has of another type is not found there, and the others are.
+        let old = index.another("old");
+        old.create(&json!({"mappings": {"properties": {
+            "@timestamp": {"type": "date_nanos"}, "took": {"type": "keyword"},
+            "spans": {"type": "nested", "properties": {"name": {"type": "keyword"}}},
+            "raw": {"type": "keyword", "index": false, "doc_values": false},
+        }}}));
+        let document = json!({
+            "@timestamp": Timestamp::now().to_string(), "message": "old one", "took": "long", "spans": {"name": "s"},
+        });
+        old.put(&[document]);
+        let pattern = format!("{},{}", index.name, old.name);
+        for kql in ["took: long", "spans: { name: s }", "*: one"] {
+            let words = [
+                "-e",
+                &*index.url,
+                "-in",
+                &*pattern,
+                "--kql",
+                kql,
+                "--since",
+                "1960-01-01",
+            ];
+            let ran = run(folder.path(), &words);
+            assert_eq!(ran.code, Some(0), "{kql}: {}", ran.said);
+            assert!(ran.printed.contains("old one"), "{kql}: {}", ran.said);
+        }
         let missing = index.another("not-there");
         let words = missing.arguments(&[&all[..], &["--count-only"]].concat());
         let ran = run(folder.path(), &words);

@@ -44,6 +44,10 @@ pub(super) fn of_attempt(
             Again::Never,
             "cannot be sent as it is".to_owned(),
         )
+    } else if speaks_of(&error, &["CertificateRequired"]) {
+        let what =
+            "the other wants a certificate of ours; give one to `HttpOptions::client_certificate`";
+        (ErrorKind::Tls, Again::Never, what.to_owned())
     } else if speaks_of(
         &error,
         &[

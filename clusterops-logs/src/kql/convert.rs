@@ -242,7 +242,7 @@ fn fields(
             is_keyword: field.is_keyword(),
             is_date: field.is_date(),
             is_pattern: false,
-            is_guess: known.len() > 1 && !field.is_text(),
+            is_guess: (known.len() > 1 || field.is_of_several_types()) && !field.is_text(),
             kind: field.only_type().filter(|_| known.len() == 1),
         };
         let query = query(target)?;

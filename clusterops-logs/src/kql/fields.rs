@@ -40,6 +40,8 @@ pub struct Field {
     name: String,
     types: Vec<String>,
     nested: Option<String>,
+    /// Whether it can be searched anywhere.
+    is_searchable: bool,
 }
 
 impl Fields {
@@ -58,7 +60,7 @@ impl Fields {
         if name.has_wildcard() {
             return self
                 .iter()
-                .filter(|field| name.is_like(&field.name))
+                .filter(|field| field.is_searchable && name.is_like(&field.name))
                 .collect();
         }
         self.get(&name.name()).into_iter().collect()
@@ -75,6 +77,7 @@ impl Field {
             name: name.into(),
             types: types.into_iter().map(Into::into).collect(),
             nested: None,
+            is_searchable: true,
         }
     }
 
@@ -106,6 +109,11 @@ impl Field {
             [kind] => Some(kind),
             _ => None,
         }
+    }
+
+    /// Whether indices differ in it.
+    pub(super) fn is_of_several_types(&self) -> bool {
+        self.types.len() > 1
     }
 
     pub(super) fn is_keyword(&self) -> bool {
@@ -161,6 +169,7 @@ impl From<&FieldCaps> for Fields {
                 name: name.clone(),
                 types,
                 nested,
+                is_searchable: capabilities.values().any(|field| field.searchable),
             };
             known.0.insert(name.clone(), field);
         }

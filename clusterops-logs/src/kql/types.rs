@@ -16,10 +16,18 @@ pub(super) enum Use {
 /// Why a server would refuse a value for a field of this type, in words that follow the type; `None` where it may take it.
 pub(super) fn misfit(kind: &str, value: &str, used: Use) -> Option<String> {
     let (is_fit, what, instead) = match kind {
-        "byte" | "short" | "integer" | "long" | "unsigned_long" | "half_float" | "float"
-        | "double" | "scaled_float" => (is_number(value), "no number", "compare with `>=` and `<`"),
+        "byte" => whole(value, i8::MIN.into(), i8::MAX.into()),
+        "short" => whole(value, i16::MIN.into(), i16::MAX.into()),
+        "integer" => whole(value, i32::MIN.into(), i32::MAX.into()),
+        "long" => whole(value, i64::MIN as f64, i64::MAX as f64),
+        "unsigned_long" => whole(value, 0.0, u64::MAX as f64),
+        "half_float" | "float" | "double" | "scaled_float" => (
+            number(value).is_some(),
+            "no finite number",
+            INSTEAD_OF_NUMBERS,
+        ),
         "boolean" => (
-            matches!(value, "true" | "false" | ""),
+            matches!(value, "true" | "false"),
             "neither true nor false",
             "write true or false",
         ),
@@ -38,13 +46,27 @@ pub(super) fn misfit(kind: &str, value: &str, used: Use) -> Option<String> {
     (!is_fit).then(|| format!("`{value}` is {what}"))
 }
 
-/// As Java reads one (`Double.valueOf`), which servers do.
-fn is_number(value: &str) -> bool {
+const INSTEAD_OF_NUMBERS: &str = "compare with `>=` and `<`";
+
+/// Whether a value is a number between these; servers cut off what is behind the point.
+fn whole(value: &str, least: f64, most: f64) -> (bool, &'static str, &'static str) {
+    match number(value) {
+        None => (false, "no number", INSTEAD_OF_NUMBERS),
+        Some(number) => {
+            let is_within = (least..=most).contains(&number);
+            (is_within, "out of its range", INSTEAD_OF_NUMBERS)
+        }
+    }
+}
+
+/// As Java reads one (`Double.valueOf`), which servers do; none that is not finite.
+fn number(value: &str) -> Option<f64> {
     let value = value.trim();
     let digits = value
         .strip_suffix(['f', 'F', 'd', 'D'])
         .filter(|digits| digits.ends_with(|last: char| last.is_ascii_digit() || last == '.'));
-    digits.unwrap_or(value).parse::<f64>().is_ok()
+    let number = digits.unwrap_or(value).parse::<f64>().ok()?;
+    number.is_finite().then_some(number)
 }
 
 fn is_address(value: &str, used: Use) -> bool {
@@ -83,7 +105,11 @@ mod tests {
         for (kind, value, why) in [
             ("long", "abc", "`abc` is no number"),
             ("integer", "", "`` is no number"),
-            ("half_float", "5g", "`5g` is no number"),
+            ("half_float", "5g", "`5g` is no finite number"),
+            ("double", "1e400", "`1e400` is no finite number"),
+            ("long", "inf", "`inf` is no number"),
+            ("integer", "2147483648", "`2147483648` is out of its range"),
+            ("boolean", "", "`` is neither true nor false"),
             ("boolean", "yes", "`yes` is neither true nor false"),
             ("ip", "10.0.0", "`10.0.0` is no address"),
             ("ip", "10.0.0.0/33", "`10.0.0.0/33` is no address"),

@@ -224,6 +224,7 @@ impl MergeOptions {
 /// let mut merge = Merge::new(MergeOptions::sorted());
 /// merge.add("eu", Seconds(Some(vec![1, 4])));
 /// merge.add("us", Seconds(Some(vec![2, 3])));
+/// assert_eq!(merge.awaited().collect::<Vec<_>>(), ["eu", "us"]);
 /// let mut lines = Vec::new();
 /// while let Some(Merged::Item { source, item, .. }) = merge.next().await {
 ///     lines.push(format!("{source} {item}"));
@@ -256,6 +257,13 @@ impl<T: Send + 'static, M: Send + 'static> Merge<T, M> {
     pub fn add(&mut self, name: &str, source: impl Source<Item = T, Mark = M>) {
         self.feeds.push(Feed::start(name, source, &self.options));
         self.order.add_source();
+    }
+
+    /// The sources that have neither ended nor anything that is held: for sources in order, all others wait for them.
+    pub fn awaited(&self) -> impl Iterator<Item = &str> {
+        let feeds = self.feeds.iter().enumerate();
+        let awaited = feeds.filter(|(at, feed)| !feed.is_over() && self.order.held(*at) == 0);
+        awaited.map(|(_, feed)| &*feed.name)
     }
 
     /// Waits for what comes next; `None` once all sources have ended. Dropping the future loses nothing.

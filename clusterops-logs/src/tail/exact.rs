@@ -450,7 +450,8 @@ fn since(settings: &Settings) -> Value {
         Since::Time(time) => time,
         _ => settings.began,
     };
+    // No field of the type `date_nanos` is compared with what is before its beginning.
     json!({"range": {&settings.wanted.time_field: {
-        "gte": from.to_string(), "format": "strict_date_optional_time_nanos",
+        "gte": from.max(jiff::Timestamp::UNIX_EPOCH).to_string(), "format": "strict_date_optional_time_nanos",
     }}})
 }

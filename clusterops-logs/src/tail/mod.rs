@@ -135,7 +135,8 @@ pub enum Since {
     Now,
     /// At the first document.
     Start,
-    /// At documents with this time or a later one.
+    /// At documents with this time or a later one; one before 1970, which some fields cannot be compared with, is its
+    /// beginning.
     Time(Timestamp),
 }
 

@@ -225,18 +225,22 @@ impl Watermark {
             .iter()
             .map(|(.., hit)| (&*hit.index, &*hit.id))
             .collect();
+        let indices: BTreeSet<&str> = bare.iter().map(|(.., hit)| &*hit.index).collect();
         let mut marks = HashSet::new();
         let mut fetched = Vec::new();
-        let (mut rest, mut at_once, mut most) = (&ids[..], ids.len(), MOST);
+        // An id can be in each of the indices, and there in several shards.
+        let each = indices.len().saturating_mul(2);
+        let (mut rest, mut at_once, mut most) = (&ids[..], usize::MAX, MOST);
         while !rest.is_empty() {
-            let part = &rest[..at_once.min(rest.len())];
-            // An id can be in several indices, and in several shards.
+            let room = (most as usize / each).max(1);
+            let part = &rest[..at_once.min(room).min(rest.len())];
             let size = match part.len() {
                 1 => most,
-                ids => (ids as u32).saturating_mul(2).min(most),
+                ids => u32::try_from(ids * each).unwrap_or(most).min(most),
             };
             let mut filters = self.filters(settings);
             filters.push(json!({"ids": {"values": part}}));
+            filters.push(json!({"terms": {"_index": indices}}));
             let body = settings.wanted.body(filters, order(settings), size);
             let hits = match search(settings, body).await {
                 Err(error) if error.asks_for_less() && size > 2 => {
@@ -258,6 +262,7 @@ impl Watermark {
                 }
             }
             rest = &rest[part.len()..];
+            at_once = at_once.saturating_mul(2);
         }
         Ok(fetched)
     }
@@ -288,7 +293,7 @@ impl Watermark {
         // What lies before the beginning was not asked for, however large the overlap is.
         let begin = match settings.since {
             Since::Now => Some(began.saturating_sub(overlap)),
-            Since::Time(time) => Some(time.as_millisecond()),
+            Since::Time(time) => Some(time.as_millisecond().max(0)),
             Since::Start => None,
         };
         let lower = self.at.map(|at| at.saturating_sub(overlap));
