@@ -159,32 +159,38 @@ async fn a_new_key_that_cannot_be_stored_is_known_for_now() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;
     };
-    let nowhere = PathBuf::from("/proc/self/known_hosts");
-    for (file, says) in [
-        (
-            Some(nowhere),
-            "/proc/self/known_hosts cannot take a new key",
-        ),
-        (None, "there is no known hosts file of the user's"),
+    let target = Target {
+        known_hosts: Some("/proc/self/known_hosts".into()),
+        ..sshd.target("web1", "127.0.0.1")
+    };
+    let connector = Connector::new(options().accept_new_host_keys());
+    for _ in 0..2 {
+        connector.connect(&target).await.expect("it is accepted");
+    }
+    let [warning] = &connector.warnings()[..] else {
+        panic!("{:?}", connector.warnings());
+    };
+    for says in [
+        "a new host key was accepted and not stored",
+        "/proc/self/known_hosts cannot take a new key",
     ] {
-        let none = Config::parse("UserKnownHostsFile none", "test").expect("it is one");
-        let target = Target {
-            known_hosts: file,
-            ..sshd.target("web1", "127.0.0.1")
-        };
-        let connector = Connector::new(options().config(none).accept_new_host_keys());
-        for _ in 0..2 {
-            connector.connect(&target).await.expect("it is accepted");
-        }
-        let [warning] = &connector.warnings()[..] else {
-            panic!("{:?}", connector.warnings());
-        };
-        assert!(
-            warning.contains("a new host key was accepted and not stored"),
-            "{warning}"
-        );
         assert!(warning.contains(says), "{warning}");
     }
+    // Where there is none at all, ssh connects to no new host, and nothing goes into the system's file.
+    let none = Config::parse("UserKnownHostsFile none", "test").expect("it is one");
+    let target = Target {
+        known_hosts: None,
+        ..target
+    };
+    let accepting = options().config(none).accept_new_host_keys();
+    let error = log_in(&target, &accepting).await.expect_err("nowhere to");
+    assert_eq!(error.kind(), ErrorKind::HostKey);
+    assert!(
+        error
+            .to_string()
+            .contains("no known hosts file of the user's"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ struct Unsaved {
 }
 
 /// What errors call the place of keys that are in no file.
-const UNSAVED: &str = "accepted before, and not stored";
+pub(crate) const UNSAVED: &str = "accepted before, and not stored";
 
 impl KnownHosts {
     /// Reads these files, in this order. A file that does not exist counts as empty.
@@ -270,16 +270,17 @@ impl KnownHosts {
     /// lives: [`trouble`](Self::trouble) says so.
     pub(crate) fn accept(
         &self,
-        path: Option<&Path>,
+        path: &Path,
         host: &str,
         port: u16,
         key: &PublicKey,
         hashed: bool,
     ) -> Result<Verdict> {
-        let why = match path.map(|path| self.add(path, host, port, key, hashed)) {
-            None => "there is no known hosts file of the user's".to_owned(),
-            Some(Ok(verdict)) => return Ok(verdict),
-            Some(Err(error)) => error.full_message(),
+        // What failed once is not waited for again.
+        let failed = self.trouble_with_storing();
+        let why = match failed.map_or_else(|| self.add(path, host, port, key, hashed), Err) {
+            Ok(verdict) => return Ok(verdict),
+            Err(error) => error.full_message(),
         };
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = self.lookup(host, port, key);
@@ -300,6 +301,12 @@ impl KnownHosts {
         unsaved.keys += 1;
         unsaved.why.get_or_insert(why);
         Ok(self.lookup(host, port, key))
+    }
+
+    fn trouble_with_storing(&self) -> Option<Error> {
+        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = unsaved.why.clone()?;
+        Some(Error::new(ErrorKind::Local, why))
     }
 
     /// What the user should know about keys that could not be stored.

@@ -88,11 +88,14 @@ impl Query {
             return Err(wrong("this keyword can only stand in a file".into()));
         }
         let Some(keyword) = Keyword::named(&line.keyword) else {
-            let is_ignored = |(keyword, value): &(Keyword, Arc<Value>)| {
-                matches!((keyword, &**value), (Keyword::IgnoreUnknown, Value::Text(list))
-                    if super::file::is_ignored(&line.keyword, list))
-            };
-            return match self.settings.iter().any(is_ignored) {
+            let list =
+                self.settings
+                    .iter()
+                    .find_map(|(keyword, value)| match (keyword, &**value) {
+                        (Keyword::IgnoreUnknown, Value::Text(list)) => Some(list),
+                        _ => None,
+                    });
+            return match list.is_some_and(|list| super::file::is_ignored(&line.keyword, list)) {
                 true => Ok(self),
                 false => Err(wrong(super::file::unknown(&line.keyword))),
             };

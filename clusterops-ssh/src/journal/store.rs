@@ -128,6 +128,7 @@ impl Store {
                 Ok(store)
             }
             Err(error) => {
+                // Nobody can have changed the folder since.
                 remove(path);
                 Err(failed(cannot(path, "be written"), error))
             }
@@ -146,6 +147,7 @@ impl Store {
         let others = others.iter().map(|host| (host.clone(), State::Adopted));
         self.try_begin(head, targets, hosts.into_iter().chain(others))
             .and_then(|()| self.settle())
+            .and_then(|()| self.keep_log(false))
             .map_err(|error| failed(cannot(&self.path, "be written"), error))?;
         self.is_empty = false;
         self.goes_on = true;
@@ -166,10 +168,17 @@ impl Store {
         self.settle()
     }
 
-    /// Brings what was committed from the log into the file itself: whether the run has ended is always seen there.
+    /// Brings what was committed from the log into the file itself: whether the run has ended is always seen there. The log
+    /// stays as it is, for one that is empty belongs to nothing.
     fn settle(&self) -> rusqlite::Result<()> {
-        let all = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let all = "PRAGMA wal_checkpoint(PASSIVE)";
         self.connection.query_row(all, [], |_| Ok(()))
+    }
+
+    /// Whether the log stays as it is when the file is closed.
+    fn keep_log(&self, keep: bool) -> rusqlite::Result<()> {
+        let keeping = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        self.connection.set_db_config(keeping, keep).map(drop)
     }
 
     /// Opens the journal of a run whose controller has ended. Blocks.
@@ -177,8 +186,10 @@ impl Store {
         if let Err(error) = std::fs::metadata(path) {
             return Err(failed(cannot(path, "be read"), error));
         }
-        let log = log_of(path);
-        let has_log = log.exists();
+        // SQLite puts the log beside the file itself, not beside a link to it.
+        let named = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let log = log_of(&named);
+        let has_log = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
         look(path)?;
         let mut store = Self::connect(path).map_err(|error| unreadable(path, error))?;
         let known = store.read()?;
@@ -190,6 +201,9 @@ impl Store {
             );
             return Err(Error::new(ErrorKind::Journal, message));
         }
+        store
+            .keep_log(false)
+            .map_err(|error| unreadable(path, error))?;
         store.stages = known.head.plan.stages.len();
         store.goes_on = known.ending.is_none();
         Ok((store, known))
@@ -199,6 +213,8 @@ impl Store {
         // Not URI, so that every path is only a path.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
+        // Whoever turns away again changes nothing.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(PATIENCE)?;
         // One controller at a time; and no file of shared memory beside it.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -445,8 +461,8 @@ fn log_of(path: &Path) -> PathBuf {
 
 /// Removes a file that holds nothing. One that stays says so to whoever tries to resume it.
 fn remove(path: &Path) {
-    let _ = std::fs::remove_file(path);
     let _ = std::fs::remove_file(log_of(path));
+    let _ = std::fs::remove_file(path);
 }
 
 /// A run that did not begin leaves no file. One that is left leaves its file whole, without a log beside it: a file of a
@@ -454,10 +470,9 @@ fn remove(path: &Path) {
 impl Drop for Store {
     fn drop(&mut self) {
         if self.is_empty {
-            remove(&self.path);
+            remove(&self.file.0);
         } else if self.goes_on && self.note_ending(Some(Ending::Interrupted)).is_err() {
-            let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-            let _ = self.connection.set_db_config(keep_log, true);
+            let _ = self.keep_log(true);
         }
     }
 }

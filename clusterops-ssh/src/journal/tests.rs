@@ -133,6 +133,51 @@ fn a_copy_without_its_log_says_so() {
     Journal::open(&copy).expect("it was put down");
 }
 
+/// Whoever cannot read it leaves it to who can.
+#[test]
+fn a_look_that_fails_changes_nothing() {
+    let (folder, path, mut store) = begun();
+    let change = HostChange::new(0, &host("web1", 1), State::Open, [0]);
+    let noted = store.apply(&[Change::Host(change)]);
+    noted.expect("it can be written");
+    let log = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+    let killed = folder.path().join("killed");
+    std::fs::copy(&path, &killed).expect("ours");
+    std::fs::copy(log(&path), log(&killed)).expect("ours");
+    let connection = rusqlite::Connection::open(&killed).expect("a database");
+    let keep = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(keep, true).expect("it is known");
+    for version in [2, 1] {
+        let set = connection.pragma_update(None, "user_version", version);
+        set.expect("ours");
+        let copy = folder.path().join("copy");
+        std::fs::copy(&killed, &copy).expect("ours");
+        std::fs::copy(log(&killed), log(&copy)).expect("ours");
+        let before = std::fs::read(log(&copy)).expect("it is there");
+        match Journal::open(&copy) {
+            Ok(journal) => assert_eq!((version, journal.report().hosts[0].stages.len()), (1, 1)),
+            Err(error) => {
+                assert!(error.message().contains("format 2"), "{error}");
+                assert_eq!(std::fs::read(log(&copy)).expect("it stays"), before);
+            }
+        }
+        std::fs::remove_file(&copy).expect("ours");
+        let _ = std::fs::remove_file(log(&copy));
+    }
+    drop(connection);
+
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&killed, &link).expect("ours");
+    Journal::open(&link).expect("its log is beside what it leads to");
+    Journal::open(&killed).expect("it is whole");
+
+    let copy = folder.path().join("copy");
+    std::fs::copy(&path, &copy).expect("ours");
+    std::fs::write(log(&copy), "").expect("ours");
+    let error = Journal::open(&copy).expect_err("an empty log is none");
+    assert!(error.message().contains("is not whole"), "{error}");
+}
+
 #[test]
 fn a_file_that_is_gone_is_noticed() {
     let (_folder, path, mut store) = begun();

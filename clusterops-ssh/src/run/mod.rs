@@ -21,7 +21,7 @@ mod transfer_step;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -240,8 +240,12 @@ pub(crate) fn prepare(plan: &Plan, target: &Target) -> Result<Vec<Prepared>> {
             continue;
         };
         let name = source.trim_end_matches('/');
-        let name = name.rsplit('/').next().unwrap_or(name);
-        if let Some(earlier) = fetched.insert((destination, name), &stage.stage) {
+        let name = match name.rsplit('/').next().unwrap_or(name) {
+            // What is in it comes into the folder itself.
+            "." | ".." => "",
+            name => name,
+        };
+        if let Some(earlier) = fetched.insert((plain(destination), name), &stage.stage) {
             let message = format!(
                 "stage `{}` would overwrite what stage `{earlier}` fetches, `{name}` in `{}`: give it another folder",
                 stage.stage,
@@ -251,6 +255,21 @@ pub(crate) fn prepare(plan: &Plan, target: &Target) -> Result<Vec<Prepared>> {
         }
     }
     Ok(prepared)
+}
+
+/// A local path without what leads nowhere, as far as its text tells.
+fn plain(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// The hosts that have nothing left to do.

@@ -19,11 +19,10 @@ use crate::wire::terminal::Typist;
 /// How much of a streamed input waits to be sent.
 const STREAM_BUFFER: usize = 64 << 10;
 
-/// When the end of the input is first typed again on a terminal, and how long it takes at most until it is once more.
-const FIRST_END_AGAIN: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How many who read one after the other find the end of the input on a terminal.
+const ENDS: usize = 8;
 
-/// How long a command of another user runs on a terminal before the end of an empty input is typed. Sudo that gives the
+/// How long a command runs under sudo on a terminal before the end of an empty input is typed. Sudo that gives the
 /// command a terminal of its own (`use_pty`, sudoers(5)) never ends when the command does while something typed is on its
 /// way from one terminal to the other (del_io_events in exec_pty.c of sudo 1.9.13); most commands read nothing and end
 /// before.
@@ -117,6 +116,7 @@ pub(super) const CUES: usize = 4;
 pub(super) struct Feed {
     /// What starts sudo and its like, and the password.
     pub(super) rise: Option<(Bytes, Option<SecretString>)>,
+    pub(super) is_sudo: bool,
     /// The header, and the script with its end.
     pub(super) header: Bytes,
     /// The line that lets a held command go.
@@ -146,7 +146,6 @@ impl Feed {
         mut writer: impl AsyncWrite + Unpin,
         cues: &mut mpsc::Receiver<Cue>,
     ) -> Option<()> {
-        let is_raised = self.rise.is_some();
         if let Some((line, password)) = self.rise {
             writer.write_all(&line).await.ok()?;
             loop {
@@ -177,7 +176,7 @@ impl Feed {
         if let Some(go) = self.go {
             writer.write_all(&go).await.ok()?;
         }
-        if is_raised
+        if self.is_sudo
             && self.typed_ahead.is_some()
             && matches!(&self.input, Input::Whole(bytes) if bytes.is_empty())
         {
@@ -209,15 +208,13 @@ impl Feed {
 }
 
 /// Ends the input of a command on a terminal, which stays open, or the command would be hung up on. On a terminal an end
-/// is read once, so it is typed again for whoever reads next. Returns only when nothing can be written any more.
+/// is read once, so it is typed for the next ones who read, too.
 async fn end_on_terminal(mut writer: impl AsyncWrite + Unpin, typist: Typist) -> Option<()> {
     writer.write_all(typist.end()).await.ok()?;
-    let mut pause = FIRST_END_AGAIN;
-    loop {
-        sleep(pause).await;
+    for _ in 1..ENDS {
         writer.write_all(Typist::default().end()).await.ok()?;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    Some(())
 }
 
 async fn send(

@@ -18,6 +18,7 @@ use super::link::{ANSWERING, Link};
 use super::lost::Lost;
 use super::typed_ahead::TypedAhead;
 use super::{Session, Termination, termination};
+use crate::run_as::Method;
 use crate::wire::rise::Rise;
 use crate::wire::{self, Leader, Ready, terminal};
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
@@ -259,6 +260,10 @@ impl Process {
             .and_then(|raised| raised.password.clone());
         let feed = Feed {
             rise: rising.map(|line| (line, password)),
+            is_sudo: process
+                .raised
+                .as_ref()
+                .is_some_and(|raised| raised.run_as.method == Method::Sudo),
             header: header.freeze(),
             go: is_held.then(|| wire::Request::go(&process.tag).into()),
             input,

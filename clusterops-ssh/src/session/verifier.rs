@@ -1,6 +1,6 @@
 //! Judging host keys.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use super::settings::{HostName, Settings};
 use super::shared::HostKeyTypes;
 use super::{HostKeyChecking, known_hosts_command};
 use crate::config::{Algorithms, KnownHostsCommand};
-use crate::known_hosts::{Entry, KnownHosts, PublicKey, RevokedKeys, Verdict};
+use crate::known_hosts::{Entry, KnownHosts, PublicKey, RevokedKeys, UNSAVED, Verdict};
 use crate::{Error, ErrorKind, Result, certificate};
 
 /// What stands before the server's own words about the end of a connection.
@@ -293,6 +293,17 @@ impl Verifier {
             Verdict::Revoked { entry } => {
                 format!("the host key {key:?} is revoked ({entry}): the server must not be trusted")
             }
+            Verdict::Changed { expected } | Verdict::OtherTypes { expected }
+                if expected
+                    .iter()
+                    .all(|entry| *entry.file == *Path::new(UNSAVED)) =>
+            {
+                let expected: Vec<_> = expected.iter().map(|entry| &entry.key).collect();
+                format!(
+                    "the server shows the host key {key:?}, but showed {expected:?} before, which was accepted as new and \
+                     could not be stored: somebody may be in between"
+                )
+            }
             Verdict::Changed { expected } | Verdict::OtherTypes { expected } => {
                 // As ssh(1) says it; without a file, ssh-keygen would look into the user's own.
                 let file = expected.first().map(|entry| entry.file.display());
@@ -324,17 +335,22 @@ impl Verifier {
     /// Stores a new key; where that fails, it is known for now, as ssh(1) connects then too. What counts is what is known
     /// in the end: somebody else may have added another key.
     async fn add(&self, known_hosts: &Arc<KnownHosts>, key: &PublicKey) -> Result<Verdict> {
-        let (known_hosts, file, key) =
-            (Arc::clone(known_hosts), self.new_keys.clone(), key.clone());
+        let Some(file) = self.new_keys.clone() else {
+            let message = format!(
+                "the host key {key:?} of {} is new, and there is no known hosts file of the user's to add it to \
+                 (UserKnownHostsFile, ssh_config(5))",
+                self.host
+            );
+            return Err(Error::new(ErrorKind::HostKey, message));
+        };
+        let (known_hosts, key) = (Arc::clone(known_hosts), key.clone());
         let (HostName { name, port }, hashed) = (self.host.clone(), self.hashed);
-        tokio::task::spawn_blocking(move || {
-            known_hosts.accept(file.as_deref(), &name, port, &key, hashed)
-        })
-        .await
-        .unwrap_or_else(|error| {
-            let message = "the new host key cannot be stored";
-            Err(Error::new(ErrorKind::Local, message).caused_by(error))
-        })
+        tokio::task::spawn_blocking(move || known_hosts.accept(&file, &name, port, &key, hashed))
+            .await
+            .unwrap_or_else(|error| {
+                let message = "the new host key cannot be stored";
+                Err(Error::new(ErrorKind::Local, message).caused_by(error))
+            })
     }
 }
 

@@ -250,11 +250,25 @@ async fn unseal(text: Zeroizing<String>, passphrase: SecretString) -> Result<Pri
             Err(Error::Der(error)) if matches!(with(""), Err(Error::Der(_))) => {
                 Err(Sealed::UnknownCipher(error.to_string()))
             }
-            Err(_) => Err(Sealed::WrongPassphrase),
+            Err(error) if says_wrong(&error) || matches!(error, Error::Der(_)) => {
+                Err(Sealed::WrongPassphrase)
+            }
+            Err(error) => Err(Sealed::UnknownCipher(error.to_string())),
         }
     };
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or(Err(Sealed::WrongPassphrase))
+}
+
+/// Whether an error is what a wrong passphrase leads to.
+fn says_wrong(error: &Error) -> bool {
+    match error {
+        Error::SshKey(error) => matches!(error, russh::keys::ssh_key::Error::Crypto),
+        Error::Unpad(_) | Error::Pkcs1(_) => true,
+        // What is in it has no name that could be matched.
+        Error::Pkcs8(error) => format!("{error:?}").contains("DecryptFailed"),
+        _ => false,
+    }
 }
 
 fn public_key(text: &str) -> Option<PublicKey> {
