@@ -1,5 +1,6 @@
 //! Many targets, and the terms on which they are worked on.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,9 +8,10 @@ use std::time::Duration;
 
 use clusterops_core::{Printable, Target};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::journal::{Leftover, Store};
-use crate::report::Report;
+use crate::report::{HostReport, Report};
 use crate::run::{self, Beginning, Prepared, Run};
 use crate::{Bandwidth, Credentials, Error, ErrorKind, Plan, Result, Rollout, SessionOptions};
 
@@ -55,6 +57,9 @@ pub(crate) struct FleetOptions {
     pub(crate) bandwidth: Option<Bandwidth>,
     pub(crate) journal: Option<PathBuf>,
     pub(crate) leftover: Leftover,
+    pub(crate) run_id: Option<String>,
+    pub(crate) places: Arc<HashMap<PathBuf, PathBuf>>,
+    pub(crate) ended: Option<UnboundedSender<HostReport>>,
 }
 
 /// How often a connection is tried, and how long the pauses between are.
@@ -145,6 +150,9 @@ impl Fleet {
             bandwidth: None,
             journal: None,
             leftover: Leftover::default(),
+            run_id: None,
+            places: Arc::default(),
+            ended: None,
         };
         Self {
             targets: targets.into_iter().collect(),
@@ -251,6 +259,34 @@ impl Fleet {
         self
     }
 
+    /// Sets the id of new runs, which remote processes see as `CLUSTEROPS_RUN`: letters, digits, `-`, `_` and `.`, at most
+    /// 64. Several controllers that share the work of one run give theirs the same id, and
+    /// [one report](Report::merged) of them all has it. Without this each run has an id of its own.
+    #[must_use]
+    pub fn run_id(mut self, id: impl Into<String>) -> Self {
+        self.options.run_id = Some(id.into());
+        self
+    }
+
+    /// Reads local files and folders from other places: where a plan names the first path of a pair, the second is read.
+    ///
+    /// Plans, reports and journals go on naming the first, so a run can be continued where the files lie under their own
+    /// names.
+    #[must_use]
+    pub fn places(mut self, places: impl IntoIterator<Item = (PathBuf, PathBuf)>) -> Self {
+        self.options.places = Arc::new(places.into_iter().collect());
+        self
+    }
+
+    /// Sends each host's report to this channel as soon as the host has come to its end, before the event that tells of it.
+    /// A host that an abort undoes afterwards is sent again; one that had ended before a run was resumed, too. A run with a
+    /// journal has a host's end on disk before it is sent, so who resumes the run finds it there.
+    #[must_use]
+    pub fn ended(mut self, reports: UnboundedSender<HostReport>) -> Self {
+        self.options.ended = Some(reports);
+        self
+    }
+
     /// The targets.
     pub fn targets(&self) -> &[Target] {
         &self.targets
@@ -347,11 +383,30 @@ impl Fleet {
         })
     }
 
+    /// The local files and folders that hosts would be sent, with their digests: what a report holds as its
+    /// [`files`](Report::files). Reads them all. Blocks.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), but for the folder of outputs and the journal, which are not looked at.
+    pub fn local_files(&self, plan: &Plan) -> Result<BTreeMap<String, String>> {
+        self.check()?;
+        let steps = run::check(plan, &self.targets, &self.options, |_| true)?;
+        self.options.rollout.check(&self.targets)?;
+        run::digests(&steps, &self.options.places)
+    }
+
     /// Whether this is a fleet that something can be run on.
     fn check(&self) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Plan, message));
         if self.options.parallelism == 0 {
             return wrong("a parallelism of 0 works on no host: set 1 or more".into());
+        }
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        let is_id = |id: &String| (1..=64).contains(&id.len()) && id.chars().all(is_plain);
+        if let Some(id) = self.options.run_id.as_ref().filter(|id| !is_id(id)) {
+            return wrong(format!(
+                "the run id {id:?} is not made of letters, digits, `-`, `_` and `.`, 64 at most"
+            ));
         }
         let is_wrong = |name: &str| name.trim().is_empty() || name.chars().any(char::is_control);
         match self.targets.iter().find(|target| is_wrong(&target.name)) {

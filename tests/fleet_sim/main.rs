@@ -23,6 +23,7 @@ mod panicking;
 mod resuming;
 mod retrying;
 mod rolling;
+mod sharing;
 mod steering;
 
 /// How long anything that must come about may take.

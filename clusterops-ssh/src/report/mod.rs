@@ -3,6 +3,7 @@
 mod captured;
 mod gather;
 mod in_flight;
+mod merge;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -66,12 +66,13 @@ impl<'a> Crew<'a> {
                     failure: failure.clone(),
                     termination: None,
                 };
-                self.run.board.host(index, state);
-                self.run.count_failure(index);
                 let report = HostReport {
                     failure: Some(failure),
                     ..HostReport::new(&self.run.targets[index].name)
                 };
+                self.run.tell_ended(&report);
+                self.run.board.host(index, state);
+                self.run.count_failure(index);
                 if let Some(journal) = &self.run.journal {
                     let change = HostChange::new(index, &report, State::Ended, []);
                     journal.note(Change::Host(change)).await;

@@ -186,7 +186,8 @@ impl Setup {
         let mut watch = self.control.watch();
         let is_resumed = matches!(beginning, Beginning::Resume(..));
         let is_retry = matches!(beginning, Beginning::Retry(_));
-        let reading = task::spawn_blocking(move || Files::read(&steps));
+        let places = Arc::clone(&self.options.places);
+        let reading = task::spawn_blocking(move || Files::read(&steps, &places));
         let nothing_is_sent = async {
             match is_retry {
                 // An abort undoes what the run before it began.

@@ -34,11 +34,17 @@ struct Tree {
     content: Arc<LocalTree>,
 }
 
+/// Where the file lies that a plan calls so.
+fn place<'a>(path: &'a Path, places: &'a HashMap<PathBuf, PathBuf>) -> &'a Path {
+    places.get(path).map_or(path, PathBuf::as_path)
+}
+
 /// Checks that a step's file can be read, without reading it.
-pub(super) fn check(step: &Step) -> Result<()> {
+pub(super) fn check(step: &Step, places: &HashMap<PathBuf, PathBuf>) -> Result<()> {
     let Some(path) = step.source() else {
         return Ok(());
     };
+    let path = place(path, places);
     if matches!(step, Step::UploadTree { .. }) {
         return std::fs::read_dir(path).map(drop).map_err(|error| {
             let message = format!("the local folder `{}` cannot be read", path.display());
@@ -58,8 +64,11 @@ pub(super) fn check(step: &Step) -> Result<()> {
 }
 
 impl Files {
-    /// Reads the files of these steps. Blocks.
-    pub(super) fn read<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Result<Self> {
+    /// Reads the files of these steps, from where they lie. Blocks.
+    pub(super) fn read<'a>(
+        steps: impl IntoIterator<Item = &'a Step>,
+        places: &HashMap<PathBuf, PathBuf>,
+    ) -> Result<Self> {
         let mut files = Self::default();
         let mut sharing = Sharing {
             blocks: Blocks::new(SHARED_BLOCKS),
@@ -73,7 +82,7 @@ impl Files {
             let Some(path) = step.source() else { continue };
             match step {
                 Step::UploadTree { .. } => {
-                    let mut tree = LocalTree::read(path)?;
+                    let mut tree = LocalTree::read(place(path, places))?;
                     tree.sources_mut()
                         .for_each(|source| sharing.share_by_blocks(source));
                     let known = Tree {
@@ -84,11 +93,12 @@ impl Files {
                 }
                 _ if files.sources.contains_key(path) => {}
                 Step::Script { .. } => {
-                    let source = Source::read(path, true, MAX_SCRIPT)?;
+                    let source = Source::read(place(path, places), true, MAX_SCRIPT)?;
                     files.sources.insert(path.to_owned(), Arc::new(source));
                 }
                 _ => {
-                    let mut source = Source::read(path, true, sharing.room.min(MOST_KEPT))?;
+                    let most = sharing.room.min(MOST_KEPT);
+                    let mut source = Source::read(place(path, places), true, most)?;
                     sharing.share(&mut source);
                     files.sources.insert(path.to_owned(), Arc::new(source));
                 }

@@ -332,11 +332,28 @@ impl HostRun {
     /// Notes in the journal what is known of the host now, with these stages.
     async fn note(&self, state: State, stages: impl IntoIterator<Item = usize>) {
         if let Some(journal) = &self.run.journal {
-            let change = HostChange {
-                in_flight: self.run.in_flight.look(self.index),
-                ..HostChange::new(self.index, &self.report, state, stages)
-            };
-            journal.note(Change::Host(change)).await;
+            journal.note(Change::Host(self.change(state, stages))).await;
+        }
+    }
+
+    fn change(&self, state: State, stages: impl IntoIterator<Item = usize>) -> HostChange {
+        HostChange {
+            in_flight: self.run.in_flight.look(self.index),
+            ..HostChange::new(self.index, &self.report, state, stages)
+        }
+    }
+
+    /// Notes that the host has come to its end. Who is told at once relies on it: then it is on disk before.
+    async fn note_end(&mut self, state: State) {
+        let run = Arc::clone(&self.run);
+        match &run.journal {
+            Some(journal) if run.options.ended.is_some() => {
+                // Others can go on meanwhile.
+                self.permit = None;
+                // What is wrong with the journal is told with the run.
+                let _ = journal.commit(self.change(state, [])).await;
+            }
+            _ => self.note(state, []).await,
         }
     }
 
@@ -686,8 +703,9 @@ impl HostRun {
                 true => State::Left,
                 false => State::Ended,
             };
-            self.note(state, []).await;
+            self.note_end(state).await;
         }
+        self.run.tell_ended(&self.report);
         self.tell(self.report.last_state());
         if let Some(session) = self.session.take() {
             session.close().await;

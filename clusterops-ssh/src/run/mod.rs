@@ -19,7 +19,7 @@ mod step;
 mod transfer_step;
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
@@ -130,11 +130,7 @@ impl Run {
             .transpose()?;
         let id = match &beginning {
             Beginning::Resume(_, known) => known.head.run_id.clone(),
-            Beginning::New | Beginning::Retry(_) => format!(
-                "{}-{:08x}",
-                Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
-                fastrand::u32(..)
-            ),
+            Beginning::New | Beginning::Retry(_) => options.run_id.clone().unwrap_or_else(new_id),
         };
         let store = match (&beginning, &options.journal) {
             (Beginning::New | Beginning::Retry(_), Some(path)) => Some(Store::create(path)?),
@@ -213,6 +209,19 @@ impl fmt::Debug for Run {
             .field("finished", &self.task.is_finished())
             .finish_non_exhaustive()
     }
+}
+
+fn new_id() -> String {
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("{now}-{:08x}", fastrand::u32(..))
+}
+
+/// The digests of the local files of these steps. Blocks.
+pub(crate) fn digests(
+    steps: &[Step],
+    places: &HashMap<PathBuf, PathBuf>,
+) -> Result<BTreeMap<String, String>> {
+    files::Files::read(steps, places).map(|files| files.digests())
 }
 
 /// Whether nothing is left to do in a run that is gone on with.
@@ -330,7 +339,7 @@ pub(crate) fn check(
                 let Entry::Vacant(new) = steps.entry(key) else {
                     continue;
                 };
-                files::check(step).map_err(|error| {
+                files::check(step, &options.places).map_err(|error| {
                     let message = format!("stage `{}`: {}", prepared.stage, error.full_message());
                     Error::new(error.kind(), message)
                 })?;

@@ -71,6 +71,14 @@ impl Shared {
         self.failures.count(host, name, is_canary);
     }
 
+    /// Sends a host's report to who wants to have it at once.
+    pub(super) fn tell_ended(&self, report: &HostReport) {
+        if let Some(reports) = &self.options.ended {
+            // Nobody may be left who listens.
+            let _ = reports.send(report.clone());
+        }
+    }
+
     /// Works on all hosts, batch by batch; gives their reports in the order of the targets, and whether some were held back.
     pub(super) async fn all_hosts(
         self: &Arc<Self>,
@@ -109,6 +117,7 @@ impl Shared {
         let mut crew = Crew::new(self, found.len());
         for (index, found) in found.iter_mut().enumerate() {
             if let Found::Adopted(report) | Found::Ended(report) | Found::Left(report) = found {
+                self.tell_ended(report);
                 self.board.host(index, report.last_state());
                 let report = std::mem::replace(&mut **report, HostReport::new(""));
                 crew.ended.put(index, report);
