@@ -136,6 +136,25 @@ impl Raised {
         }
     }
 
+    /// What an exception of this package was made of.
+    pub(crate) fn of_exception(exception: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let name = exception.get_type().name()?;
+        let classes = TABLES.iter().flat_map(|(_, table)| *table);
+        let class = classes
+            .map(|(_, class)| *class)
+            .find(|class| name == *class);
+        Ok(Self {
+            class: class
+                .filter(|class| !class.is_empty())
+                .unwrap_or("ClusterOpsError"),
+            kind: exception.getattr("kind")?.extract()?,
+            message: exception.str()?.extract()?,
+            host: exception.getattr("host")?.extract()?,
+            stage: exception.getattr("stage")?.extract()?,
+            retryable: exception.getattr("retryable")?.extract()?,
+        })
+    }
+
     /// The exception.
     pub(crate) fn exception<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let class = py.import("clusterops.errors")?.getattr(self.class)?;

@@ -2,7 +2,7 @@
 
 use clusterops::{Event, HostState};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use crate::errors::Raised;
 use crate::words::{quoted, word};
@@ -68,6 +68,11 @@ pub(crate) fn convert<'py>(
     Ok(Some(event))
 }
 
+/// What makes an event again of its parts.
+fn restore<'py, T>(event: &Bound<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    event.as_any().get_type().getattr("_restore")
+}
+
 /// The run as a whole entered a state.
 #[pyclass(module = "clusterops", frozen, get_all)]
 pub(crate) struct RunEvent {
@@ -77,6 +82,16 @@ pub(crate) struct RunEvent {
 
 #[pymethods]
 impl RunEvent {
+    #[staticmethod]
+    #[pyo3(signature = (state, /))]
+    fn _restore(state: String) -> Self {
+        Self { state }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((restore(slf)?, (slf.get().state.clone(),)))
+    }
+
     fn __repr__(&self) -> String {
         format!("<RunEvent {}>", self.state)
     }
@@ -111,6 +126,40 @@ impl HostEvent {
             .transpose()
     }
 
+    #[staticmethod]
+    #[pyo3(signature = (host, state, stage, is_final, failure, /))]
+    fn _restore(
+        host: String,
+        state: String,
+        stage: Option<String>,
+        is_final: bool,
+        failure: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let failure = failure.as_ref().map(Raised::of_exception).transpose()?;
+        Ok(Self {
+            host,
+            state,
+            stage,
+            is_final,
+            failure,
+        })
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (py, event) = (slf.py(), slf.get());
+        let failure = event.failure(py)?;
+        let parts = (
+            &event.host,
+            &event.state,
+            &event.stage,
+            event.is_final,
+            failure,
+        );
+        Ok((restore(slf)?, parts.into_pyobject(py)?))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!(
             "<HostEvent {}: {}>",
@@ -137,6 +186,38 @@ pub(crate) struct OutputEvent {
 
 #[pymethods]
 impl OutputEvent {
+    #[staticmethod]
+    #[pyo3(signature = (host, stage, stream, bytes, skipped, /))]
+    fn _restore(
+        host: String,
+        stage: String,
+        stream: String,
+        bytes: Py<PyBytes>,
+        skipped: u64,
+    ) -> Self {
+        Self {
+            host,
+            stage,
+            stream,
+            bytes,
+            skipped,
+        }
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (py, event) = (slf.py(), slf.get());
+        let parts = (
+            &event.host,
+            &event.stage,
+            &event.stream,
+            &event.bytes,
+            event.skipped,
+        );
+        Ok((restore(slf)?, parts.into_pyobject(py)?))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let (host, bytes) = (quoted(py, &self.host)?, self.bytes.bind(py).repr()?);
         Ok(format!("<OutputEvent {host} {}: {bytes}>", self.stream))
@@ -158,6 +239,25 @@ pub(crate) struct TransferEvent {
 
 #[pymethods]
 impl TransferEvent {
+    #[staticmethod]
+    #[pyo3(signature = (host, stage, bytes, total, /))]
+    fn _restore(host: String, stage: String, bytes: u64, total: u64) -> Self {
+        Self {
+            host,
+            stage,
+            bytes,
+            total,
+        }
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (py, event) = (slf.py(), slf.get());
+        let parts = (&event.host, &event.stage, event.bytes, event.total);
+        Ok((restore(slf)?, parts.into_pyobject(py)?))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!(
             "<TransferEvent {}: {} of {}>",

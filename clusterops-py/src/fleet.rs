@@ -1,13 +1,16 @@
 //! `Fleet`, on which terms it works, and the one-shot functions.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use clusterops::journal::Leftover;
 use clusterops::rollout::Share;
+use clusterops::ssh::HostKeyChecking;
 use clusterops::{Bandwidth, ConnectRetries, Control};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::callback::{Callback, Stash};
 use crate::credentials::Credentials;
@@ -60,7 +63,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    fn start_with(
+    pub(crate) fn start_with(
         &self,
         py: Python<'_>,
         plan: &clusterops::Plan,
@@ -236,6 +239,21 @@ impl Fleet {
         AsyncRun::new(py, self.go_on(py, plan, journal)?)
     }
 
+    /// The local files and folders that a plan sends, by the names that it has for them, each with the SHA-256 of what it
+    /// holds. Reads them.
+    fn local_files(&self, py: Python<'_>, plan: &Plan) -> PyResult<BTreeMap<String, String>> {
+        // Only asked whether there are some.
+        let fleet = match &self.credentials {
+            Some(object) => {
+                let object = Callback::alone(object.clone_ref(py));
+                let credentials = Credentials::new(object, Stash::default(), Arc::default());
+                self.inner.clone().credentials(Arc::new(credentials))
+            }
+            None => self.inner.clone(),
+        };
+        py.detach(|| fleet.local_files(&plan.0)).map_err(raise)
+    }
+
     /// What each host would get, as text; nothing is connected to.
     fn dry_run(&self, plan: &Plan) -> PyResult<String> {
         Ok(self.inner.dry_run(&plan.0).map_err(raise)?.to_string())
@@ -318,6 +336,32 @@ impl SessionOptions {
             options = options.config(clusterops::config::Config::none().map_err(raise)?);
         }
         Ok(Self(options))
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, ())> {
+        let (py, options) = (slf.py(), &slf.get().0);
+        let told = PyDict::new(py);
+        let checking = options.host_key_checking;
+        told.set_item("user", &options.user)?;
+        told.set_item("identity_files", &options.identity_files)?;
+        told.set_item("agent", options.agent)?;
+        told.set_item("known_hosts", &options.known_hosts)?;
+        for (name, which) in [
+            ("accept_new_host_keys", HostKeyChecking::AcceptNew),
+            (
+                "danger_accept_any_host_key",
+                HostKeyChecking::DangerAcceptAny,
+            ),
+        ] {
+            told.set_item(name, checking == Some(which))?;
+        }
+        told.set_item("read_config", options.config.is_none())?;
+        told.set_item("connect_deadline", options.connect_deadline)?;
+        told.set_item("handshake_deadline", options.handshake_deadline)?;
+        told.set_item("authentication_deadline", options.authentication_deadline)?;
+        told.set_item("command_deadline", options.command_deadline)?;
+        let partial = py.import("functools")?.getattr("partial")?;
+        Ok((partial.call((slf.get_type(),), Some(&told))?, ()))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -17,6 +17,7 @@ mod plan;
 mod report;
 mod run;
 mod runtime;
+mod shard;
 mod sim;
 mod target;
 mod words;
@@ -44,6 +45,8 @@ mod _clusterops {
     use crate::report::{HostReport, Report, StageReport};
     #[pymodule_export]
     use crate::run::{AsyncRun, Run, RunControl};
+    #[pymodule_export]
+    use crate::shard::{_Shard, _start_shard};
     #[pymodule_export]
     use crate::sim::{SimulatedAnswer, SimulatedFleet, SimulatedHost};
     #[pymodule_export]

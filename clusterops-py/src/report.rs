@@ -9,9 +9,9 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyTuple};
 
-use crate::errors::Raised;
+use crate::errors::{Raised, raise};
 use crate::gathered::Gathered;
-use crate::hostset::HostSet;
+use crate::hostset::{HostSet, Hosts};
 use crate::words::{json, plain, quoted, word};
 
 /// What happened in a run: a mapping from host names to `HostReport`.
@@ -65,6 +65,42 @@ impl Report {
         serde_json::from_str(text)
             .map(|report| Self::new(Arc::new(report)))
             .map_err(|error| Raised::invalid(format!("report: {error}")).into())
+    }
+
+    /// One report of several, each about other hosts and all about one plan.
+    ///
+    /// Parameters
+    /// ----------
+    /// parts : sequence of Report
+    /// order : iterable of str, optional
+    ///     The names of the hosts as they are to stand in it; those that it lacks come last. Without it they stand as in
+    ///     the parts.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidError
+    ///     Where they are about several plans, or two tell of one host.
+    #[staticmethod]
+    #[pyo3(signature = (parts, order = None))]
+    fn merge(parts: Vec<PyRef<'_, Self>>, order: Option<Vec<String>>) -> PyResult<Self> {
+        let parts = parts
+            .iter()
+            .map(|part| clusterops::Report::clone(&part.inner));
+        let mut whole = clusterops::Report::merged(parts).map_err(raise)?;
+        if let Some(order) = order {
+            let places: HashMap<_, _> = order.into_iter().zip(0..).collect();
+            let last = places.len();
+            whole
+                .hosts
+                .sort_by_key(|host| places.get(&host.name).copied().unwrap_or(last));
+        }
+        Ok(Self::new(Arc::new(whole)))
+    }
+
+    /// What this report says of some of its hosts.
+    fn only(&self, hosts: Hosts) -> Self {
+        let report = self.inner.only(|host| hosts.0.contains(&host.name));
+        Self::new(Arc::new(report))
     }
 
     /// The report as JSON, without loss.

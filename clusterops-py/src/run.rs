@@ -72,6 +72,16 @@ impl Shared {
         }))
     }
 
+    /// The run's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The names of the plan's stages.
+    pub(crate) fn stages(&self) -> &[String] {
+        &self.stages
+    }
+
     /// What steers the run.
     pub(crate) fn control(&self) -> &Control {
         &self.control
@@ -109,7 +119,7 @@ impl Shared {
     }
 
     /// The next events, as many as are there; none when the run has ended.
-    async fn batch(self: Arc<Self>) -> Vec<Event> {
+    pub(crate) async fn batch(self: Arc<Self>) -> Vec<Event> {
         let mut events = self.events.lock().await;
         let mut batch: Vec<Event> = events.next().await.into_iter().collect();
         while !batch.is_empty() && batch.len() < BATCH {
@@ -142,7 +152,13 @@ impl Drop for CancelOnDrop {
 
 /// A run that goes on, in either form: its id, and what steers it.
 #[pyclass(module = "clusterops", subclass, frozen)]
-pub(crate) struct RunControl(Arc<Shared>);
+pub(crate) struct RunControl(pub(crate) Arc<Shared>);
+
+impl RunControl {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
 
 #[pymethods]
 impl RunControl {

@@ -168,6 +168,12 @@ impl Target {
         self.0.jump.as_ref().map(ToString::to_string)
     }
 
+    /// Whether it came with passwords.
+    #[getter]
+    fn has_passwords(&self) -> bool {
+        !self.0.secrets.is_empty()
+    }
+
     /// The tags.
     #[getter]
     fn tags<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {

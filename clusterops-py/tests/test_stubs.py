@@ -16,7 +16,7 @@ STUBS = ast.parse((Path(_clusterops.__file__).parent / "_clusterops.pyi").read_t
 CLASSES = {node.name: node for node in STUBS.body if isinstance(node, ast.ClassDef)}
 FUNCTIONS = {node.name: node for node in STUBS.body if isinstance(node, ast.FunctionDef)}
 # What every class has, whether or not it says so.
-COMMON = {"__doc__", "__module__", "__repr__", "__str__", "__new__"}
+COMMON = {"__doc__", "__module__", "__repr__", "__str__", "__new__", "__slotnames__"}
 # What Python derives from the comparisons that a class has.
 COMPARISONS = {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"}
 
