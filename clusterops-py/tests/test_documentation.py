@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import clusterops
+import mypy.api
 import pytest
 from clusterops import (
     _clusterops,  # pyright: ignore[reportPrivateUsage]
+    distributed,
     errors,
     options,
     protocols,
@@ -24,7 +26,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def documented() -> Iterator[tuple[str, str]]:
     """Everything with an example in its docstring."""
-    for module in (clusterops, _clusterops, errors, options, protocols, testing):
+    for module in (clusterops, _clusterops, distributed, errors, options, protocols, testing):
         yield module.__name__, module.__doc__ or ""
         for name, item in vars(module).items():
             if name not in module.__all__ or name.startswith("_"):
@@ -68,6 +70,14 @@ RECIPES = list(recipes())
 
 def test_the_readme_has_recipes() -> None:
     assert len(RECIPES) == README.read_text().count("```python") > 0
+
+
+def test_recipes_are_typed(tmp_path: Path) -> None:
+    for number, (_, code) in enumerate(RECIPES):
+        (tmp_path / f"recipe{number}.py").write_text(code)
+    # Not all of Dask is typed, nor are tests as users write them.
+    told, trouble, status = mypy.api.run(["--allow-untyped-calls", "--allow-untyped-defs", str(tmp_path)])
+    assert status == 0, told + trouble
 
 
 @pytest.mark.parametrize(("title", "code"), RECIPES)
