@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -160,7 +161,7 @@ def test_a_killed_worker_costs_no_host_and_none_runs_twice(
     assert again == [host for host, times in slow.items() if times == 2]
     used = {variables["CLUSTEROPS_RUN"] for each in fleet.environments().values() for variables in each if "CLUSTEROPS_RUN" in variables}
     assert used == {run.id}
-    assert not list(Path("/tmp").glob(f"clusterops-{run.id}"))
+    assert not list(Path(tempfile.gettempdir()).glob(f"clusterops-{run.id}"))
 
 
 def test_without_the_dead_workers_machine_what_ended_is_not_run_again(
@@ -335,10 +336,9 @@ def test_what_ended_is_known_before_the_run_is_over(client: Any, hosts: Callable
         if isinstance(told.event, co.HostEvent) and told.event.is_final:
             assert run.ended()[told.event.host]["second"].stdout == "slow\n"
             break
-    run.cancel()
     known = run.ended()
-    assert 1 <= len(known) < 6
-    assert set(known.succeeded) <= set(run.report().succeeded)
+    run.cancel()
+    assert known.is_success and set(known.succeeded) <= set(run.report().succeeded)
     # What is not known begins anew, and what is known is left alone.
     again = distributed_fleet.retry(plan, known).report()
     assert again.is_success and list(again) == [f"n{number}" for number in range(1, 7)]
