@@ -150,7 +150,8 @@ class Drive:
         """Asks something of all workers, those that begin later included."""
         if not self._over.is_set():
             self._asked = what
-            workers = {part.worker for part in list(self._open.values())}
+            # Dask waits for half a minute for one that is gone.
+            workers = {part.worker for part in list(self._open.values())}.intersection(self._alive())
             self._cluster.call_where_possible(workers, steer, self.run_id, what)
 
     # --- The thread --------------------------------------------------------------------------------------------------
@@ -348,10 +349,10 @@ class Drive:
         if not part.unfinished():
             self._close(part)
             return
+        part.future = None
         if part.attempt >= MOST_LOST:
             hosts = HostSet(target.name for target in part.unfinished())
             raise UnreachableError(f"{part.attempt} workers were lost one after the other while they worked on {hosts}")
-        part.future = None
         heirs = self._wait_for(lambda: self._heirs(part)) if part.journal else []
         part.attempt += 1
         if heirs:
