@@ -27,11 +27,13 @@ mod tunnel;
 mod typed_ahead;
 mod verifier;
 
+use std::future::{Future, pending};
 use std::time::Duration;
 
 use clusterops_core::Target;
 use russh::Channel;
 use russh::client::Msg;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 pub(crate) use self::ascent::Raised;
@@ -82,8 +84,8 @@ pub struct Session {
     connector: Connector,
 }
 
-/// What a command wrote and how it ended.
-#[derive(Debug, Clone)]
+/// What a command wrote and how it ended; plain data, as reports are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Output {
     /// How it ended.
@@ -153,44 +155,69 @@ impl Session {
 
     /// Runs a command to its end and gives what it wrote, up to 8 MiB of each output.
     ///
-    /// Not cancel-safe: when this is dropped the command goes on.
+    /// Not cancel-safe: when this is dropped the command goes on. [`output_until`](Self::output_until) ends it.
     ///
     /// # Errors
     /// As [`exec`](Self::exec); and [`ErrorKind::Timeout`] when the deadline passed, after ending the remote process. A
     /// command that fails is no error here: look at [`Output::exit`].
     pub async fn output(&self, command: &Command) -> Result<Output> {
+        self.output_until(command, pending()).await
+    }
+
+    /// As [`output`](Self::output), for who may lose interest: when `stop` is over first, the remote process is ended.
+    ///
+    /// ```no_run
+    /// # async fn example(session: clusterops_ssh::Session) -> clusterops_ssh::Result<()> {
+    /// use clusterops_ssh::Command;
+    /// use tokio::sync::Notify;
+    ///
+    /// let stop = Notify::new();
+    /// let output = session.output_until(&Command::shell("make"), stop.notified()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As `output`; and [`ErrorKind::Cancelled`] when it was stopped, after ending the remote process.
+    pub async fn output_until(
+        &self,
+        command: &Command,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Output> {
         let limit = command
             .deadline
             .unwrap_or(self.link.settings.command_deadline);
-        let mut process = None;
-        match timeout(limit, self.collect(command, &mut process)).await {
-            Ok(result) => result,
-            Err(_) => {
-                let mut message = format!("the command did not end within {limit:?}");
-                if let Some(mut process) = process {
-                    let end = process.terminate(self, GRACE).await;
-                    message.push_str(&format!("; {end}"));
+        let ended = async {
+            match timeout(limit, stop).await {
+                Ok(()) => (ErrorKind::Cancelled, "the command was stopped".to_owned()),
+                Err(_) => {
+                    let message = format!("the command did not end within {limit:?}");
+                    (ErrorKind::Timeout, message)
                 }
-                Err(Error::new(ErrorKind::Timeout, message).on(self.host()))
             }
-        }
-    }
-
-    /// Runs a command to its end, without a deadline; the process is left with the caller.
-    async fn collect(&self, command: &Command, process: &mut Option<Process>) -> Result<Output> {
-        let process = process.insert(self.exec(command).await?);
-        let (mut stdout, mut stderr) = (Captured::new(OUTPUT_CAP), Captured::new(OUTPUT_CAP));
-        while let Some(chunk) = process.next().await? {
-            match chunk.stream {
-                OutputStream::Stdout => stdout.push(&chunk.bytes),
-                OutputStream::Stderr => stderr.push(&chunk.bytes),
+        };
+        tokio::pin!(ended);
+        let mut starting = Box::pin(self.exec(command));
+        let (process, (kind, mut message)) = tokio::select! {
+            started = &mut starting => {
+                let mut process = started?;
+                let why = tokio::select! {
+                    collected = collect(&mut process) => return collected,
+                    why = &mut ended => why,
+                };
+                (Some(process), why)
             }
+            // Dropped now, it might have started the command.
+            why = &mut ended => match timeout(GRACE, starting).await {
+                Ok(started) => (Some(started?), why),
+                Err(_) => (None, why),
+            },
+        };
+        if let Some(mut process) = process {
+            let end = process.terminate(self, GRACE).await;
+            message.push_str(&format!("; {end}"));
         }
-        Ok(Output {
-            exit: process.exit(),
-            stdout,
-            stderr,
-        })
+        Err(Error::new(kind, message).on(self.host()))
     }
 
     /// Says goodbye and waits a moment for the connection to close.
@@ -208,6 +235,22 @@ impl Session {
     pub(crate) fn on_host(&self, error: Error) -> Error {
         self.link.on_host(error)
     }
+}
+
+/// Reads a command to its end.
+async fn collect(process: &mut Process) -> Result<Output> {
+    let (mut stdout, mut stderr) = (Captured::new(OUTPUT_CAP), Captured::new(OUTPUT_CAP));
+    while let Some(chunk) = process.next().await? {
+        match chunk.stream {
+            OutputStream::Stdout => stdout.push(&chunk.bytes),
+            OutputStream::Stderr => stderr.push(&chunk.bytes),
+        }
+    }
+    Ok(Output {
+        exit: process.exit(),
+        stdout,
+        stderr,
+    })
 }
 
 impl std::fmt::Debug for Session {

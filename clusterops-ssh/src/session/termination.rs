@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::process::{Process, Remnant, TASK_VARIABLE};
-use super::{Output, Session};
+use super::{Output, Session, collect};
 use crate::wire::{Birth, Leader};
 use crate::{Command, Error, ErrorKind, Result};
 
@@ -253,7 +253,8 @@ async fn ask(session: &Session, line: String, remnant: &Remnant) -> Result<Outpu
     if command.raised.is_some() && remnant.has_terminal {
         command = command.pty();
     }
-    match timeout(LOOK, session.collect(&command, &mut None)).await {
+    let looking = async { collect(&mut session.exec(&command).await?).await };
+    match timeout(LOOK, looking).await {
         Ok(result) => result,
         Err(_) => Err(Error::new(
             ErrorKind::Timeout,

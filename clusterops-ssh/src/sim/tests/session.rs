@@ -105,6 +105,51 @@ async fn the_end_of_processes_is_confirmed() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_stopped_has_ended() {
+    let host = SimHost::new("web01").answer("serve", Answer::never_exits());
+    let sim = Sim::start([host]).await.expect("started");
+    let host = sim.host("web01");
+    let session = Session::connect(&sim.target("web01"), &options())
+        .await
+        .expect("connected");
+    let runs = eventually("the command", || !host.processes().is_empty());
+    let error = session
+        .output_until(&Command::shell("serve"), runs)
+        .await
+        .expect_err("stopped");
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(error.host(), Some("web01"));
+    assert_eq!(host.processes(), [], "{error}");
+    // At once, before it is known whether the command has started.
+    let error = session
+        .output_until(&Command::shell("serve"), async {})
+        .await
+        .expect_err("stopped");
+    assert_eq!(host.processes(), [], "{error}");
+    let late = Command::shell("serve").deadline(Duration::from_millis(100));
+    let error = session.output(&late).await.expect_err("late");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(host.processes(), [], "{error}");
+}
+
+#[tokio::test]
+async fn output_is_data() {
+    let host = SimHost::new("web01").answer("half", Answer::stdout("a").with_stderr("b"));
+    let sim = Sim::start([host]).await.expect("started");
+    let session = Session::connect(&sim.target("web01"), &options())
+        .await
+        .expect("connected");
+    let output = session
+        .output(&Command::shell("half"))
+        .await
+        .expect("it runs");
+    let text = serde_json::to_string(&output).expect("plain data");
+    assert_eq!(text, r#"{"exit":{"status":0},"stdout":"a","stderr":"b"}"#);
+    let again: crate::session::Output = serde_json::from_str(&text).expect("read");
+    assert_eq!(again, output);
+}
+
+#[tokio::test]
 async fn a_host_without_grep_confirms_nothing() {
     let host = SimHost::new("web01").answer(Match::prefix("grep"), Answer::status(127));
     let sim = Sim::start([host]).await.expect("started");
