@@ -15,7 +15,7 @@ use super::digest::{Algorithm, Digester, Hasher};
 use super::local::{Folder, LocalPart, unwritable, write_all};
 use super::paths::{shortened, shown, split};
 use super::protocol::{Attributes, FileType};
-use super::sftp::{Handle, Trouble};
+use super::sftp::{Answer, Handle, Trouble};
 use super::source::{blocking, hash_start};
 use super::upload::Terms;
 use crate::{Error, ErrorKind, Result};
@@ -57,6 +57,7 @@ impl Terms<'_> {
         let handle = self.sftp.open_to_read(remote).await.map_err(failed)?;
         let attributes = self.sftp.attributes_of(&handle).await.map_err(failed)?;
         let size = attributes.size.unwrap_or(0);
+        self.meter.expect_at_least(size);
 
         let tag = fingerprint(self.sftp.host(), remote);
         let (tag, own) = (self.options.resume.then_some(tag), self.own_tag());
@@ -159,10 +160,15 @@ impl Terms<'_> {
             Some(_) => 32 << 10,
             None => self.sftp.read_block(),
         };
-        let (mut asked, mut next) = (VecDeque::new(), start);
+        let (mut asked, mut next) = (VecDeque::<(u64, u32, Answer<'_>)>::new(), start);
         while next < size || !asked.is_empty() {
+            // A low limit leaves all places free for long, and what is over is told all the same.
+            let has_come = self.bandwidth.is_some()
+                && asked
+                    .front()
+                    .is_some_and(|(_, _, answer)| answer.has_come());
             let place = match self.sftp.free_place() {
-                _ if next == size => None,
+                _ if next == size || has_come => None,
                 None if asked.is_empty() => Some(self.sftp.place().await?),
                 free => free,
             };

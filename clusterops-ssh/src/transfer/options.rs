@@ -259,6 +259,11 @@ impl Meter {
         self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Of one file, which in a tree was expected already.
+    pub(super) fn expect_at_least(&self, bytes: u64) {
+        self.total.fetch_max(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn advance(&self, bytes: u64) {
         if bytes == 0 {
             return;

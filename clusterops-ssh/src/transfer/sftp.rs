@@ -552,6 +552,11 @@ impl Drop for Inner {
 }
 
 impl Answer<'_> {
+    /// Whether it has come.
+    pub(super) fn has_come(&self) -> bool {
+        !self.reply.is_empty()
+    }
+
     /// Waits for the answer, as long as anything moves.
     pub(super) async fn reply(mut self) -> Result<Reply> {
         let shared = &self.sftp.inner.shared;

@@ -9,7 +9,7 @@ use super::digest::{Digester, Hasher};
 use super::options::{Bandwidth, Meter, TransferOptions};
 use super::paths::{join, shown, split, unfinished};
 use super::protocol::{Attributes, FileType};
-use super::sftp::{Handle, Sftp, Trouble};
+use super::sftp::{Answer, Handle, Sftp, Trouble};
 use super::source::{Reader, Source, blocking};
 use crate::{Error, ErrorKind, Result};
 
@@ -149,7 +149,7 @@ impl Terms<'_> {
     ) -> Result<Option<String>, Trouble> {
         let mut reader = Reader::new(source, opened.length, hasher).await?;
         let mut offset = opened.length;
-        let mut on_their_way = VecDeque::new();
+        let mut on_their_way = VecDeque::<(Answer<'_>, u64)>::new();
         // Short pieces, so that a low limit lets something through every moment.
         let most = match self.bandwidth {
             Some(_) => 32 << 10,
@@ -159,6 +159,12 @@ impl Terms<'_> {
             let length = piece.len() as u64;
             if let Some(bandwidth) = self.bandwidth {
                 bandwidth.take(piece.len()).await;
+                // A low limit leaves all places free for long, and what is over is told all the same.
+                while let Some((answer, length)) =
+                    on_their_way.pop_front_if(|(answer, _)| answer.has_come())
+                {
+                    self.arrived(answer, length).await?;
+                }
             }
             let place = loop {
                 if let Some(place) = self.sftp.free_place() {
@@ -180,7 +186,7 @@ impl Terms<'_> {
         Ok(reader.finish().await?)
     }
 
-    async fn arrived(&self, answer: super::sftp::Answer<'_>, length: u64) -> Result<(), Trouble> {
+    async fn arrived(&self, answer: Answer<'_>, length: u64) -> Result<(), Trouble> {
         answer.done().await?;
         self.meter.advance(length);
         Ok(())

@@ -1,10 +1,11 @@
 //! This crate's own sessions against the simulator.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::client::eventually;
 use crate::sim::{Answer, Fault, Match, Sim, SimHost};
-use crate::{Command, ErrorKind, Exit, Session, SessionOptions, Termination};
+use crate::{Bandwidth, Command, ErrorKind, Exit, Session, SessionOptions, Termination};
 
 const GRACE: Duration = Duration::from_millis(50);
 
@@ -130,6 +131,41 @@ async fn a_command_that_is_stopped_has_ended() {
     let error = session.output(&late).await.expect_err("late");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(host.processes(), [], "{error}");
+}
+
+#[tokio::test]
+async fn how_far_files_have_come_is_told_in_time_and_with_their_size() {
+    let sim = Sim::start([SimHost::new("web01")]).await.expect("started");
+    let session = Session::connect(&sim.target("web01"), &options())
+        .await
+        .expect("connected");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&told);
+    let files = session.files().await.expect("SFTP");
+    // Much less than what may be on its way at once.
+    let files = files
+        .bandwidth(Bandwidth::per_second(1_000_000))
+        .progress(move |progress| list.lock().expect("whole").push((progress, Instant::now())));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sent, fetched) = (folder.path().join("sent"), folder.path().join("fetched"));
+    std::fs::write(&sent, vec![7; 400_000]).expect("written");
+    for is_upload in [true, false] {
+        if is_upload {
+            files.upload(&sent, "/tmp/content").await.expect("sent");
+        } else {
+            files
+                .download("/tmp/content", &fetched)
+                .await
+                .expect("fetched");
+        }
+        let told = std::mem::take(&mut *told.lock().expect("whole"));
+        let [(first, early), .., (last, late)] = told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(first.bytes < 100_000 && first.total == 400_000, "{first:?}");
+        assert_eq!((last.bytes, last.total), (400_000, 400_000));
+        assert!(late - early > Duration::from_millis(200), "{told:?}");
+    }
 }
 
 #[tokio::test]
