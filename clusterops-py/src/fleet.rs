@@ -297,7 +297,7 @@ fn start_line(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Arc<Shared
 /// --------
 /// >>> options = SessionOptions(user="deploy", connect_deadline=5)
 #[pyclass(module = "clusterops", frozen)]
-pub(crate) struct SessionOptions(clusterops::SessionOptions);
+pub(crate) struct SessionOptions(pub(crate) clusterops::SessionOptions);
 
 #[pymethods]
 impl SessionOptions {

@@ -5,6 +5,7 @@
 //! `python/clusterops/_clusterops.pyi` too, and `tests/run python` compares the two.
 
 mod callback;
+mod command;
 mod credentials;
 mod errors;
 mod event;
@@ -13,13 +14,18 @@ mod gathered;
 mod hostset;
 mod inventory;
 mod logging;
+mod output;
 mod plan;
+mod process;
 mod report;
 mod run;
 mod runtime;
+mod session;
 mod shard;
 mod sim;
+mod stop;
 mod target;
+mod transfer;
 mod words;
 
 use pyo3::prelude::*;
@@ -40,15 +46,23 @@ mod _clusterops {
     #[pymodule_export]
     use crate::inventory::Inventory;
     #[pymodule_export]
+    use crate::output::Output;
+    #[pymodule_export]
     use crate::plan::{Plan, RunAs, Step};
+    #[pymodule_export]
+    use crate::process::{Chunk, Process};
     #[pymodule_export]
     use crate::report::{HostReport, Report, StageReport};
     #[pymodule_export]
     use crate::run::{AsyncRun, Run, RunControl};
+    #[pymodule_export]
+    use crate::session::Session;
     #[pymodule_export]
     use crate::shard::{_Shard, _start_shard};
     #[pymodule_export]
     use crate::sim::{SimulatedAnswer, SimulatedFleet, SimulatedHost};
     #[pymodule_export]
     use crate::target::Target;
+    #[pymodule_export]
+    use crate::transfer::Transferred;
 }

@@ -103,7 +103,8 @@ pub(crate) fn wait_or<T: Send + 'static>(
     }
 }
 
-fn lost(error: JoinError) -> PyErr {
+/// What is told of a task that panicked or was aborted.
+pub(crate) fn lost(error: JoinError) -> PyErr {
     PyRuntimeError::new_err(format!("the call was ended from within: {error}"))
 }
 

@@ -218,7 +218,7 @@ impl<'py> FromPyObject<'_, 'py> for Targets {
 }
 
 /// One target, or its name.
-fn one(value: &Bound<'_, PyAny>) -> PyResult<clusterops::Target> {
+pub(crate) fn one(value: &Bound<'_, PyAny>) -> PyResult<clusterops::Target> {
     match value.cast::<Target>() {
         Ok(target) => Ok(target.get().0.clone()),
         Err(_) => value.extract::<&str>()?.parse().map_err(raise),

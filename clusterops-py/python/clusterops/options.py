@@ -1,15 +1,15 @@
-"""The keywords that a plan's stages take."""
+"""The keywords that a plan's stages take, and those of a session's commands and transfers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from ._clusterops import RunAs, Step
 
-__all__ = ["StageOptions"]
+__all__ = ["CommandOptions", "StageOptions", "TransferOptions"]
 
 
 class StageOptions(TypedDict, total=False):
@@ -62,3 +62,73 @@ class StageOptions(TypedDict, total=False):
     mode: int
     interpreter: Sequence[str]
     arguments: Sequence[str]
+
+
+class CommandOptions(TypedDict, total=False):
+    """What a command of a `Session` can be told, all of it optional.
+
+    Attributes
+    ----------
+    env : mapping
+        Variables of the environment.
+    secret_env : mapping
+        Variables with secret values, which appear in no argument list, message or representation.
+    current_dir : str
+        The working directory.
+    stdin : bytes or str
+        What the command reads; nothing, where it is left out.
+    run_as : RunAs or None
+        As whom it runs.
+    run_as_password : str or None
+        What sudo, su or doas are told when they ask.
+    pty : bool or None
+        Whether it gets a terminal; None is what OpenSSH's configuration says.
+    deadline : timedelta or float or None
+        How long it may take; floats are seconds.
+    """
+
+    env: Mapping[str, str]
+    secret_env: Mapping[str, str]
+    current_dir: str
+    stdin: bytes | bytearray | str
+    run_as: RunAs | None
+    run_as_password: str | None
+    pty: bool | None
+    deadline: timedelta | float | None
+
+
+class TransferOptions(TypedDict, total=False):
+    """What a transfer of a `Session` can be told, all of it optional.
+
+    Attributes
+    ----------
+    mode : int or None
+        The permissions of an uploaded file, in place of the local one's.
+    modes : bool
+        Whether permissions are kept; they are, where it is left out.
+    times : bool
+        Whether times of last change are kept.
+    verify : bool
+        Whether digests are compared before a file gets its name; they are, where it is left out.
+    resume : bool
+        Whether a transfer that was cut off is gone on with; it is, where it is left out.
+    sync : bool
+        Whether a file is on the disk before it gets its name; it is, where it is left out.
+    bandwidth : int or None
+        Bytes per second.
+    deadline : timedelta or float or None
+        How long it may take; floats are seconds.
+    progress : callable or None
+        Called with the bytes that are over and those of all files as far as they are known, some times a second and at
+        the end, in a thread of its own. It may be ``async``. What it raises ends the transfer, and is raised.
+    """
+
+    mode: int | None
+    modes: bool
+    times: bool
+    verify: bool
+    resume: bool
+    sync: bool
+    bandwidth: int | None
+    deadline: timedelta | float | None
+    progress: Callable[[int, int], object] | None

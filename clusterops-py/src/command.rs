@@ -1,0 +1,101 @@
+//! Commands for one host, as Python writes them.
+
+use std::collections::BTreeMap;
+
+use clusterops::secrecy::SecretString;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
+
+use crate::plan::RunAs;
+use crate::words::{Span, Words};
+
+/// A list of words, which reach the program as they are; or a text, which is a line for `/bin/sh`.
+pub(crate) struct Command(clusterops::Command);
+
+impl<'py> FromPyObject<'_, 'py> for Command {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if value.is_instance_of::<PyString>() {
+            return Ok(Self(clusterops::Command::shell(value.extract::<String>()?)));
+        }
+        Ok(Self(clusterops::Command::new(value.extract::<Words>()?.0)))
+    }
+}
+
+impl Command {
+    /// The command with the keywords of `clusterops.CommandOptions`.
+    pub(crate) fn with(self, options: Option<&Bound<'_, PyDict>>) -> PyResult<clusterops::Command> {
+        let mut command = self.0;
+        for (name, value) in options.into_iter().flatten() {
+            let name: String = name.extract()?;
+            command = set(command, &name, &value)
+                .map_err(|error| named(&value, &name, error))?
+                .ok_or_else(|| PyTypeError::new_err(format!("a command has no option '{name}'")))?;
+        }
+        Ok(command)
+    }
+}
+
+/// The error with the name of the option that it is about, where that is of a wrong type.
+pub(crate) fn named(value: &Bound<'_, PyAny>, name: &str, error: PyErr) -> PyErr {
+    match error.is_instance_of::<PyTypeError>(value.py()) {
+        true => PyTypeError::new_err(format!("{name}: {}", error.value(value.py()))),
+        false => error,
+    }
+}
+
+/// Sets one option; none where there is none of this name.
+fn set(
+    command: clusterops::Command,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<Option<clusterops::Command>> {
+    Ok(Some(match name {
+        "env" => value
+            .extract::<BTreeMap<String, String>>()?
+            .into_iter()
+            .fold(command, |command, (name, value)| command.env(name, value)),
+        "secret_env" => value
+            .extract::<BTreeMap<String, String>>()?
+            .into_iter()
+            .fold(command, |command, (name, value)| {
+                command.secret_env(name, SecretString::from(value))
+            }),
+        "current_dir" => command.current_dir(value.extract::<String>()?),
+        "stdin" => command.stdin(bytes(value)?),
+        "run_as" => match value.extract::<Option<Bound<'_, RunAs>>>()? {
+            Some(run_as) => command.run_as(run_as.get().0.clone()),
+            None => command,
+        },
+        "run_as_password" => match value.extract::<Option<String>>()? {
+            Some(password) => command.run_as_password(SecretString::from(password)),
+            None => command,
+        },
+        "pty" => match value.extract::<Option<bool>>()? {
+            Some(true) => command.pty(),
+            Some(false) => command.without_pty(),
+            None => command,
+        },
+        "deadline" => match value.extract::<Option<Span>>()? {
+            Some(deadline) => command.deadline(deadline.0),
+            None => command,
+        },
+        _ => return Ok(None),
+    }))
+}
+
+/// What a command is to read: bytes, or a text as UTF-8.
+pub(crate) fn bytes(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        Ok(bytes.as_bytes().to_vec())
+    } else if let Ok(bytes) = value.cast::<PyByteArray>() {
+        Ok(bytes.to_vec())
+    } else if let Ok(text) = value.cast::<PyString>() {
+        text.extract::<String>().map(String::into_bytes)
+    } else {
+        let message = "what a command reads is bytes or a text";
+        Err(PyTypeError::new_err(message))
+    }
+}

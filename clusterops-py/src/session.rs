@@ -1,0 +1,457 @@
+//! `Session`: one host, its commands and its files.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::callback::{Callback, Stash};
+use crate::command::Command;
+use crate::credentials::Credentials;
+use crate::errors::{Raised, raise};
+use crate::fleet::SessionOptions;
+use crate::output::Output;
+use crate::process::Process;
+use crate::runtime::{awaitable, handle, wait};
+use crate::stop::{Stop, awaited, blocking};
+use crate::target::one;
+use crate::transfer::{Job, Terms, Transferred, transfer};
+use crate::words::{Span, quoted};
+
+/// One connection to one host, on which commands and transfers run one after the other or side by side.
+///
+/// It is a context manager, plain and asynchronous. Made by `connect` or `aconnect`; each method that waits has a twin
+/// to be awaited, whose name begins with ``a``. Ctrl-C, and cancelling whoever awaits, ends the remote work too.
+///
+/// Commands are a list of words, which reach the program as they are, or a text, which is a line for ``/bin/sh``; they
+/// take the keywords of `clusterops.CommandOptions`, and transfers those of `clusterops.TransferOptions`. Remote paths
+/// that are not absolute start in the login directory.
+///
+/// Examples
+/// --------
+/// >>> from clusterops.testing import SimulatedFleet
+/// >>> with SimulatedFleet("web1", answers={"uname -r": "6.1.0\n"}) as simulated:
+/// ...     with Session.connect(simulated.targets[0]) as session:
+/// ...         session.run(["uname", "-r"]).stdout
+/// '6.1.0\n'
+#[pyclass(module = "clusterops", frozen)]
+pub(crate) struct Session {
+    host: String,
+    /// None once it is closed.
+    open: Mutex<Option<Arc<clusterops::Session>>>,
+    /// The process of this machine that it belongs to.
+    owner: u32,
+}
+
+impl Session {
+    fn connecting(
+        py: Python<'_>,
+        target: &Bound<'_, PyAny>,
+        options: Option<&SessionOptions>,
+        credentials: Option<Py<PyAny>>,
+    ) -> PyResult<impl Future<Output = PyResult<Self>> + Send + 'static> {
+        let target = one(target)?;
+        let mut options = options.map(|options| options.0.clone()).unwrap_or_default();
+        let raised = Stash::default();
+        if let Some(object) = credentials {
+            let object = Callback::here(py, object)?;
+            // There is no run that would have to end when they raise.
+            let control = Arc::new(OnceLock::new());
+            let credentials = Credentials::new(object, raised.clone(), control);
+            options = options.credentials(Arc::new(credentials));
+        }
+        Ok(async move {
+            let connected = clusterops::Session::connect(&target, &options).await;
+            let session = raised.or(connected.map_err(raise))?;
+            Ok(Self {
+                host: session.host().to_owned(),
+                open: Mutex::new(Some(Arc::new(session))),
+                owner: process::id(),
+            })
+        })
+    }
+
+    /// The session, while it is open and in the process that opened it.
+    fn open(&self) -> PyResult<Arc<clusterops::Session>> {
+        if self.owner != process::id() {
+            let message = "was opened by the parent of this process; connect again";
+            return Err(self.wrong(message));
+        }
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clone().ok_or_else(|| self.wrong("is closed"))
+    }
+
+    fn wrong(&self, what: &str) -> PyErr {
+        Raised::invalid(format!("the session with {} {what}", self.host)).into()
+    }
+
+    fn starting(
+        &self,
+        command: Command,
+        stdin_streamed: bool,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<impl Future<Output = PyResult<Process>> + Send + 'static> {
+        let session = self.open()?;
+        let mut command = command.with(options)?;
+        if stdin_streamed {
+            command = command.stdin_streamed();
+        }
+        let mut deadline: Option<Duration> = None;
+        if let Some(options) = options {
+            if stdin_streamed && options.contains("stdin")? {
+                let message = "an input that is streamed is not given as stdin too";
+                return Err(PyTypeError::new_err(message));
+            }
+            let given = options.get_item("deadline")?;
+            let given = given.map(|given| given.extract::<Option<Span>>());
+            deadline = given.transpose()?.flatten().map(Into::into);
+        }
+        Ok(Process::start(session, command, deadline))
+    }
+
+    fn transfer(
+        &self,
+        py: Python<'_>,
+        job: Job,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Transferred> {
+        let (session, terms) = (self.open()?, Terms::new(options)?);
+        blocking(py, |stop| transfer(session, job, terms, stop))
+    }
+
+    fn atransfer<'py>(
+        &self,
+        py: Python<'py>,
+        job: Job,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (session, terms) = (self.open()?, Terms::new(options)?);
+        awaited(py, |stop| transfer(session, job, terms, stop))
+    }
+
+    /// Closes it, once.
+    fn closing(&self) -> impl Future<Output = PyResult<()>> + Send + 'static {
+        let open = match self.owner == process::id() {
+            true => self.take(),
+            false => None,
+        };
+        async move {
+            // What still runs keeps the connection until it has ended.
+            if let Some(session) = open.and_then(Arc::into_inner) {
+                session.close().await;
+            }
+            Ok(())
+        }
+    }
+
+    fn take(&self) -> Option<Arc<clusterops::Session>> {
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+/// Runs a command to its end.
+async fn output(
+    session: Arc<clusterops::Session>,
+    command: clusterops::Command,
+    stop: Stop,
+) -> PyResult<Output> {
+    let output = session.output_until(&command, stop.asked()).await;
+    let output = output.map_err(raise)?;
+    Ok(Output {
+        host: session.host().to_owned(),
+        exit: output.exit,
+        stdout: output.stdout,
+        stderr: output.stderr,
+    })
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(session) = self.take() else {
+            return;
+        };
+        match handle() {
+            Ok(handle) if self.owner == process::id() => {
+                let _inside = handle.enter();
+                drop(session);
+            }
+            // Threads of the parent's may have held its locks when this process was made.
+            _ => std::mem::forget(session),
+        }
+    }
+}
+
+#[pymethods]
+impl Session {
+    /// Connects to a host, verifies its host key and logs in.
+    ///
+    /// Parameters
+    /// ----------
+    /// target : Target or str
+    ///     A text is ``[user@]host[:port]``.
+    /// options : SessionOptions, optional
+    ///     How the connection is made.
+    /// credentials : Credentials, optional
+    ///     Who is asked for passphrases, passwords and answers to the server's questions.
+    ///
+    /// Raises
+    /// ------
+    /// UnreachableError, DeniedError, DeadlineError
+    ///     Each step has a deadline of its own; the ``kind`` tells them apart.
+    #[staticmethod]
+    #[pyo3(signature = (target, options = None, *, credentials = None))]
+    fn connect(
+        py: Python<'_>,
+        target: &Bound<'_, PyAny>,
+        options: Option<&SessionOptions>,
+        credentials: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        wait(py, Self::connecting(py, target, options, credentials)?)
+    }
+
+    /// As `connect`, to be awaited: ``async with await Session.aconnect("web1") as session``.
+    #[staticmethod]
+    #[pyo3(signature = (target, options = None, *, credentials = None))]
+    fn aconnect<'py>(
+        py: Python<'py>,
+        target: &Bound<'py, PyAny>,
+        options: Option<&SessionOptions>,
+        credentials: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, Self::connecting(py, target, options, credentials)?)
+    }
+
+    /// The target's name.
+    #[getter]
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether it was closed, or the connection is gone.
+    #[getter]
+    fn is_closed(&self) -> bool {
+        self.open().map_or(true, |session| session.is_closed())
+    }
+
+    /// What the user should know about OpenSSH's configuration: which of its keywords have no effect.
+    #[getter]
+    fn warnings(&self) -> PyResult<Vec<String>> {
+        Ok(self.open()?.warnings())
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// Parameters
+    /// ----------
+    /// command : sequence of str, or str
+    ///     Words, or a shell line.
+    /// **options
+    ///     See `clusterops.CommandOptions`.
+    ///
+    /// Returns
+    /// -------
+    /// Output
+    ///     A command that fails is no error.
+    ///
+    /// Raises
+    /// ------
+    /// DeadlineError
+    ///     After the remote processes were ended.
+    #[pyo3(signature = (command, **options))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        command: Command,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Output> {
+        let (session, command) = (self.open()?, command.with(options)?);
+        blocking(py, |stop| output(session, command, stop))
+    }
+
+    /// As `run`, to be awaited.
+    #[pyo3(signature = (command, **options))]
+    fn arun<'py>(
+        &self,
+        py: Python<'py>,
+        command: Command,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (session, command) = (self.open()?, command.with(options)?);
+        awaited(py, |stop| output(session, command, stop))
+    }
+
+    /// Starts a command whose output is read as it comes.
+    ///
+    /// Parameters
+    /// ----------
+    /// command : sequence of str, or str
+    ///     Words, or a shell line.
+    /// stdin_streamed : bool
+    ///     Leaves the standard input open, for `Process.write`.
+    /// **options
+    ///     See `clusterops.CommandOptions`; the deadline is watched while the output is read.
+    #[pyo3(signature = (command, *, stdin_streamed = false, **options))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        command: Command,
+        stdin_streamed: bool,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Process> {
+        wait(py, self.starting(command, stdin_streamed, options)?)
+    }
+
+    /// As `start`, to be awaited.
+    #[pyo3(signature = (command, *, stdin_streamed = false, **options))]
+    fn astart<'py>(
+        &self,
+        py: Python<'py>,
+        command: Command,
+        stdin_streamed: bool,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.starting(command, stdin_streamed, options)?)
+    }
+
+    /// Sends a file; the last part of ``remote`` is its name there.
+    #[pyo3(signature = (local, remote, **options))]
+    fn upload(
+        &self,
+        py: Python<'_>,
+        local: PathBuf,
+        remote: String,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Transferred> {
+        self.transfer(py, Job::Upload(local, remote), options)
+    }
+
+    /// As `upload`, to be awaited.
+    #[pyo3(signature = (local, remote, **options))]
+    fn aupload<'py>(
+        &self,
+        py: Python<'py>,
+        local: PathBuf,
+        remote: String,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.atransfer(py, Job::Upload(local, remote), options)
+    }
+
+    /// Fetches a file; the last part of ``local`` is its name here.
+    #[pyo3(signature = (remote, local, **options))]
+    fn download(
+        &self,
+        py: Python<'_>,
+        remote: String,
+        local: PathBuf,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Transferred> {
+        self.transfer(py, Job::Download(remote, local), options)
+    }
+
+    /// As `download`, to be awaited.
+    #[pyo3(signature = (remote, local, **options))]
+    fn adownload<'py>(
+        &self,
+        py: Python<'py>,
+        remote: String,
+        local: PathBuf,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.atransfer(py, Job::Download(remote, local), options)
+    }
+
+    /// Sends what a local folder holds into a folder on the host, which is made where it is not there.
+    #[pyo3(signature = (local, remote, **options))]
+    fn upload_tree(
+        &self,
+        py: Python<'_>,
+        local: PathBuf,
+        remote: String,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Transferred> {
+        self.transfer(py, Job::UploadTree(local, remote), options)
+    }
+
+    /// As `upload_tree`, to be awaited.
+    #[pyo3(signature = (local, remote, **options))]
+    fn aupload_tree<'py>(
+        &self,
+        py: Python<'py>,
+        local: PathBuf,
+        remote: String,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.atransfer(py, Job::UploadTree(local, remote), options)
+    }
+
+    /// Fetches what a folder on the host holds into a local folder, which is made where it is not there.
+    #[pyo3(signature = (remote, local, **options))]
+    fn download_tree(
+        &self,
+        py: Python<'_>,
+        remote: String,
+        local: PathBuf,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Transferred> {
+        self.transfer(py, Job::DownloadTree(remote, local), options)
+    }
+
+    /// As `download_tree`, to be awaited.
+    #[pyo3(signature = (remote, local, **options))]
+    fn adownload_tree<'py>(
+        &self,
+        py: Python<'py>,
+        remote: String,
+        local: PathBuf,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.atransfer(py, Job::DownloadTree(remote, local), options)
+    }
+
+    /// Says goodbye and closes the connection. What still runs on it keeps it until it has ended.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        wait(py, self.closing())
+    }
+
+    /// As `close`, to be awaited.
+    fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.closing())
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.close(py)
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let itself = slf.clone().unbind();
+        awaitable(slf.py(), async move { Ok(itself) })
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__<'py>(
+        &self,
+        py: Python<'py>,
+        _exception: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.aclose(py)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let closed = if self.is_closed() { ", closed" } else { "" };
+        Ok(format!("<Session {}{closed}>", quoted(py, &self.host)?))
+    }
+}
