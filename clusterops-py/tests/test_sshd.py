@@ -1,0 +1,215 @@
+"""Against OpenSSH's sshd: runs, sessions, files, host keys, and what comes after a failure or a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import clusterops as co
+import pytest
+
+# What OpenSSH's configuration of this machine says does not matter.
+OPTIONS = co.SessionOptions(read_config=False, agent=False)
+
+
+class Sshd(Protocol):
+    """The fixture of `conftest.py`, as far as it is used here."""
+
+    user: str
+
+    def target(self, name: str = "web1", *, known_hosts: Path | None = None) -> co.Target: ...
+    def knowing(self, key: str) -> Path: ...
+
+
+def targets(sshd: Sshd) -> list[co.Target]:
+    return [sshd.target(name) for name in co.HostSet("web[1-3]")]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come about"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and not only its remains (proc(5))."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_line_runs_on_hosts(sshd: Sshd) -> None:
+    fleet = co.Fleet(targets(sshd), session=OPTIONS)
+    report = fleet.run(co.Plan("user").command("who", ["id", "-un"]))
+    assert str(report.gather()) == f"web[1-3]: {sshd.user}" and report.is_success
+
+    async def awaited() -> co.Report:
+        return await fleet.arun(co.Plan("fails").shell("run", "echo no >&2; exit 3"))
+
+    report = asyncio.run(awaited())
+    assert report["web2"]["run"].exit_status == 3 and report["web2"]["run"].stderr == "no\n"
+
+
+def test_a_session_runs_commands(sshd: Sshd) -> None:
+    odd = ["a b", "$HOME", "'", '"', "\n", "ü", ""]
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        assert session.run(["printf", "%s.", *odd]).stdout == "".join(f"{word}." for word in odd)
+        assert session.run("kill -KILL $$").exit == "ended by SIGKILL"
+        assert session.run(["pwd"], current_dir="/usr").stdout == "/usr\n"
+        assert session.run("test -t 0 && test -t 1", pty=True).is_success
+        assert not session.run("test -t 0", pty=False).is_success
+        assert session.run(["printenv", "A", "B"], env={"A": "1"}, secret_env={"B": "2"}).stdout == "1\n2\n"
+        assert session.run(["wc", "-c"], stdin=bytes(300_000)).stdout.strip() == "300000"
+        with session.start("cat; exit 4", stdin_streamed=True) as process:
+            process.write("one\n")
+            assert next(process).bytes == b"one\n"
+            process.close_stdin()
+            assert process.output().exit_status == 4
+        with pytest.raises(co.ClusterOpsError) as raised:
+            session.run("true", current_dir="/nonexistent")
+        assert raised.value.host == "web1"
+
+
+def test_the_end_of_a_command_is_seen_to(sshd: Sshd, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    line = f"sleep 1000 & echo $! > {tmp_path}/new && mv {tmp_path}/new {pid}; wait"
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        with pytest.raises(co.DeadlineError, match="all remote processes ended"):
+            session.run(line, deadline=1)
+        assert not is_running(int(pid.read_text()))
+        pid.unlink()
+
+        async def cancelled() -> None:
+            call = asyncio.ensure_future(session.arun(line))
+            await asyncio.to_thread(wait_for, pid.exists)
+            assert is_running(int(pid.read_text()))
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+        asyncio.run(cancelled())
+        wait_for(lambda: not is_running(int(pid.read_text())))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("sudo"), reason="only root can use sudo without a password")
+def test_a_command_runs_as_somebody_else(sshd: Sshd) -> None:
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        assert session.run(["id", "-un"], run_as=co.RunAs("nobody")).stdout == "nobody\n"
+
+
+def test_files_travel(sshd: Sshd, tmp_path: Path) -> None:
+    content, tree = tmp_path / "content", tmp_path / "tree"
+    content.write_bytes(os.urandom(3_000_000))
+    (tree / "below").mkdir(parents=True)
+    (tree / "below" / "file").write_text("text")
+    (tree / "link").symlink_to("below/file")
+    told: list[tuple[int, int]] = []
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        done = session.upload(
+            content, f"{tmp_path}/sent", mode=0o600, progress=lambda done, total: told.append((done, total))
+        )
+        assert done.bytes == 3_000_000 and told[-1] == (3_000_000, 3_000_000)
+        assert (tmp_path / "sent").read_bytes() == content.read_bytes()
+        assert (tmp_path / "sent").stat().st_mode & 0o777 == 0o600
+        assert session.download(f"{tmp_path}/sent", tmp_path / "fetched").bytes == 3_000_000
+        assert (tmp_path / "fetched").read_bytes() == content.read_bytes()
+        done = session.upload_tree(tree, f"{tmp_path}/there")
+        assert (done.files, done.folders, done.links) == (1, 1, 1)
+        assert session.download_tree(f"{tmp_path}/there", tmp_path / "here").files == 1
+    assert (tmp_path / "here" / "link").read_text() == "text"
+
+
+def test_a_transfer_that_is_stopped_leaves_nothing(sshd: Sshd, tmp_path: Path) -> None:
+    content, there = tmp_path / "content", tmp_path / "there"
+    content.write_bytes(bytes(1_000_000))
+    there.mkdir()
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        with pytest.raises(co.DeadlineError, match="all remote processes ended"):
+            session.upload(content, f"{there}/content", bandwidth=200_000, deadline=0.5)
+        assert list(there.iterdir()) == []
+
+        async def cancelled() -> None:
+            call = asyncio.ensure_future(session.aupload(content, f"{there}/content", bandwidth=200_000))
+            await asyncio.to_thread(wait_for, lambda: any(there.iterdir()))
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+        asyncio.run(cancelled())
+        wait_for(lambda: not any(there.iterdir()))
+
+
+def test_another_host_key_is_refused(sshd: Sshd) -> None:
+    target = sshd.target(known_hosts=sshd.knowing("other"))
+    with pytest.raises(PermissionError) as raised:
+        co.Session.connect(target, OPTIONS)
+    assert isinstance(raised.value, co.DeniedError)
+    assert (raised.value.kind, raised.value.host, raised.value.retryable) == ("host_key", "web1", False)
+    report = co.Fleet([target, sshd.target("web2")], session=OPTIONS).run(co.Plan("id").command("id", ["id"]))
+    assert isinstance(report["web1"].failure, co.DeniedError) and report.succeeded == co.HostSet("web2")
+
+
+def test_a_retry_goes_on_where_hosts_failed(sshd: Sshd, tmp_path: Path) -> None:
+    fleet = co.Fleet([sshd.target(name) for name in ("web1", "web2")], session=OPTIONS)
+    plan = (
+        co.Plan("two")
+        .shell("first", f'echo "$CLUSTEROPS_HOST" >> {tmp_path}/first')
+        .shell("second", f"mkdir {tmp_path}/only-one")
+    )
+    report = fleet.run(plan)
+    assert len(report.failed) == 1 and not report.is_success
+    (tmp_path / "only-one").rmdir()
+    again = fleet.retry(plan, report).report()
+    assert again.is_success and again[next(iter(report.failed))]["second"].attempt == 2
+    assert len((tmp_path / "first").read_text().splitlines()) == 2
+
+
+CONTROLLER = """
+import sys
+import clusterops as co
+
+targets = [co.Target.from_json(line) for line in sys.stdin]
+options = co.SessionOptions(read_config=False, agent=False)
+co.Fleet(targets, session=options, journal=sys.argv[1]).run(co.Plan.from_json(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_a_run_goes_on_after_its_controller_was_killed(sshd: Sshd, tmp_path: Path, is_awaited: bool) -> None:
+    plan = (
+        co.Plan("long")
+        .shell("begin", f"echo begun >> {tmp_path}/begun")
+        .shell("wait", f"echo > {tmp_path}/waits-$$; until test -e {tmp_path}/go; do sleep 0.1; done")
+        .shell("end", "echo well")
+    )
+    journal, hosts = tmp_path / "journal", targets(sshd)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CONTROLLER, journal, plan.to_json()], stdin=subprocess.PIPE, text=True
+    )
+    assert child.stdin
+    child.stdin.write("".join(f"{target.to_json()}\n" for target in hosts))
+    child.stdin.close()
+    wait_for(lambda: len(list(tmp_path.glob("waits-*"))) == len(hosts))
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
+    (tmp_path / "go").touch()
+    fleet = co.Fleet(hosts, session=OPTIONS)
+
+    async def awaited() -> co.Report:
+        return await fleet.aresume(plan, journal)
+
+    report = asyncio.run(awaited()) if is_awaited else fleet.resume(plan, journal).report()
+    assert report.is_success, str(report)
+    assert str(report.gather("end")) == "web[1-3]: well"
+    assert (tmp_path / "begun").read_text().splitlines() == ["begun"] * 3
