@@ -1,0 +1,121 @@
+"""Nothing is left of runs that are over, whoever makes them: memory, files and threads stay as they are.
+
+The test takes as many runs as fit into some seconds; with `CLUSTEROPS_LEAK_RUNS` in the environment so many, such as 10000.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import clusterops as co
+import pytest
+
+RUNS = int(os.environ.get("CLUSTEROPS_LEAK_RUNS", "0"))
+SECONDS = 15.0
+# What the runs after the first third may add to the resident memory. Allocators keep a little of everything; 1 KiB that is
+# lost with each run adds up to 6.5 MiB in 10,000 runs.
+MARGIN = 4 << 20
+
+# Simulated hosts keep what reached them, so they are in a process of their own.
+SIMULATOR = """
+import sys
+from clusterops.testing import SimulatedFleet
+
+with SimulatedFleet("web[1-4]", answers={"uname -r": "6.1.0\\n"}) as simulated:
+    for target in simulated.targets:
+        print(target.to_json())
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+PLAN = co.Plan("kernel").shell("run", "uname -r", env={"A": "b" * 1000})
+
+
+@pytest.fixture
+def targets() -> Iterator[list[co.Target]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", SIMULATOR], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        yield [co.Target.from_json(line) for line in iter(process.stdout.readline, "\n")]
+        process.communicate()
+
+
+def resident() -> int:
+    """The memory of this process that is there, in bytes."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def held() -> tuple[int, int]:
+    """How many files are open, and how many threads there are."""
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+
+def repeat(work: Callable[[], int]) -> int:
+    """Does it until there were enough runs; gives their number."""
+    runs, deadline = 0, time.monotonic() + SECONDS
+    while runs < RUNS if RUNS else time.monotonic() < deadline:
+        runs += work()
+    return runs
+
+
+def test_runs_leave_nothing(targets: list[co.Target]) -> None:
+    fleet = co.Fleet(targets)
+
+    def blocking() -> None:
+        run = fleet.start(PLAN)
+        assert sum(isinstance(event, co.HostEvent) and event.is_final for event in run) == len(targets)
+        assert run.report().is_success and run.report().records()
+        assert fleet.run(PLAN).is_success
+
+    async def awaited() -> None:
+        first, second = await asyncio.gather(fleet.arun(PLAN), fleet.arun(PLAN))
+        assert first.is_success and second.is_success
+        cancelled = asyncio.ensure_future(fleet.arun(PLAN))  # pyright: ignore
+        await asyncio.sleep(0)
+        cancelled.cancel()
+
+    async def sessions() -> None:
+        async with await co.Session.aconnect(targets[0]) as session:
+            assert (await session.arun("uname -r")).stdout == "6.1.0\n"
+            async with await session.astart("cat", stdin_streamed=True):
+                pass
+
+    def work() -> int:
+        # Threads that block beside a loop that awaits.
+        threads = [threading.Thread(target=blocking) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+
+        async def both() -> None:
+            await asyncio.gather(awaited(), sessions())
+
+        asyncio.run(both())
+        for thread in threads:
+            thread.join()
+        return 8
+
+    samples: list[int] = []
+
+    def sampled() -> int:
+        runs = work()
+        samples.append(resident())
+        return runs
+
+    runs = repeat(sampled)
+    warm = samples[len(samples) // 3]
+    files, tasks = held()
+    grown = samples[-1] - warm
+    print(f"{runs} runs on {len(targets)} hosts; {warm >> 10} KiB after a third of them, then {grown >> 10} KiB more")
+    assert len(samples) > 10 and grown < MARGIN, [sample >> 10 for sample in samples[:: max(1, len(samples) // 30)]]
+    assert files < 60 and tasks < 60, (files, tasks)
