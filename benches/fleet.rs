@@ -16,8 +16,9 @@ mod support;
 
 use bench::figures::{Candidate, cpu, peak, rounded, table, wall};
 use bench::measure;
-use bench::work::{Work, loopback_addresses};
-use bench::{Result, fleet_run, project, run, russh_loop, target_folder};
+use bench::peers::virtual_environment;
+use bench::work::Work;
+use bench::{Result, fleet_run, project, russh_loop};
 use support::{Sshd, SshdOptions};
 
 const HOSTS: usize = 250;
@@ -41,7 +42,7 @@ fn main() -> Result<()> {
 }
 
 fn rounds() -> Result<()> {
-    let python = virtual_environment()?;
+    let python = virtual_environment("peers", &["benches/peers/requirements.txt"])?;
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return Err("the benchmark needs a real sshd".into());
     };
@@ -95,52 +96,14 @@ fn candidates(work: &Work, python: &Path) -> Result<[Candidate; 5]> {
 
 /// Writes the lists of hosts and of their keys into the server's folder.
 fn work(sshd: &Sshd) -> Result<Work> {
-    let known = std::fs::read_to_string(sshd.known_hosts())?;
-    let (_pattern, key) = known.split_once(' ').ok_or("the server has a host key")?;
-    let addresses = loopback_addresses(HOSTS);
-    let line = |address: &String| format!("[{address}]:{} {key}", sshd.port());
     let work = Work {
         port: sshd.port(),
         user: sshd.user().to_owned(),
         identity_file: sshd.identity_file(),
-        known_hosts: sshd.folder().join("known_hosts_of_all"),
-        hosts: sshd.folder().join("hosts"),
+        known_hosts: sshd.known_hosts(),
+        hosts: PathBuf::new(),
         parallelism: PARALLELISM,
-        expected: String::from_utf8(Command::new("uname").arg("-n").output()?.stdout)?
-            .trim_end()
-            .to_owned(),
+        expected: String::new(),
     };
-    std::fs::write(
-        &work.known_hosts,
-        addresses.iter().map(line).collect::<String>(),
-    )?;
-    std::fs::write(&work.hosts, addresses.join("\n"))?;
-    Ok(work)
-}
-
-/// The Python of a virtual environment with the peers, made anew when what it should hold has changed.
-fn virtual_environment() -> Result<PathBuf> {
-    let folder = target_folder()?.join("benches/peers");
-    let requirements = project("benches/peers/requirements.txt");
-    let made_from = folder.join("made-from");
-    let wanted = std::fs::read(&requirements)?;
-    let python = folder.join("bin/python");
-    if std::fs::read(&made_from).is_ok_and(|made| made == wanted) {
-        return Ok(python);
-    }
-    println!("making a virtual environment in {}", folder.display());
-    run(Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&folder))?;
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-    ];
-    run(Command::new(&python).args(pip).arg(&requirements))?;
-    std::fs::write(made_from, wanted)?;
-    Ok(python)
+    work.on_loopback(sshd.folder(), HOSTS)
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 pub(crate) mod figures;
 pub(crate) mod fleet_run;
 pub(crate) mod measure;
+pub(crate) mod peers;
 pub(crate) mod russh_loop;
 pub(crate) mod servers;
 pub(crate) mod simulator;

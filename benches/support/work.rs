@@ -1,6 +1,6 @@
 //! The work that every candidate does: `uname -n` on each host, and a look at what it printed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clusterops::Target;
 use clusterops::ssh::SessionOptions;
@@ -62,6 +62,28 @@ impl Work {
             parallelism: parallelism.parse()?,
             expected: expected.clone(),
         })
+    }
+
+    /// The same on this many addresses of a server of this machine that answers on all of 127.0.0.0/8: the lists of hosts
+    /// and of their keys are written into a folder, and the keys are the first line's of the known hosts so far.
+    pub(crate) fn on_loopback(self, folder: &Path, count: usize) -> Result<Self> {
+        let known = std::fs::read_to_string(&self.known_hosts)?;
+        let (_pattern, key) = known.split_once(' ').ok_or("the server has a host key")?;
+        let addresses = loopback_addresses(count);
+        let line = |address: &String| format!("[{address}]:{} {key}", self.port);
+        let name = std::process::Command::new("uname").arg("-n").output()?;
+        let work = Self {
+            known_hosts: folder.join("known_hosts_of_all"),
+            hosts: folder.join("hosts"),
+            expected: String::from_utf8(name.stdout)?.trim_end().to_owned(),
+            ..self
+        };
+        std::fs::write(
+            &work.known_hosts,
+            addresses.iter().map(line).collect::<String>(),
+        )?;
+        std::fs::write(&work.hosts, addresses.join("\n"))?;
+        Ok(work)
     }
 
     /// The hosts as targets, `host0` and the following.
