@@ -9,7 +9,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -313,16 +313,6 @@ def test_what_keeps_from_connecting(
         co.Session.connect(simulated.targets[0])
     assert isinstance(raised.value, co.ClusterOpsError)
     assert (raised.value.host, raised.value.kind) == ("web1", kind)
-
-
-def test_credentials_are_asked(simulated: SimulatedFleet, host: SimulatedHost) -> None:
-    class Broken:
-        def secret(self, target: co.Target, purpose: co.Purpose) -> Awaitable[str | None] | str | None:
-            raise LookupError(f"{purpose.kind} of {target.name}")
-
-    host.fault("reject_authentication")
-    with pytest.raises((LookupError, co.DeniedError)):
-        co.Session.connect(simulated.targets[0], credentials=Broken())
 
 
 def test_a_session_does_not_go_along_with_a_fork(session: co.Session) -> None:

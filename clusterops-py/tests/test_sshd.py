@@ -150,6 +150,40 @@ def test_a_transfer_that_is_stopped_leaves_nothing(sshd: Sshd, tmp_path: Path) -
         wait_for(lambda: not any(there.iterdir()))
 
 
+class Vault:
+    """Knows the passphrase of the key, or raises."""
+
+    def __init__(self, passphrase: str | None) -> None:
+        self.passphrase = passphrase
+        self.asked: list[tuple[str, str]] = []
+
+    async def secret(self, target: co.Target, purpose: co.Purpose) -> str:
+        self.asked.append((target.name, purpose.kind))
+        if self.passphrase is None:
+            raise LookupError(f"no {purpose.kind}")
+        return self.passphrase
+
+
+def test_a_passphrase_is_asked_for(sshd: Sshd, tmp_path: Path) -> None:
+    plain, locked = sshd.target(), tmp_path / "locked"
+    assert plain.identity_file and plain.known_hosts
+    shutil.copy(plain.identity_file, locked)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "hunter2", "-f", locked], check=True)
+    target = co.Target(
+        "web1", plain.address, port=plain.port, user=plain.user, identity_file=locked, known_hosts=plain.known_hosts
+    )
+    vault = Vault("hunter2")
+    with co.Session.connect(target, OPTIONS, credentials=vault) as session:
+        assert session.run("true").is_success and vault.asked == [("web1", "passphrase")]
+        assert "hunter2" not in repr(session) + repr(target) + target.to_json()
+
+    async def awaited() -> None:
+        await co.Session.aconnect(target, OPTIONS, credentials=Vault(None))
+
+    with pytest.raises(LookupError, match="no passphrase"):
+        asyncio.run(awaited())
+
+
 def test_another_host_key_is_refused(sshd: Sshd) -> None:
     target = sshd.target(known_hosts=sshd.knowing("other"))
     with pytest.raises(PermissionError) as raised:
