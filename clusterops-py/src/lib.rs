@@ -28,6 +28,19 @@ mod target;
 mod transfer;
 mod words;
 
+// Sealed documents, and what deploys them.
+mod deploy;
+mod http;
+mod identity;
+mod keys;
+mod opened;
+mod recipients;
+mod review;
+mod sealed_file;
+mod sealing;
+mod secret;
+mod signing;
+
 use pyo3::prelude::*;
 
 /// The native part of clusterops; use the package `clusterops`.
@@ -65,4 +78,27 @@ mod _clusterops {
     use crate::target::Target;
     #[pymodule_export]
     use crate::transfer::Transferred;
+    #[pymodule_export]
+
+    #[pymodule_export]
+    use crate::deploy::{Change, Deploy, Deployed, DryRun, Marathon, adry_run, dry_run};
+    #[pymodule_export]
+    use crate::keys::{PrivateKey, PublicKey};
+    #[pymodule_export]
+    use crate::opened::{Opened, aextract, aopen, extract, open};
+    #[pymodule_export]
+    use crate::recipients::{Recipients, RecipientsFile};
+    #[pymodule_export]
+    use crate::review::{Finding, Merged, amerge_opened, check, merge, merge_opened, show};
+    #[pymodule_export]
+    use crate::sealed_file::SealedFile;
+    #[pymodule_export]
+    use crate::sealing::{
+        Resealed, Sealed, Unsealed, acompact, areseal, arotate, compact, reseal, rotate, seal,
+        seal_paths, set,
+    };
+    #[pymodule_export]
+    use crate::secret::Secret;
+    #[pymodule_export]
+    use crate::signing::{SigningKey, VerifyingKey, sign, sign_file, verify, verify_file};
 }

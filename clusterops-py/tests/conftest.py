@@ -112,3 +112,6 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     server = Sshd(tmp_path_factory.mktemp("sshd"))
     yield server
     server.close()
+"""The fixture that the package ships with, and our own."""
+
+pytest_plugins = ["clusterops.testing", "marathon_stand_in"]

@@ -15,11 +15,14 @@ import pytest
 from clusterops import (
     _clusterops,  # pyright: ignore[reportPrivateUsage]
     distributed,
+    deploy,
     errors,
     options,
     protocols,
+    secrets,
     testing,
 )
+from marathon_stand_in import StandInMarathon
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -27,6 +30,7 @@ README = Path(__file__).parents[1] / "README.md"
 def documented() -> Iterator[tuple[str, str]]:
     """Everything with an example in its docstring."""
     for module in (clusterops, _clusterops, distributed, errors, options, protocols, testing):
+    for module in (clusterops, _clusterops, deploy, errors, options, protocols, secrets, testing):
         yield module.__name__, module.__doc__ or ""
         for name, item in vars(module).items():
             if name not in module.__all__ or name.startswith("_"):
@@ -82,9 +86,15 @@ def test_recipes_are_typed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("title", "code"), RECIPES)
 def test_recipes_run(
-    title: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulated_fleet: Callable[..., Any]
+    title: str,
+    code: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    simulated_fleet: Callable[..., Any],
+    stand_in_marathon: StandInMarathon,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARATHON", stand_in_marathon.url)
     names: dict[str, Any] = {"__name__": "recipe"}
     exec(compile(code, f"README: {title}", "exec"), names)
     for name, item in names.items():

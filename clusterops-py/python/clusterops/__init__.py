@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping as _Mapping
 from collections.abc import Set as _Set
 
+from . import deploy as deploy
+from . import secrets as secrets
 from ._clusterops import (
     Answer,
     AsyncRun,
@@ -57,6 +59,8 @@ from .errors import (
 )
 from .options import CommandOptions, StageOptions, TransferOptions
 from .protocols import Credentials, GroupSource, Purpose
+from .options import HttpOptions, StageOptions
+from .protocols import Credentials, GroupSource, Identity, Purpose
 
 _Set.register(HostSet)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 _Mapping.register(Report)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
@@ -78,6 +82,8 @@ __all__ = [
     "HostEvent",
     "HostReport",
     "HostSet",
+    "HttpOptions",
+    "Identity",
     "InvalidError",
     "Inventory",
     "LocalError",

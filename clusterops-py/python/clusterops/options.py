@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from ._clusterops import RunAs, Step
+    from ._clusterops import RunAs, Secret, Step
 
 __all__ = ["CommandOptions", "StageOptions", "TransferOptions"]
+__all__ = ["HttpOptions", "StageOptions"]
 
 
 class StageOptions(TypedDict, total=False):
@@ -132,3 +133,51 @@ class TransferOptions(TypedDict, total=False):
     bandwidth: int | None
     deadline: timedelta | float | None
     progress: Callable[[int, int], object] | None
+class HttpOptions(TypedDict, total=False):
+    """How an HTTP server is spoken to, all of it optional. Of the credentials the last one counts.
+
+    Attributes
+    ----------
+    basic : tuple
+        A name and a password.
+    bearer : str or Secret
+        A bearer token.
+    dcos_token : str or Secret
+        A token as DC/OS wants it.
+    authorization : tuple
+        A scheme and a secret, such as ``("ApiKey", "...")``.
+    api_key : tuple
+        The name of a header and the key that it carries.
+    authority : str
+        Certificates (PEM) that are trusted in place of the system's.
+    client_certificate : tuple
+        A certificate of our own with its chain, and its key, both in PEM.
+    connect_deadline, deadline, attempt_deadline : timedelta or float
+        For connecting, for a call with all its repeats, and for one attempt; floats are seconds.
+    gzip : bool
+        Whether compressed answers are asked for.
+    attempts : int
+        How many times a call is tried that may be repeated.
+    body_limit : int
+        How many bytes of an answer are read.
+    danger_plain_http : bool
+        Lets credentials and bodies travel readable over the network.
+    environment_proxies : bool
+        Whether the proxies of the environment are used.
+    """
+
+    basic: tuple[str, str | Secret]
+    bearer: str | Secret
+    dcos_token: str | Secret
+    authorization: tuple[str, str | Secret]
+    api_key: tuple[str, str | Secret]
+    authority: str
+    client_certificate: tuple[str, str | Secret]
+    connect_deadline: timedelta | float
+    deadline: timedelta | float
+    attempt_deadline: timedelta | float
+    gzip: bool
+    attempts: int
+    body_limit: int
+    danger_plain_http: bool
+    environment_proxies: bool

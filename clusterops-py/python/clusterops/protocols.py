@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ._clusterops import Target
 
-__all__ = ["Credentials", "GroupSource", "Purpose"]
+__all__ = ["Credentials", "GroupSource", "Identity", "Purpose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +88,35 @@ class GroupSource(Protocol):
 
     def list(self) -> list[str] | Awaitable[list[str]]:
         """The names of all groups."""
+        ...
+
+
+class Identity(Protocol):
+    """Something that can use the private key of a recipient: an agent, a KMS, an HSM; a `clusterops.secrets.PrivateKey` is one.
+
+    Examples
+    --------
+    >>> class Audited:
+    ...     def __init__(self, key):
+    ...         self.key, self.recipient, self.asked = key, key.recipient, 0
+    ...     async def unwrap(self, encrypted_key):
+    ...         self.asked += 1
+    ...         return self.key.unwrap(encrypted_key)
+    >>> from clusterops.secrets import PrivateKey, open, seal
+    >>> audited = Audited(PrivateKey.generate(2048))
+    >>> sealed = seal('{"id": "/shop", "env": {"DB": "ENC[db:hunter2]"}}', {"ops": audited.key.public_key})
+    >>> open(sealed.text, [audited], id="/shop"), audited.asked
+    (<Opened /env/DB>, 1)
+    """
+
+    @property
+    def recipient(self) -> str:
+        """Which recipient this is: the thumbprint of its public key."""
+        ...
+
+    def unwrap(self, encrypted_key: bytes, /) -> bytes | None | Awaitable[bytes | None]:
+        """Decrypts a wrapped key with RSA-OAEP, SHA-256 for both hashes and no label; None when it does not decrypt.
+
+        What this raises, as when the key cannot be used at all, is raised by the call that opens.
+        """
         ...

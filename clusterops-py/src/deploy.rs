@@ -1,0 +1,447 @@
+//! Sealed documents deployed to Marathons.
+
+use clusterops::deploy::{self, Change as RustChange, ChangeKind, Trust};
+use clusterops::marathon::{Followed, Locked};
+use clusterops::secrets::Pointer;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::{Raised, raise};
+use crate::http::http_options;
+use crate::identity::Identities;
+use crate::runtime::{awaitable, wait};
+use crate::sealed_file::SealedFile;
+use crate::sealing::texts;
+use crate::signing::{VerifyingKey, trusted};
+use crate::words::{Span, quoted, snake_case};
+
+/// The Marathon at a URL.
+///
+/// Parameters
+/// ----------
+/// url : str
+/// poll : timedelta or float, optional
+///     How long it waits between its looks at a deployment; a second, where it is left out.
+/// **options
+///     Those of `clusterops.HttpOptions`.
+///
+/// Examples
+/// --------
+/// >>> from clusterops.deploy import Marathon
+/// >>> Marathon("https://marathon.example.org:8443", basic=("deployer", "sesame"), deadline=10)
+/// <Marathon 'https://marathon.example.org:8443'>
+#[pyclass(module = "clusterops.deploy", frozen)]
+pub(crate) struct Marathon(clusterops::marathon::Marathon);
+
+#[pymethods]
+impl Marathon {
+    #[new]
+    #[pyo3(signature = (url, *, poll = None, **options))]
+    fn new(url: &str, poll: Option<Span>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let options = http_options(options)?;
+        let mut marathon = clusterops::marathon::Marathon::new(url, options).map_err(raise)?;
+        if let Some(poll) = poll {
+            marathon = marathon.poll_every(poll.0);
+        }
+        Ok(Self(marathon))
+    }
+
+    /// Its URL.
+    #[getter]
+    fn url(&self) -> &str {
+        self.0.url()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<Marathon {}>", quoted(py, self.0.url())?))
+    }
+}
+
+/// What a deploy of a file to one Marathon would change; its text is a diff without a secret in it.
+#[pyclass(module = "clusterops.deploy", frozen)]
+#[derive(Debug)]
+pub(crate) struct DryRun(deploy::DryRun);
+
+#[pymethods]
+impl DryRun {
+    /// The digest of the file that was looked at, which ``Deploy(reviewed=...)`` takes.
+    #[getter]
+    fn digest(&self) -> String {
+        self.0.digest.to_string()
+    }
+
+    /// The id of the document.
+    #[getter]
+    fn document(&self) -> &str {
+        self.0.document.as_str()
+    }
+
+    /// The Marathon's URL.
+    #[getter]
+    fn marathon(&self) -> &str {
+        &self.0.marathon
+    }
+
+    /// Why it is not known how the document differs from what runs there, as an exception that can be raised.
+    #[getter]
+    fn error<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let error = self.0.result.as_ref().err();
+        error
+            .map(|error| Raised::from(error).exception(py))
+            .transpose()
+    }
+
+    /// Whether there is no such app yet.
+    #[getter]
+    fn is_new(&self) -> bool {
+        self.0.result.as_ref().is_ok_and(|found| found.is_new)
+    }
+
+    /// The differences, sorted by path.
+    #[getter]
+    fn changes(&self) -> Vec<Change> {
+        let found = self.0.result.iter();
+        found
+            .flat_map(|found| found.changes.iter().cloned().map(Change))
+            .collect()
+    }
+
+    /// The paths where the running app has the very value that is sealed; none without identities.
+    #[getter]
+    fn unchanged(&self) -> Vec<String> {
+        let found = self.0.result.as_ref().ok();
+        found.map_or_else(Vec::new, |found| texts(&found.unchanged))
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<DryRun of {} at {}>", self.0.document, self.0.marathon)
+    }
+}
+
+/// One difference between a document and the running app.
+#[pyclass(module = "clusterops.deploy", frozen)]
+#[derive(Debug)]
+pub(crate) struct Change(RustChange);
+
+#[pymethods]
+impl Change {
+    /// Where, as a JSON Pointer.
+    #[getter]
+    fn path(&self) -> &str {
+        Pointer::as_str(&self.0.path)
+    }
+
+    /// ``added``, ``changed``, ``removed``, ``unmentioned`` or ``sealed``.
+    #[getter]
+    fn kind(&self) -> String {
+        snake_case(match self.0.kind {
+            ChangeKind::Added => "Added",
+            ChangeKind::Changed => "Changed",
+            ChangeKind::Removed => "Removed",
+            ChangeKind::Unmentioned => "Unmentioned",
+            ChangeKind::Sealed => "Sealed",
+            _ => "Other",
+        })
+    }
+
+    /// Whether the document has a sealed value there.
+    #[getter]
+    fn is_sealed(&self) -> bool {
+        self.0.is_sealed
+    }
+
+    /// What stands there now, as JSON, if it can be shown.
+    #[getter]
+    fn before(&self) -> Option<&str> {
+        self.0.before.as_deref()
+    }
+
+    /// What the document says, as JSON, if it can be shown.
+    #[getter]
+    fn after(&self) -> Option<&str> {
+        self.0.after.as_deref()
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Change {}>", self.0)
+    }
+}
+
+/// What became of the app at one Marathon; its text says it in one line.
+#[pyclass(module = "clusterops.deploy", frozen)]
+#[derive(Debug)]
+pub(crate) struct Deployed(deploy::Deployed);
+
+#[pymethods]
+impl Deployed {
+    /// The Marathon's URL.
+    #[getter]
+    fn marathon(&self) -> &str {
+        &self.0.marathon
+    }
+
+    /// The app.
+    #[getter]
+    fn app(&self) -> &str {
+        self.0.app.as_str()
+    }
+
+    /// Whether the app runs as it was posted.
+    #[getter]
+    fn is_success(&self) -> bool {
+        self.0.is_success()
+    }
+
+    /// ``done``, ``failed``, ``unfinished`` (the deadline passed, and it goes on) or ``error`` (there is no deployment).
+    #[getter]
+    fn state(&self) -> &'static str {
+        match &self.0.result {
+            Ok(Followed::Done { .. }) => "done",
+            Ok(Followed::Failed { .. }) => "failed",
+            Ok(Followed::Unfinished { .. }) => "unfinished",
+            Ok(_) => "other",
+            Err(_) => "error",
+        }
+    }
+
+    /// Why there is no deployment, as an exception that can be raised.
+    #[getter]
+    fn error<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let error = self.0.result.as_ref().err();
+        error
+            .map(|error| Raised::from(error).exception(py))
+            .transpose()
+    }
+
+    /// The app's tasks as last seen: how many are ``wanted``, ``running``, ``healthy``, ``unhealthy`` and ``staged``.
+    #[getter]
+    fn tasks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let tasks = match &self.0.result {
+            Ok(Followed::Done { tasks, .. }) => Some(*tasks),
+            Ok(Followed::Failed { tasks, .. } | Followed::Unfinished { tasks, .. }) => *tasks,
+            _ => None,
+        };
+        let Some(tasks) = tasks else {
+            return Ok(None);
+        };
+        let counted = PyDict::new(py);
+        for (name, number) in [
+            ("wanted", tasks.wanted),
+            ("running", tasks.running),
+            ("healthy", tasks.healthy),
+            ("unhealthy", tasks.unhealthy),
+            ("staged", tasks.staged),
+        ] {
+            counted.set_item(name, number)?;
+        }
+        Ok(Some(counted))
+    }
+
+    /// The deployments that keep the app from being changed, which ``Deploy(force=True)`` ends.
+    #[getter]
+    fn locked_by(&self) -> Vec<String> {
+        let locked = self.0.result.as_ref().err().and_then(Locked::of);
+        locked.map_or_else(Vec::new, |locked| locked.deployments().to_vec())
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Deployed {}>", self.0)
+    }
+}
+
+/// The future of both forms of a dry run.
+async fn comparing(
+    file: clusterops::SealedFile,
+    identities: Identities,
+    marathons: Vec<clusterops::marathon::Marathon>,
+) -> PyResult<Vec<DryRun>> {
+    let keys = identities.keys();
+    let compared = deploy::dry_run(&file, &keys, &marathons).await;
+    let compared = identities.or(compared.map_err(raise))?;
+    Ok(compared.into_iter().map(DryRun).collect())
+}
+
+fn clients(marathons: &[Bound<'_, Marathon>]) -> Vec<clusterops::marathon::Marathon> {
+    let marathons = marathons.iter();
+    marathons.map(|marathon| marathon.get().0.clone()).collect()
+}
+
+/// Compares a file with the app that runs at each of these Marathons, and changes nothing there.
+///
+/// Parameters
+/// ----------
+/// file : SealedFile
+/// identities : sequence of PrivateKey or Identity
+///     With them it is told which values differ; without, values are only named.
+/// marathons : sequence of Marathon
+///
+/// Raises
+/// ------
+/// InvalidError
+///     The file is no definition of an app that could be deployed, or no Marathon is given.
+#[pyfunction]
+pub(crate) fn dry_run(
+    py: Python<'_>,
+    file: &SealedFile,
+    identities: Vec<Bound<'_, PyAny>>,
+    marathons: Vec<Bound<'_, Marathon>>,
+) -> PyResult<Vec<DryRun>> {
+    let identities = Identities::blocking(identities)?;
+    wait(
+        py,
+        comparing(file.0.clone(), identities, clients(&marathons)),
+    )
+}
+
+/// As `dry_run`, to be awaited.
+#[pyfunction]
+pub(crate) fn adry_run<'py>(
+    py: Python<'py>,
+    file: &SealedFile,
+    identities: Vec<Bound<'py, PyAny>>,
+    marathons: Vec<Bound<'py, Marathon>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let identities = Identities::awaited(identities)?;
+    awaitable(
+        py,
+        comparing(file.0.clone(), identities, clients(&marathons)),
+    )
+}
+
+/// How to deploy, and why the file may be: exactly one of `reviewed` and `signers` is given.
+///
+/// Parameters
+/// ----------
+/// reviewed : str, optional
+///     The digest of the file that was reviewed.
+/// signers : sequence of VerifyingKey, optional
+///     One of these has signed the file, in the signature file beside it.
+/// force : bool
+///     Whether deployments are cancelled that have locked the app.
+/// replace : bool
+///     Whether the document is the whole definition.
+/// deadline : timedelta or float
+///     How long each deployment is followed.
+///
+/// Examples
+/// --------
+/// >>> from clusterops.deploy import Deploy
+/// >>> Deploy(reviewed="sha256:" + 64 * "0", deadline=120)
+/// <Deploy of what was reviewed>
+#[pyclass(module = "clusterops.deploy", frozen)]
+#[derive(Debug)]
+pub(crate) struct Deploy {
+    inner: deploy::Deploy,
+    is_reviewed: bool,
+}
+
+impl Deploy {
+    /// The future of both forms.
+    fn going(
+        &self,
+        file: &SealedFile,
+        identities: Identities,
+        marathons: &[Bound<'_, Marathon>],
+    ) -> impl Future<Output = PyResult<Vec<Deployed>>> + Send + 'static {
+        let (deploy, file) = (self.inner.clone(), file.0.clone());
+        let marathons = clients(marathons);
+        async move {
+            let keys = identities.keys();
+            let deployed = deploy.run(&file, &keys, &marathons).await;
+            let deployed = identities.or(deployed.map_err(raise))?;
+            Ok(deployed.into_iter().map(Deployed).collect())
+        }
+    }
+}
+
+#[pymethods]
+impl Deploy {
+    #[new]
+    #[pyo3(signature = (*, reviewed = None, signers = None, force = false, replace = true, deadline = None))]
+    fn new(
+        reviewed: Option<&str>,
+        signers: Option<Vec<Bound<'_, VerifyingKey>>>,
+        force: bool,
+        replace: bool,
+        deadline: Option<Span>,
+    ) -> PyResult<Self> {
+        let trust = match (reviewed, &signers) {
+            (Some(digest), None) => Trust::Reviewed(digest.parse().map_err(raise)?),
+            (None, Some(signers)) => Trust::Signers(trusted(signers)),
+            _ => {
+                let message = "why may the file be deployed? Give either `reviewed` or `signers`";
+                return Err(PyTypeError::new_err(message));
+            }
+        };
+        let mut deploy = deploy::Deploy::new(trust).force(force).replace(replace);
+        if let Some(deadline) = deadline {
+            deploy = deploy.deadline(deadline.0);
+        }
+        Ok(Self {
+            inner: deploy,
+            is_reviewed: reviewed.is_some(),
+        })
+    }
+
+    /// Checks the file, opens it in memory, puts it to every Marathon at the same time and follows what becomes of it.
+    ///
+    /// What was sent goes on at the Marathons when this is interrupted.
+    ///
+    /// Parameters
+    /// ----------
+    /// file : SealedFile
+    /// identities : sequence of PrivateKey or Identity
+    /// marathons : sequence of Marathon
+    ///
+    /// Returns
+    /// -------
+    /// list of Deployed
+    ///     What became of it at each Marathon.
+    ///
+    /// Raises
+    /// ------
+    /// ClusterOpsError
+    ///     Nothing was sent: the file is not what was signed or reviewed, does not open, or is no app that can be deployed.
+    fn run(
+        &self,
+        py: Python<'_>,
+        file: &SealedFile,
+        identities: Vec<Bound<'_, PyAny>>,
+        marathons: Vec<Bound<'_, Marathon>>,
+    ) -> PyResult<Vec<Deployed>> {
+        let identities = Identities::blocking(identities)?;
+        wait(py, self.going(file, identities, &marathons))
+    }
+
+    /// As `run`, to be awaited.
+    fn arun<'py>(
+        &self,
+        py: Python<'py>,
+        file: &SealedFile,
+        identities: Vec<Bound<'py, PyAny>>,
+        marathons: Vec<Bound<'py, Marathon>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let identities = Identities::awaited(identities)?;
+        awaitable(py, self.going(file, identities, &marathons))
+    }
+
+    fn __repr__(&self) -> &'static str {
+        match self.is_reviewed {
+            true => "<Deploy of what was reviewed>",
+            false => "<Deploy of what was signed>",
+        }
+    }
+}
