@@ -41,6 +41,9 @@ mod sealing;
 mod secret;
 mod signing;
 
+// Logs in OpenSearch and Elasticsearch.
+mod logs;
+
 use pyo3::prelude::*;
 
 /// The native part of clusterops; use the package `clusterops`.
@@ -101,4 +104,11 @@ mod _clusterops {
     use crate::secret::Secret;
     #[pymodule_export]
     use crate::signing::{SigningKey, VerifyingKey, sign, sign_file, verify, verify_file};
+
+    #[pymodule_export]
+    use crate::logs::{
+        Client, Export, ExportPage, ExportPages, ExportProgress, ExportSummary, Histogram, Hit,
+        LogServer, Look, Notice, Page, Query, Renderer, Tail, TailBatch, TailDocument, Top,
+        escape_kql, escape_lucene,
+    };
 }

@@ -321,7 +321,7 @@ impl Report {
 }
 
 /// A moment, in UTC.
-fn time(py: Python<'_>, microseconds: i64) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn time(py: Python<'_>, microseconds: i64) -> PyResult<Bound<'_, PyAny>> {
     let datetime = py.import("datetime")?;
     let utc = datetime.getattr("UTC")?;
     let span = PyDict::new(py);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from clusterops import (
     distributed,
     deploy,
     errors,
+    logs,
     options,
     protocols,
     secrets,
@@ -31,6 +33,7 @@ def documented() -> Iterator[tuple[str, str]]:
     """Everything with an example in its docstring."""
     for module in (clusterops, _clusterops, distributed, errors, options, protocols, testing):
     for module in (clusterops, _clusterops, deploy, errors, options, protocols, secrets, testing):
+    for module in (clusterops, _clusterops, deploy, errors, logs, options, protocols, secrets, testing):
         yield module.__name__, module.__doc__ or ""
         for name, item in vars(module).items():
             if name not in module.__all__ or name.startswith("_"):
@@ -95,6 +98,10 @@ def test_recipes_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MARATHON", stand_in_marathon.url)
+    if 'environ["LOGS"]' in code:
+        if not (servers := os.environ.get("CLUSTEROPS_LOGS_SERVERS", "").split()):
+            pytest.skip("CLUSTEROPS_LOGS_SERVERS names no servers; `tests/log-servers` starts some")
+        monkeypatch.setenv("LOGS", servers[0].split("=", 1)[1].split(",")[0])
     names: dict[str, Any] = {"__name__": "recipe"}
     exec(compile(code, f"README: {title}", "exec"), names)
     for name, item in names.items():

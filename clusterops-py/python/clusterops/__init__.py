@@ -13,6 +13,7 @@ from collections.abc import Mapping as _Mapping
 from collections.abc import Set as _Set
 
 from . import deploy as deploy
+from . import logs as logs
 from . import secrets as secrets
 from ._clusterops import (
     Answer,
@@ -60,6 +61,7 @@ from .errors import (
 from .options import CommandOptions, StageOptions, TransferOptions
 from .protocols import Credentials, GroupSource, Purpose
 from .options import HttpOptions, StageOptions
+from .options import HttpOptions, SearchOptions, StageOptions
 from .protocols import Credentials, GroupSource, Identity, Purpose
 
 _Set.register(HostSet)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
@@ -99,6 +101,7 @@ __all__ = [
     "RunAs",
     "RunControl",
     "RunEvent",
+    "SearchOptions",
     "ServerError",
     "Session",
     "SessionOptions",

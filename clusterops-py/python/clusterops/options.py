@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from ._clusterops import RunAs, Secret, Step
 
 __all__ = ["CommandOptions", "StageOptions", "TransferOptions"]
 __all__ = ["HttpOptions", "StageOptions"]
+__all__ = ["HttpOptions", "SearchOptions", "StageOptions"]
 
 
 class StageOptions(TypedDict, total=False):
@@ -181,3 +182,27 @@ class HttpOptions(TypedDict, total=False):
     body_limit: int
     danger_plain_http: bool
     environment_proxies: bool
+
+
+class SearchOptions(TypedDict, total=False):
+    """What of its hits a search gives, all of it optional.
+
+    Attributes
+    ----------
+    size : int
+        How many hits at most.
+    sort : sequence
+        What to order by, as the servers take it: ``[{"@timestamp": "desc"}]``.
+    source : bool or str or sequence of str or mapping
+        What of the documents to give, as ``_source`` takes it.
+    track_total_hits : bool or int
+        Whether matches are counted: all of them, or up to so many.
+    body : dict
+        Other members of the body in the server's own words: ``{"aggs": {...}, "highlight": {...}}``.
+    """
+
+    size: int
+    sort: Sequence[str | Mapping[str, Any]]
+    source: bool | str | Sequence[str] | Mapping[str, Any]
+    track_total_hits: bool | int
+    body: dict[str, Any]

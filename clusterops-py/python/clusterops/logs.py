@@ -1,0 +1,59 @@
+"""Logs in OpenSearch and Elasticsearch: query, follow, export, and show them.
+
+Examples
+--------
+>>> from clusterops import logs
+>>> client = logs.Client("http://127.0.0.1:9200")
+>>> errors = logs.Query.bool(must=[logs.Query.term("level", "error")], filter=[logs.Query.range("@timestamp", gte="now-15m")])
+>>> tail = logs.Tail(client, "logs-*", errors)
+"""
+
+from __future__ import annotations
+
+from ._clusterops import (
+    Client,
+    Export,
+    ExportPage,
+    ExportPages,
+    ExportProgress,
+    ExportSummary,
+    Histogram,
+    Hit,
+    LogServer,
+    Look,
+    Notice,
+    Page,
+    Query,
+    Renderer,
+    Tail,
+    TailBatch,
+    TailDocument,
+    Top,
+    escape_kql,
+    escape_lucene,
+)
+from .options import SearchOptions
+
+__all__ = [
+    "Client",
+    "Export",
+    "ExportPage",
+    "ExportPages",
+    "ExportProgress",
+    "ExportSummary",
+    "Histogram",
+    "Hit",
+    "LogServer",
+    "Look",
+    "Notice",
+    "Page",
+    "Query",
+    "Renderer",
+    "SearchOptions",
+    "Tail",
+    "TailBatch",
+    "TailDocument",
+    "Top",
+    "escape_kql",
+    "escape_lucene",
+]

@@ -1,0 +1,42 @@
+//! Logs: queries, searches, looks, tails and exports.
+
+mod client;
+mod export;
+mod hit;
+mod look;
+mod query;
+mod render;
+mod tail;
+
+pub(crate) use client::{Client, LogServer};
+pub(crate) use export::{Export, ExportPage, ExportPages, ExportProgress, ExportSummary};
+pub(crate) use hit::{Hit, Page};
+pub(crate) use look::{Histogram, Look, Top};
+pub(crate) use query::{Query, escape_kql, escape_lucene};
+pub(crate) use render::Renderer;
+pub(crate) use tail::{Notice, Tail, TailBatch, TailDocument};
+
+use clusterops::logs::jiff::Timestamp;
+use pyo3::prelude::*;
+use serde_json::Value;
+
+use crate::errors::Raised;
+
+/// What `json.dumps` takes, as JSON.
+fn value_of(object: &Bound<'_, PyAny>) -> PyResult<Value> {
+    let text: String = object
+        .py()
+        .import("json")?
+        .call_method1("dumps", (object,))?
+        .extract()?;
+    serde_json::from_str(&text).map_err(|error| Raised::invalid(format!("JSON: {error}")).into())
+}
+
+/// The instant that a `datetime` with a zone stands for.
+fn instant_of(time: &Bound<'_, PyAny>) -> PyResult<Timestamp> {
+    let text: String = time.call_method0("isoformat")?.extract()?;
+    text.parse().map_err(|_| {
+        let message = format!("`{text}` is no instant: it takes a datetime with a time zone");
+        Raised::invalid(message).into()
+    })
+}

@@ -1,0 +1,408 @@
+"""Logs: queries as JSON, a small server that answers as it is told, and real clusters where there are some."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import json
+import os
+import pickle
+import threading
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import clusterops as co
+import pytest
+from clusterops.logs import Client, Export, ExportProgress, Look, Query, Renderer, Tail, escape_kql, escape_lucene
+
+WHEN = datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.UTC)
+
+# What the servers document for each.
+QUERIES: list[tuple[Query, dict[str, Any]]] = [
+    (Query.match_all(), {"match_all": {}}),
+    (Query.match_none(), {"match_none": {}}),
+    (Query.raw({"term": {"a": 1}}), {"term": {"a": 1}}),
+    (Query.term("level", "error"), {"term": {"level": {"value": "error"}}}),
+    (
+        Query.term("level", "error", case_insensitive=True, boost=2, name="l"),
+        {"term": {"level": {"value": "error", "case_insensitive": True, "boost": 2.0, "_name": "l"}}},
+    ),
+    (Query.term("status", 500), {"term": {"status": {"value": 500}}}),
+    (Query.term("is_new", True), {"term": {"is_new": {"value": True}}}),
+    (Query.term("ip", ipaddress.ip_address("10.0.0.1")), {"term": {"ip": {"value": "10.0.0.1"}}}),
+    (Query.terms("level", ["error", "fatal"]), {"terms": {"level": ["error", "fatal"]}}),
+    (Query.exists("error"), {"exists": {"field": "error"}}),
+    (Query.prefix("host", "web"), {"prefix": {"host": {"value": "web"}}}),
+    (Query.wildcard("host", "web-*"), {"wildcard": {"host": {"value": "web-*"}}}),
+    (Query.regexp("host", "web-[0-9]+"), {"regexp": {"host": {"value": "web-[0-9]+"}}}),
+    (Query.fuzzy("host", "wbe"), {"fuzzy": {"host": {"value": "wbe"}}}),
+    (Query.ids(["1", "2"]), {"ids": {"values": ["1", "2"]}}),
+    (
+        Query.range("@timestamp", gte=WHEN, lt="now/d"),
+        {"range": {"@timestamp": {"gte": "2023-11-14T22:13:20Z", "lt": "now/d"}}},
+    ),
+    (
+        Query.range("day", gt=datetime.date(2024, 1, 2), time_zone="Europe/Berlin"),
+        {"range": {"day": {"gt": "2024-01-02", "time_zone": "Europe/Berlin"}}},
+    ),
+    (Query.match("message", "refused"), {"match": {"message": "refused"}}),
+    (
+        Query.match("message", "connection refused", operator="and"),
+        {"match": {"message": {"query": "connection refused", "operator": "and"}}},
+    ),
+    (
+        Query.match_phrase("message", "not found", slop=2),
+        {"match_phrase": {"message": {"query": "not found", "slop": 2}}},
+    ),
+    (Query.match_phrase_prefix("message", "not fo"), {"match_phrase_prefix": {"message": "not fo"}}),
+    (
+        Query.multi_match("refused", ["message", "error"], type="phrase"),
+        {"multi_match": {"query": "refused", "fields": ["message", "error"], "type": "phrase"}},
+    ),
+    (
+        Query.query_string("level:error AND took:>5", default_operator="and"),
+        {"query_string": {"query": "level:error AND took:>5", "default_operator": "and"}},
+    ),
+    (
+        Query.simple_query_string("refused | timeout", fields=["message"]),
+        {"simple_query_string": {"query": "refused | timeout", "fields": ["message"]}},
+    ),
+    (
+        Query.bool(
+            must=[Query.match("message", "refused")],
+            filter=[{"term": {"level": {"value": "error"}}}],
+            should=[Query.exists("a"), Query.exists("b")],
+            must_not=[Query.ids(["1"])],
+            minimum_should_match=1,
+        ),
+        {
+            "bool": {
+                "must": [{"match": {"message": "refused"}}],
+                "filter": [{"term": {"level": {"value": "error"}}}],
+                "should": [{"exists": {"field": "a"}}, {"exists": {"field": "b"}}],
+                "must_not": [{"ids": {"values": ["1"]}}],
+                "minimum_should_match": 1,
+            }
+        },
+    ),
+    (Query.constant_score(Query.exists("a")), {"constant_score": {"filter": {"exists": {"field": "a"}}}}),
+    (Query.nested("spans", Query.match_all()), {"nested": {"path": "spans", "query": {"match_all": {}}}}),
+    (
+        Query.kql("level: error"),
+        {"bool": {"should": [{"match": {"level": "error"}}], "minimum_should_match": 1}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "expected"), QUERIES)
+def test_queries_are_the_json_that_servers_document(query: Query, expected: dict[str, Any]) -> None:
+    assert query.to_dict() == expected == json.loads(query.to_json())
+    assert pickle.loads(pickle.dumps(query)) == query
+
+
+def test_what_no_server_takes_is_an_error_where_it_is_said() -> None:
+    with pytest.raises(co.InvalidError, match="no date math"):
+        Query.range("@timestamp", gte="now-15min")
+    with pytest.raises(co.InvalidError, match="needs a bound"):
+        Query.range("@timestamp")
+    with pytest.raises(co.InvalidError, match="datetime with a time zone"):
+        Query.range("@timestamp", gte=datetime.datetime(2024, 1, 1))
+    with pytest.raises(co.InvalidError) as raised:
+        Query.kql("level: (error")
+    assert raised.value.kind == "syntax"
+    with pytest.raises(co.InvalidError):
+        Query.match("message", "x", minimum_should_match="many")
+    with pytest.raises(ValueError, match="boost"):
+        Query.term("a", 1, boost=-1)
+    with pytest.raises(TypeError, match="a Query or its JSON"):
+        Query.constant_score("level: error")  # type: ignore[arg-type]  # pyright: ignore
+    assert escape_kql("10:30 (max)") == r"10\:30 \(max\)" and escape_lucene("a:b") == r"a\:b"
+
+
+class Answering(ThreadingHTTPServer):
+    """Answers every search with the next of these, and keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: list[tuple[int, Any]] = []
+        self.asked: list[tuple[str, Any]] = []
+        self.authorization: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        server = self.server
+        assert isinstance(server, Answering)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        server.asked.append((self.path, json.loads(body) if body else None))
+        server.authorization = self.headers["Authorization"]
+        status, answer = server.answers.pop(0)
+        content = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    with Answering() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def page(*sources: Any, failed: int = 0) -> dict[str, Any]:
+    hits = [{"_index": "logs", "_id": str(place), "_source": source} for place, source in enumerate(sources)]
+    return {
+        "took": 3,
+        "timed_out": False,
+        "_shards": {"total": 2, "successful": 2 - failed, "failed": failed},
+        "hits": {"total": {"value": len(hits), "relation": "eq"}, "hits": hits},
+    }
+
+
+def test_a_search_asks_and_gives_hits(answering: Answering) -> None:
+    answering.answers = [(200, page({"message": "up", "level": "info"}, {"message": "down"}))]
+    client = Client(answering.url, authorization=("ApiKey", "abc"))
+    found = client.search(
+        "logs-*", Query.term("level", "info"), size=2, sort=[{"@timestamp": "desc"}], source=["message"],
+        track_total_hits=True, body={"highlight": {"fields": {"*": {}}}},
+    )  # fmt: skip
+    assert answering.authorization == "ApiKey abc" and "abc" not in repr(client)
+    path, body = answering.asked[0]
+    assert urllib.parse.unquote(path).split("?")[0] == "/logs-*/_search"
+    assert body == {
+        "query": {"term": {"level": {"value": "info"}}},
+        "size": 2,
+        "sort": [{"@timestamp": "desc"}],
+        "_source": ["message"],
+        "track_total_hits": True,
+        "highlight": {"fields": {"*": {}}},
+    }
+    assert len(found) == found.total == 2 and not found.total_is_lower_bound and found.shortfall is None
+    assert [hit.source for hit in found.hits] == [{"message": "up", "level": "info"}, {"message": "down"}]
+    assert (found[-1].id, found[0].index) == ("1", "logs") and found.took == datetime.timedelta(milliseconds=3)
+    with pytest.raises(IndexError):
+        found[2]
+    with pytest.raises(IndexError):
+        found[-3]
+    assert Renderer().render(found[0], cluster="eu") == "[eu] INFO up"
+    assert json.loads(Renderer("json").render(found[1]))["_source"] == {"message": "down"}
+    assert Renderer(template="{{level}}: {{message}}").render(found[0]) == "INFO: up"
+    with pytest.raises(co.InvalidError):
+        Renderer(time_zone="Nowhere/Town")
+
+
+def test_an_answer_that_lacks_something_is_an_error(answering: Answering) -> None:
+    client = Client(answering.url)
+    answering.answers = [(200, page({"message": "up"}, failed=1))] * 2
+    with pytest.raises(co.ServerError) as raised:
+        client.search("logs", Query.match_all())
+    assert raised.value.kind == "partial"
+    found = client.search("logs", Query.match_all(), partial=True)
+    assert len(found) == 1 and isinstance(found.shortfall, co.ServerError)
+
+
+@pytest.mark.parametrize(
+    ("status", "type_", "class_"),
+    [
+        (400, "parsing_exception", co.InvalidError),
+        (401, "security_exception", PermissionError),
+        (403, "security_exception", PermissionError),
+        (404, "index_not_found_exception", KeyError),
+        (500, "runtime_exception", co.ServerError),
+    ],
+)
+def test_errors_are_exceptions(answering: Answering, status: int, type_: str, class_: type[Exception]) -> None:
+    reason = {"type": type_, "reason": "no"}
+    answering.answers = [(status, {"error": {**reason, "root_cause": [reason]}, "status": status})] * 2
+    client = Client(answering.url, attempts=1)
+    with pytest.raises(class_):
+        client.search("logs", Query.match_all())
+
+    async def awaited() -> None:
+        await client.asearch("logs", Query.match_all())
+
+    with pytest.raises(class_):
+        asyncio.run(awaited())
+
+
+def test_what_is_wrong_with_a_client_or_a_search_is_said_at_once(answering: Answering) -> None:
+    with pytest.raises(ConnectionError):
+        # Nobody listens there.
+        Client("http://127.0.0.1:1", attempts=1).count("logs", Query.match_all())
+    for nodes in ([], ["no url"]):
+        with pytest.raises(co.InvalidError):
+            Client(nodes)
+    with pytest.raises(TypeError, match="go together"):
+        Client(answering.url, product="opensearch")
+    known = Client(answering.url, product="opensearch", version=(2, 19, 1)).server()
+    assert (known.product, known.version, str(known)) == ("opensearch", (2, 19, 1), "OpenSearch 2.19.1")
+    client = Client(answering.url)
+    with pytest.raises(co.InvalidError, match="names no index"):
+        client.search("logs-*,,app", Query.match_all())
+    search: Callable[..., Any] = client.search
+    with pytest.raises(TypeError, match="sise: a search has no such option"):
+        search("logs", Query.match_all(), sise=3)
+    with pytest.raises(co.InvalidError, match="now"):
+        Tail(client, "logs", Query.match_all(), since="yesterday")
+    with pytest.raises(co.InvalidError, match="no token"):
+        Tail(client, "logs", Query.match_all(), token="{}")
+    with pytest.raises(co.InvalidError, match="do not go together"):
+        Export(client, "logs", Query.match_all(), oldest_first="a", newest_first="b")
+    with pytest.raises(co.InvalidError, match="a format is"):
+        Export(client, "logs", Query.match_all()).to_file("x", format="csv")
+    assert not answering.asked
+
+
+def servers() -> list[str]:
+    """The clusters that `tests/log-servers` runs, by one of their nodes each."""
+    listed = os.environ.get("CLUSTEROPS_LOGS_SERVERS", "").split()
+    return [entry.split("=", 1)[1].split(",")[0] for entry in listed]
+
+
+@pytest.fixture(params=servers() or [""])
+def index(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """The URL of a cluster, and an index of the test's own there."""
+    url: str = request.param
+    if not url:
+        pytest.skip("CLUSTEROPS_LOGS_SERVERS names no servers; `tests/log-servers` starts some")
+    name = f"python-{uuid.uuid4()}"
+    settings = {"settings": {"number_of_replicas": 0, "number_of_shards": 2}}
+    call(url, "PUT", f"/{name}", settings)
+    yield url, name
+    call(url, "DELETE", f"/{name}")
+
+
+def call(url: str, method: str, path: str, body: Any = None) -> None:
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url + path, content, headers, method=method), timeout=30):
+        pass
+
+
+def write(url: str, index: str, numbers: range) -> None:
+    for number in numbers:
+        time = (WHEN + datetime.timedelta(minutes=number)).isoformat()
+        document = {"@timestamp": time, "message": f"line {number}", "host": f"web-{number % 2}"}
+        call(url, "PUT", f"/{index}/_doc/{number}?refresh=true", document)
+
+
+def test_a_real_cluster_is_searched_and_looked_at(index: tuple[str, str]) -> None:
+    url, name = index
+    write(url, name, range(7))
+    client = Client(url)
+    assert client.server().product in ("opensearch", "elasticsearch")
+    found = client.search(name, Query.kql('host: "web-0"'), sort=[{"@timestamp": "asc"}])
+    assert [hit.id for hit in found.hits] == ["0", "2", "4", "6"]
+    assert client.count(name, Query.match("message", "line")) == 7
+    look = Look(client, name, Query.match_all(), exclude=[Query.ids(["6"])])
+    assert look.count() == 6
+    histogram = look.histogram(interval=60)
+    assert histogram.total == 6 and histogram.buckets[0][0] == WHEN.replace(second=0)
+    assert len(look.histogram(3).buckets) <= 3 and str(histogram)
+    top = look.top("host", 1)
+    assert top.values == [("web-0", 3)] and top.other == 3
+    with pytest.raises(co.NotFoundError):
+        look.top("no_such_field")
+
+    async def awaited() -> tuple[int, int]:
+        histogram = await look.ahistogram()
+        return await client.acount(name, Query.match_all()), histogram.total
+
+    assert asyncio.run(awaited()) == (7, 6)
+
+
+def test_a_tail_loses_and_repeats_nothing(index: tuple[str, str]) -> None:
+    url, name = index
+    client = Client(url)
+    write(url, name, range(3))
+
+    def follow(tail: Tail, wanted: int) -> tuple[list[str], str]:
+        seen: list[str] = []
+        for batch in tail:
+            seen += [document.hit.id for document in batch.documents]
+            if len(seen) >= wanted:
+                return sorted(seen), batch.token
+        raise AssertionError("a tail does not end")
+
+    seen, token = follow(Tail(client, name, Query.match_all(), since="start", pause=0.05), 3)
+    assert seen == ["0", "1", "2"]
+    write(url, name, range(3, 6))
+
+    async def go_on() -> tuple[list[str], str]:
+        seen: list[str] = []
+        async for batch in Tail(client, name, Query.match_all(), token=token, pause=0.05):
+            assert all(document.time and not document.late for document in batch.documents)
+            seen += [document.hit.id for document in batch.documents]
+            if len(seen) >= 3:
+                return sorted(seen), batch.token
+        raise AssertionError("a tail does not end")
+
+    seen, token = asyncio.run(asyncio.wait_for(go_on(), 60))
+    assert seen == ["3", "4", "5"]
+    with pytest.raises(co.InvalidError, match="another query"):
+        Tail(client, name, Query.exists("x"), token=token)
+    by_time = Tail(client, name, Query.match_all(), since=WHEN + datetime.timedelta(minutes=4), by_time=True)
+    batch = next(by_time)
+    assert [notice.kind for notice in batch.notices] == ["by_time"]
+
+
+def test_an_export_is_whole_and_goes_on(index: tuple[str, str], tmp_path: Path) -> None:
+    url, name = index
+    write(url, name, range(7))
+    export = Export(Client(url), name, Query.match_all(), page_size=2, oldest_first="@timestamp")
+    pages = export.pages()
+    first = next(pages)
+    rest = [hit.id for page in export.pages(first.token) for hit in page.hits]
+    assert pages.total == 7 and [hit.id for hit in first.hits] + rest == [str(number) for number in range(7)]
+
+    async def awaited() -> list[str]:
+        return [hit.id async for page in await export.apages() for hit in page.hits]
+
+    assert asyncio.run(awaited()) == [str(number) for number in range(7)]
+
+    def stop(progress: ExportProgress) -> None:
+        if progress.done >= 4:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "logs.ndjson"
+    with pytest.raises(KeyboardInterrupt):
+        export.to_file(path, progress=stop)
+    told: list[int] = []
+    summary = export.to_file(path, progress=lambda progress: told.append(progress.done))
+    assert summary.is_whole and summary.documents == 7 and told[-1] == 7
+    lines = [json.loads(line)["message"] for line in path.read_text().splitlines()]
+    assert lines == [f"line {number}" for number in range(7)]
+    with pytest.raises(co.InvalidError):
+        export.to_file(path)
+    table = tmp_path / "logs.csv"
+    asyncio.run(write_table(export, table))
+    assert table.read_text().splitlines()[:2] == ["_id,host", "0,web-0"]
+
+
+async def write_table(export: Export, path: Path) -> None:
+    await export.ato_file(path, format="csv", columns=["_id", "host"])
