@@ -30,11 +30,13 @@ mod words;
 
 // Sealed documents, and what deploys them.
 mod deploy;
+mod dry_run;
 mod http;
 mod identity;
 mod keys;
 mod opened;
 mod recipients;
+mod resealing;
 mod review;
 mod sealed_file;
 mod sealing;
@@ -84,7 +86,9 @@ mod _clusterops {
     #[pymodule_export]
 
     #[pymodule_export]
-    use crate::deploy::{Change, Deploy, Deployed, DryRun, Marathon, adry_run, dry_run};
+    use crate::deploy::{Deploy, Deployed, Marathon};
+    #[pymodule_export]
+    use crate::dry_run::{Change, DryRun, adry_run, dry_run};
     #[pymodule_export]
     use crate::keys::{PrivateKey, PublicKey};
     #[pymodule_export]
@@ -92,14 +96,13 @@ mod _clusterops {
     #[pymodule_export]
     use crate::recipients::{Recipients, RecipientsFile};
     #[pymodule_export]
+    use crate::resealing::{Resealed, acompact, areseal, arotate, compact, reseal, rotate};
+    #[pymodule_export]
     use crate::review::{Finding, Merged, amerge_opened, check, merge, merge_opened, show};
     #[pymodule_export]
     use crate::sealed_file::SealedFile;
     #[pymodule_export]
-    use crate::sealing::{
-        Resealed, Sealed, Unsealed, acompact, areseal, arotate, compact, reseal, rotate, seal,
-        seal_paths, set,
-    };
+    use crate::sealing::{Sealed, Unsealed, seal, seal_paths, set};
     #[pymodule_export]
     use crate::secret::Secret;
     #[pymodule_export]
