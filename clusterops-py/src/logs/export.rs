@@ -225,6 +225,9 @@ impl Export {
 }
 
 /// The pages of an export that goes on: iterated by ``for`` or ``async for``.
+///
+/// Who was interrupted, or cancelled what was awaited, goes on from the token of the last page: one that was just ready is
+/// lost then.
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
 pub(crate) struct ExportPages {
@@ -233,7 +236,7 @@ pub(crate) struct ExportPages {
 }
 
 impl ExportPages {
-    /// Dropped, it takes no page with it.
+    /// Dropped, it takes no page with it; done, and then not taken by Python, it does.
     fn next(&self) -> impl Future<Output = PyResult<Option<ExportPage>>> + Send + 'static {
         let pages = Arc::clone(&self.inner);
         async move {

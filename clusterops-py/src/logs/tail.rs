@@ -18,7 +18,8 @@ use crate::words::{Span, quoted, snake_case};
 
 /// Follows what a query finds in some indices, losing and repeating nothing: iterated (``for``, ``async for``) for batches.
 ///
-/// Iterating does not end by itself. What is begun anew from the `token` of a batch goes on behind its documents.
+/// Iterating does not end by itself. What is begun anew from the `token` of a batch goes on behind its documents; so does who
+/// was interrupted, or cancelled what was awaited, since a batch that was just ready is lost then.
 ///
 /// Parameters
 /// ----------
@@ -72,7 +73,7 @@ impl<'py> FromPyObject<'_, 'py> for Beginning {
 }
 
 impl Tail {
-    /// Dropped, it loses nothing.
+    /// Dropped, it loses nothing; done, and then not taken by Python, it loses its batch.
     fn batch(&self) -> impl Future<Output = PyResult<TailBatch>> + Send + 'static {
         let tail = Arc::clone(&self.inner);
         async move {
