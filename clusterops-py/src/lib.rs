@@ -83,7 +83,6 @@ mod _clusterops {
     use crate::target::Target;
     #[pymodule_export]
     use crate::transfer::Transferred;
-    #[pymodule_export]
 
     #[pymodule_export]
     use crate::deploy::{Deploy, Deployed, Marathon};

@@ -1,4 +1,4 @@
-"""The fixture that the package ships with, and a real sshd."""
+"""The fixtures that the package ships with and of our own, and a real sshd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import clusterops as co
 import pytest
 
-pytest_plugins = ["clusterops.testing"]
+pytest_plugins = ["clusterops.testing", "marathon_stand_in"]
 
 SSHD = "/usr/sbin/sshd"
 # It ends sshd when the pipe that it reads from closes, also when the tests are killed.
@@ -112,6 +112,3 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     server = Sshd(tmp_path_factory.mktemp("sshd"))
     yield server
     server.close()
-"""The fixture that the package ships with, and our own."""
-
-pytest_plugins = ["clusterops.testing", "marathon_stand_in"]

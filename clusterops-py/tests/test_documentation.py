@@ -31,9 +31,8 @@ README = Path(__file__).parents[1] / "README.md"
 
 def documented() -> Iterator[tuple[str, str]]:
     """Everything with an example in its docstring."""
-    for module in (clusterops, _clusterops, distributed, errors, options, protocols, testing):
-    for module in (clusterops, _clusterops, deploy, errors, options, protocols, secrets, testing):
-    for module in (clusterops, _clusterops, deploy, errors, logs, options, protocols, secrets, testing):
+    modules = (clusterops, _clusterops, deploy, distributed, errors, logs, options, protocols, secrets, testing)
+    for module in modules:
         yield module.__name__, module.__doc__ or ""
         for name, item in vars(module).items():
             if name not in module.__all__ or name.startswith("_"):

@@ -58,10 +58,7 @@ from .errors import (
     TransferError,
     UnreachableError,
 )
-from .options import CommandOptions, StageOptions, TransferOptions
-from .protocols import Credentials, GroupSource, Purpose
-from .options import HttpOptions, StageOptions
-from .options import HttpOptions, SearchOptions, StageOptions
+from .options import CommandOptions, HttpOptions, SearchOptions, StageOptions, TransferOptions
 from .protocols import Credentials, GroupSource, Identity, Purpose
 
 _Set.register(HostSet)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

@@ -1,4 +1,4 @@
-"""The keywords that a plan's stages take, and those of a session's commands and transfers."""
+"""The keywords that stages, commands, transfers, HTTP servers and searches take."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from ._clusterops import RunAs, Secret, Step
 
-__all__ = ["CommandOptions", "StageOptions", "TransferOptions"]
-__all__ = ["HttpOptions", "StageOptions"]
-__all__ = ["HttpOptions", "SearchOptions", "StageOptions"]
+__all__ = ["CommandOptions", "HttpOptions", "SearchOptions", "StageOptions", "TransferOptions"]
 
 
 class StageOptions(TypedDict, total=False):
