@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -99,6 +100,20 @@ class Sshd:
         if subprocess.run([SSHD, "-t", "-f", path], capture_output=True, check=False).returncode != 0:
             path.write_text("\n".join([*lines, ""]))
         return path
+
+
+@pytest.fixture(autouse=True)
+def deadline() -> Iterator[None]:
+    """What hangs ends with where it hangs."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("the test did not end within five minutes")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(300)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")
