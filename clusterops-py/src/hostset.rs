@@ -7,6 +7,7 @@ use clusterops::hostset::{Context, IntoIter};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyFrozenSet, PySet, PySlice, PyString, PyTuple};
 
 use crate::errors::raise;
@@ -52,11 +53,8 @@ impl<'py> FromPyObject<'_, 'py> for Hosts {
             let set = clusterops::HostSet::parse(text.to_cow()?.as_ref()).map_err(raise)?;
             return Ok(Self(set));
         }
-        let mut names = Vec::new();
-        for name in value.try_iter()? {
-            names.push(name?.extract::<String>()?);
-        }
-        Ok(Self(names.iter().collect()))
+        let names = value.try_iter()?.map(|name| name?.extract::<PyBackedStr>());
+        names.collect::<PyResult<_>>().map(Self)
     }
 }
 
