@@ -41,6 +41,33 @@ async fn files_arrive_whole_without_anything_extra() {
 }
 
 #[tokio::test]
+async fn connections_for_files_end_with_their_use() {
+    // More than a server has channels for a session at once: MaxSessions is 10 (sshd_config(5)).
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    let there = shared_folder(&sshd, "files").join("there");
+    let local = tempfile::NamedTempFile::new().expect("a file");
+    for round in 0..25 {
+        let files = session.files().await.expect("SFTP");
+        let sent = files.upload(local.path(), text(&there)).await;
+        sent.expect("sent");
+        if round % 2 == 0 {
+            assert_eq!(files.close().await, Termination::Confirmed);
+        }
+    }
+    for wait in 0..25 {
+        let _ = tokio::time::timeout(Duration::from_millis(wait), session.files()).await;
+    }
+    let files = session.files().await.expect("SFTP");
+    files
+        .upload(local.path(), text(&there))
+        .await
+        .expect("sent");
+}
+
+#[tokio::test]
 async fn what_was_written_is_compared_with_what_was_read() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;

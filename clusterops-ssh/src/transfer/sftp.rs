@@ -12,7 +12,6 @@ use bytes::{Buf as _, Bytes};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::paths::shown;
@@ -48,7 +47,8 @@ struct Inner {
     host: String,
     queue: mpsc::Sender<Packet>,
     shared: Arc<Shared>,
-    task: AbortHandle,
+    /// The task that serves the channel closes it when this is dropped.
+    _open: oneshot::Sender<()>,
     features: Features,
     /// A permit for each block on its way.
     window: Arc<Semaphore>,
@@ -118,38 +118,26 @@ pub(super) enum Trouble {
 impl Sftp {
     pub(super) async fn open(session: &Session) -> Result<Self> {
         let host = session.host().to_owned();
-        let mut channel = session.channel().await?;
-        channel
-            .request_subsystem(true, "sftp")
-            .await
-            .map_err(|error| Error::from(error).on(&host))?;
-        let due = Instant::now() + ANSWERING;
-        loop {
-            let Ok(message) = timeout_at(due, channel.wait()).await else {
-                let message =
-                    format!("the server did not answer the request for sftp within {ANSWERING:?}");
-                return Err(Error::new(ErrorKind::Timeout, message).on(&host));
-            };
-            match message {
-                Some(ChannelMsg::Success) => break,
-                Some(ChannelMsg::WindowAdjusted { .. }) => {}
-                Some(_) | None => {
-                    let message = "the server offers no file transfer (sshd_config needs `Subsystem sftp internal-sftp`)";
-                    return Err(Error::new(ErrorKind::Transfer, message).on(&host));
-                }
-            }
-        }
-        let (input, output) = channel.split();
+        let (input, output) = session.channel().await?.split();
         let (queue, packets) = mpsc::channel(4);
+        let (open, dropped) = oneshot::channel();
+        let (started_sender, started) = oneshot::channel();
         let (version_sender, version) = oneshot::channel();
         let shared = Arc::new(Shared::default());
-        let serving = serve(input, output, packets, Arc::clone(&shared), version_sender);
-        let task = tokio::spawn(serving).abort_handle();
+        let channel = Served {
+            input,
+            output,
+            packets,
+            shared: Arc::clone(&shared),
+            started: started_sender,
+            version: version_sender,
+        };
+        tokio::spawn(channel.serve(dropped));
         let mut sftp = Inner {
             host,
             queue,
             shared,
-            task,
+            _open: open,
             features: Features {
                 posix_rename: false,
                 fsync: false,
@@ -159,6 +147,10 @@ impl Sftp {
             window: Arc::new(Semaphore::new((WINDOW / SMALL_BLOCK) as usize)),
             unfinished: Mutex::default(),
         };
+        match started.await {
+            Ok(started) => started.map_err(|error| error.on(&sftp.host))?,
+            Err(_) => return Err(sftp.lost()),
+        }
         let hello = Packet {
             head: Request::new(kind::INIT, VERSION).finish(),
             content: Bytes::new(),
@@ -545,12 +537,6 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Answer<'_> {
     /// Whether it has come.
     pub(super) fn has_come(&self) -> bool {
@@ -674,25 +660,66 @@ impl Shared {
 type Version = (u32, Vec<(Bytes, Bytes)>);
 
 /// Serves a channel in both directions until one of them ends.
-async fn serve(
+/// The channel, and whom its task tells of what comes.
+struct Served {
     input: ChannelReadHalf,
     output: ChannelWriteHalf<Msg>,
     packets: mpsc::Receiver<Packet>,
     shared: Arc<Shared>,
+    started: oneshot::Sender<Result<()>>,
     version: oneshot::Sender<Version>,
-) {
-    struct Close<'a>(&'a Shared);
-    impl Drop for Close<'_> {
-        fn drop(&mut self) {
-            self.0.close();
+}
+
+impl Served {
+    /// Serves the channel until it ends or nobody is left who wants it. A server counts the channels of a session
+    /// (`MaxSessions` in sshd_config(5)) until they are closed, and russh closes none by itself.
+    async fn serve(mut self, dropped: oneshot::Receiver<()>) {
+        struct Close<'a>(&'a Shared);
+        impl Drop for Close<'_> {
+            fn drop(&mut self) {
+                self.0.close();
+            }
+        }
+        let _close = Close(&self.shared);
+        let serving = async {
+            let started = request(&mut self.input, &self.output).await;
+            let is_started = started.is_ok();
+            let _ = self.started.send(started);
+            if !is_started {
+                return;
+            }
+            tokio::select! {
+                () = receive(self.input, &self.shared, self.version) => {}
+                () = transmit(&self.output, self.packets, &self.shared) => {}
+            }
+        };
+        tokio::select! {
+            () = serving => {}
+            _ = dropped => {}
+        }
+        let _ = self.output.close().await;
+    }
+}
+
+/// Asks for the subsystem.
+async fn request(input: &mut ChannelReadHalf, output: &ChannelWriteHalf<Msg>) -> Result<()> {
+    output.request_subsystem(true, "sftp").await?;
+    let due = Instant::now() + ANSWERING;
+    loop {
+        let Ok(message) = timeout_at(due, input.wait()).await else {
+            let message =
+                format!("the server did not answer the request for sftp within {ANSWERING:?}");
+            return Err(Error::new(ErrorKind::Timeout, message));
+        };
+        match message {
+            Some(ChannelMsg::Success) => return Ok(()),
+            Some(ChannelMsg::WindowAdjusted { .. }) => {}
+            Some(_) | None => {
+                let message = "the server offers no file transfer (sshd_config needs `Subsystem sftp internal-sftp`)";
+                return Err(Error::new(ErrorKind::Transfer, message));
+            }
         }
     }
-    let _close = Close(&shared);
-    tokio::select! {
-        () = receive(input, &shared, version) => {}
-        () = transmit(&output, packets, &shared) => {}
-    }
-    let _ = output.close().await;
 }
 
 async fn receive(mut input: ChannelReadHalf, shared: &Shared, version: oneshot::Sender<Version>) {
