@@ -74,6 +74,12 @@ impl Link {
                 }
                 Ok(channel)
             }
+            Ok(Err(error @ russh::Error::ChannelOpenFailure(_))) => {
+                let message = "the server refused a channel: it may allow a session no more of them at once \
+                               (`MaxSessions` in its sshd_config)";
+                let refused = Error::new(ErrorKind::Protocol, message);
+                Err(self.on_host(refused.caused_by(error)))
+            }
             Ok(Err(error)) => Err(self.on_host(error.into())),
             Err(_) => {
                 let message = format!("the server did not open a channel within {ANSWERING:?}");
