@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use clusterops::journal::Leftover;
 use clusterops::rollout::Share;
 use clusterops::ssh::HostKeyChecking;
-use clusterops::{Bandwidth, ConnectRetries, Control};
+use clusterops::{ConnectRetries, Control};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -20,6 +20,7 @@ use crate::plan::Plan;
 use crate::report::Report;
 use crate::run::{AsyncRun, Run, Shared};
 use crate::target::{Target, Targets};
+use crate::transfer::Limit;
 use crate::words::{Span, from_word, plain, quoted};
 
 /// Many targets, and the terms on which plans are run on them.
@@ -112,7 +113,7 @@ impl Fleet {
         output_cap: Option<usize>,
         output_budget: Option<usize>,
         output_folder: Option<PathBuf>,
-        bandwidth: Option<u64>,
+        bandwidth: Option<Limit>,
         journal: Option<PathBuf>,
         leftover: &str,
     ) -> PyResult<Self> {
@@ -150,8 +151,8 @@ impl Fleet {
         if let Some(folder) = output_folder {
             fleet = fleet.output_folder(folder);
         }
-        if let Some(bytes) = bandwidth {
-            fleet = fleet.bandwidth(Bandwidth::per_second(bytes));
+        if let Some(Limit(bandwidth)) = bandwidth {
+            fleet = fleet.bandwidth(bandwidth);
         }
         if let Some(file) = journal {
             fleet = fleet.journal(file);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clusterops::ssh::{Error, ErrorKind, Result};
 use clusterops::{Bandwidth, Files, Progress, Session, TransferOptions};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::sync::watch;
@@ -18,6 +18,23 @@ use crate::command::named;
 use crate::errors::raise;
 use crate::stop::Stop;
 use crate::words::{Span, plain, word};
+
+/// How many bytes per second may be transferred.
+pub(crate) struct Limit(pub(crate) Bandwidth);
+
+impl FromPyObject<'_, '_> for Limit {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match value.extract()? {
+            0 => {
+                let message = "with a bandwidth of 0 bytes per second nothing is ever over; None sets no limit";
+                Err(PyValueError::new_err(message))
+            }
+            bytes => Ok(Self(Bandwidth::per_second(bytes))),
+        }
+    }
+}
 
 /// How often a progress hook is called at most.
 const PACE: Duration = Duration::from_millis(50);
@@ -77,7 +94,7 @@ impl Terms {
             "resume" => self.options.resume = value.extract()?,
             "sync" => self.options.sync = value.extract()?,
             "bandwidth" => {
-                self.bandwidth = value.extract::<Option<u64>>()?.map(Bandwidth::per_second);
+                self.bandwidth = value.extract::<Option<Limit>>()?.map(|limit| limit.0);
             }
             "deadline" => self.deadline = value.extract::<Option<Span>>()?.map(Into::into),
             "progress" if value.is_none() => self.progress = None,
@@ -270,9 +287,11 @@ impl Transferred {
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "<Transferred {} files, {} bytes>",
-            self.0.files, self.0.bytes
-        )
+        let skipped = match self.0.skipped_count {
+            0 => String::new(),
+            count => format!(", {count} skipped"),
+        };
+        let (files, bytes) = (self.0.files, self.0.bytes);
+        format!("<Transferred {files} files, {bytes} bytes{skipped}>")
     }
 }

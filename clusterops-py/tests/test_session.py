@@ -233,8 +233,11 @@ def test_files_travel(session: co.Session, host: SimulatedHost, tmp_path: Path) 
     (tree / "out").symlink_to("/etc/passwd")
     done = session.upload_tree(tmp_path / "tree", "/tmp/tree")
     assert (done.files, done.folders, done.skipped, done.skipped_count) == (1, 1, [("below/out", "leads_out")], 1)
+    assert repr(done) == f"<Transferred 1 files, {done.bytes} bytes, 1 skipped>"
     assert session.download_tree("/tmp/tree", tmp_path / "again") == session.download_tree("/tmp/tree", tmp_path / "3")
     assert (tmp_path / "again" / "below" / "file").read_text() == "text"
+    with pytest.raises(ValueError, match="bandwidth of 0"):
+        session.upload(tmp_path / "app.tar", "/tmp/app.tar", bandwidth=0)
     with pytest.raises(co.TransferError, match="web1") as raised:
         session.download("/tmp/none", tmp_path / "none")
     assert raised.value.host == "web1"
