@@ -1,5 +1,9 @@
 //! Private key files, their certificates, and their passphrases.
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
+mod tests;
+
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -60,6 +64,11 @@ impl KeyFile {
                         "there is only its public half, and the agent does not have the key";
                     (Some(key), Private::Missing(reason.to_owned()))
                 }
+                _ if error.kind() == io::ErrorKind::InvalidData => {
+                    let message =
+                        "is not text: keys are read in OpenSSH's format and in PEM, saved as UTF-8";
+                    return Err(message.to_owned());
+                }
                 _ => return Err(format!("cannot be read: {error}")),
             },
         };
@@ -74,15 +83,16 @@ impl KeyFile {
     /// The public half, if it is known, and the private one.
     fn of_text(
         path: &Path,
-        text: Zeroizing<String>,
+        mut text: Zeroizing<String>,
         public_beside: impl FnOnce() -> Option<PublicKey>,
     ) -> Result<(Option<PublicKey>, Private), String> {
+        cut_out_key(&mut text);
         let inside = PrivateKey::from_openssh(text.as_bytes()).ok();
         if let Some(cipher) = cipher(&text, inside.as_ref()) {
             check_mode(path)?;
             let private = match cipher {
                 Cipher::Known => Private::Sealed(text),
-                Cipher::Unknown(name) => Private::Missing(unknown_cipher(&name, path)),
+                Cipher::Unknown(name) => Private::Missing(unknown_cipher(&name, path, &text)),
             };
             let public = inside.map(|key| key.public_key().clone());
             return Ok((public.or_else(public_beside), private));
@@ -98,7 +108,7 @@ impl KeyFile {
                         private key's file, mostly the one without `.pub`";
                     Ok((Some(key), Private::Missing(reason.to_owned())))
                 }
-                None => Err(format!("is no private key that can be used: {error}")),
+                None => Err(no_key(path, &text, &error)),
             },
         }
     }
@@ -146,15 +156,14 @@ impl KeyFile {
             let Some(passphrase) = asking.next(&purpose, &refused).await? else {
                 break;
             };
-            match unseal(text.clone(), passphrase.clone()).await {
+            match unseal(&self.path, text.clone(), passphrase.clone()).await {
                 Ok(key) => {
                     let key = Arc::new(key);
                     *private = Private::Open(Arc::clone(&key));
                     return Ok(key);
                 }
                 Err(Sealed::WrongPassphrase) => refused.push(passphrase),
-                Err(Sealed::UnknownCipher(what)) => {
-                    let reason = unknown_cipher(&what, &self.path);
+                Err(Sealed::Unusable(reason)) => {
                     *private = Private::Missing(reason.clone());
                     return Err(Unsigned::Refused(reason));
                 }
@@ -208,8 +217,8 @@ fn cipher(text: &str, inside: Option<&PrivateKey>) -> Option<Cipher> {
             _ => Some(Cipher::Known),
         };
     }
-    let first = text.lines().find(|line| line.starts_with("-----BEGIN "))?;
-    if first == "-----BEGIN ENCRYPTED PRIVATE KEY-----" {
+    let kind = begin(text)?;
+    if kind == "ENCRYPTED " {
         return Some(Cipher::Known);
     }
     // RFC 1421 section 4.6.
@@ -217,43 +226,111 @@ fn cipher(text: &str, inside: Option<&PrivateKey>) -> Option<Cipher> {
         .lines()
         .find_map(|line| line.strip_prefix("DEK-Info: "))?;
     let name = info.split(',').next().unwrap_or_default();
-    if first == "-----BEGIN RSA PRIVATE KEY-----" && name == "AES-128-CBC" {
+    if kind == "RSA " && name == "AES-128-CBC" {
         return Some(Cipher::Known);
     }
-    let kind = first
-        .trim_start_matches("-----BEGIN ")
-        .trim_end_matches('-');
-    Some(Cipher::Unknown(format!("{name} of a PEM {kind}")))
+    Some(Cipher::Unknown(format!(
+        "{name} of a PEM {kind}PRIVATE KEY"
+    )))
 }
 
-fn unknown_cipher(what: &str, path: &Path) -> String {
+/// What is said of a key that is encrypted in a way that is not supported, with what writes it anew: ssh-keygen(1) reads
+/// no Ed25519 key in PKCS#8 before OpenSSH 9.6, and openssl-pkey(1) reads whatever is in PKCS#8.
+fn unknown_cipher(what: &str, path: &Path, text: &str) -> String {
     let path = path.display();
-    format!(
-        "it is encrypted in a way that is not supported ({what}); have OpenSSH write it anew: ssh-keygen -p -f {path}, or \
-         load it into the agent: ssh-add {path}"
-    )
+    let advice = match begin(text) {
+        Some("ENCRYPTED ") => format!(
+            "have OpenSSL write it anew, and name the new file: openssl pkey -in {path} -aes256 -out {path}.new"
+        ),
+        Some("DSA ") => "it is a DSA key, which servers no longer take; make a new key: \
+            ssh-keygen -t ed25519"
+            .to_owned(),
+        _ => format!(
+            "have OpenSSH write it anew: ssh-keygen -p -f {path}, or load it into the agent: ssh-add {path}"
+        ),
+    };
+    format!("it is encrypted in a way that is not supported ({what}); {advice}")
+}
+
+/// What is said of a file without a private key that is understood, in words that follow its name.
+fn no_key(path: &Path, text: &str, error: &Error) -> String {
+    if text.starts_with("PuTTY-User-Key-File-") {
+        let new = match path.extension() {
+            Some(ending) if ending.eq_ignore_ascii_case("ppk") => path.with_extension(""),
+            _ => path.with_extension("openssh"),
+        };
+        return format!(
+            "is a key of PuTTY's that cannot be used as it is; have it written for OpenSSH, and name the new file: \
+             puttygen {} -O private-openssh -o {}",
+            path.display(),
+            new.display()
+        );
+    }
+    if begin(text).is_none() {
+        return "holds no private key: no line in it is `-----BEGIN ... PRIVATE KEY-----`"
+            .to_owned();
+    }
+    format!("is no private key that can be used: {error}")
+}
+
+/// What stands before `PRIVATE KEY` in the line that begins a private key, where the text begins with one.
+fn begin(text: &str) -> Option<&str> {
+    let line = text.lines().next()?.trim_end();
+    line.strip_prefix("-----BEGIN ")?
+        .strip_suffix("PRIVATE KEY-----")
+}
+
+/// Leaves of a text with a private key only that key, as OpenSSL finds it behind a byte order mark, the "Bag Attributes" of
+/// openssl-pkcs12(1), or the "EC PARAMETERS" of openssl-ecparam(1); of another text, all but the mark.
+fn cut_out_key(text: &mut String) {
+    let unmarked = text.trim_start_matches('\u{feff}').len();
+    text.drain(..text.len() - unmarked);
+    let mut next = 0;
+    let mut lines = text.split_inclusive('\n').map(|line| {
+        next += line.len();
+        (next - line.len(), line)
+    });
+    let Some((start, _)) = lines.find(|(_, line)| begin(line).is_some()) else {
+        return;
+    };
+    let end = lines.find(|(_, line)| line.starts_with("-----END "));
+    if let Some((end, line)) = end {
+        text.truncate(end + line.len());
+    }
+    text.drain(..start);
 }
 
 /// Why a passphrase opens nothing.
 enum Sealed {
     WrongPassphrase,
-    UnknownCipher(String),
+    Unusable(String),
 }
 
 /// Tries a passphrase: a second's work, by intention of whoever encrypted the key.
-async fn unseal(text: Zeroizing<String>, passphrase: SecretString) -> Result<PrivateKey, Sealed> {
+async fn unseal(
+    path: &Path,
+    text: Zeroizing<String>,
+    passphrase: SecretString,
+) -> Result<PrivateKey, Sealed> {
+    let path = path.to_owned();
     let work = move || {
         let with = |passphrase: &str| decode_secret_key(&text, Some(passphrase));
+        let unknown =
+            |error: &Error| Sealed::Unusable(unknown_cipher(&error.to_string(), &path, &text));
         match with(passphrase.expose_secret()) {
             Ok(key) => Ok(key),
             // What a wrong passphrase yields is noise as a rule; with two of them it is the file that is not understood.
-            Err(Error::Der(error)) if matches!(with(""), Err(Error::Der(_))) => {
-                Err(Sealed::UnknownCipher(error.to_string()))
+            Err(error @ Error::Der(_)) if matches!(with(""), Err(Error::Der(_))) => {
+                Err(unknown(&error))
             }
             Err(error) if says_wrong(&error) || matches!(error, Error::Der(_)) => {
                 Err(Sealed::WrongPassphrase)
             }
-            Err(error) => Err(Sealed::UnknownCipher(error.to_string())),
+            // It was opened, and is for something else.
+            Err(error @ Error::UnknownAlgorithm(_)) => Err(Sealed::Unusable(format!(
+                "it is no key that SSH knows: {error}"
+            ))),
+            Err(error) => Err(unknown(&error)),
         }
     };
     let done = tokio::task::spawn_blocking(work).await;
@@ -298,145 +375,4 @@ fn check_mode(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
-mod tests {
-    use std::process::Command;
-
-    use super::*;
-
-    const PASSPHRASE: &str = "hunter22";
-
-    /// What a program that is not there leaves undone is passed over.
-    fn made(folder: &Path, name: &str, program: &str, words: &[&str]) -> Option<PathBuf> {
-        let path = folder.join(name);
-        let words = words.iter().map(|word| match *word {
-            "FILE" => path.to_str().unwrap(),
-            word => word,
-        });
-        let output = Command::new(program).args(words).output();
-        match output {
-            Ok(output) if output.status.success() => Some(path),
-            Ok(output) => panic!("{program}: {}", String::from_utf8_lossy(&output.stderr)),
-            Err(_) => {
-                eprintln!("skipped: no {program} for {name}");
-                None
-            }
-        }
-    }
-
-    async fn opened(path: &Path, passphrase: &str) -> Result<(), String> {
-        let file = KeyFile::load(path)?;
-        let sealed = match &*file.private.lock().await {
-            Private::Sealed(text) => text.clone(),
-            Private::Missing(why) => return Err(why.clone()),
-            Private::Open(_) => return Err("it is not encrypted".into()),
-        };
-        match unseal(sealed, passphrase.to_owned().into()).await {
-            Ok(_) => Ok(()),
-            Err(Sealed::WrongPassphrase) => Err("wrong".into()),
-            Err(Sealed::UnknownCipher(what)) => Err(unknown_cipher(&what, path)),
-        }
-    }
-
-    #[tokio::test]
-    async fn whatever_encrypts_a_key_opens_it_or_says_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let keygen = ["-q", "-N", PASSPHRASE, "-f", "FILE", "-t"];
-        let output = "pass:hunter22";
-        let known: &[(&str, &[&str])] = &[
-            ("ed25519", &["-Z", "aes256-ctr"]),
-            ("ed25519", &["-Z", "aes128-cbc"]),
-            ("ed25519", &["-Z", "aes256-gcm@openssh.com"]),
-            ("ed25519", &["-Z", "chacha20-poly1305@openssh.com"]),
-            ("rsa", &["-m", "PEM"]),
-            ("rsa", &["-m", "PKCS8"]),
-            ("ecdsa", &["-m", "PKCS8"]),
-        ];
-        for (index, (kind, more)) in known.iter().enumerate() {
-            let words = [&keygen[..], &[kind], more].concat();
-            let Some(path) = made(
-                folder.path(),
-                &format!("known{index}"),
-                "ssh-keygen",
-                &words,
-            ) else {
-                return;
-            };
-            assert_eq!(opened(&path, PASSPHRASE).await, Ok(()), "{kind} {more:?}");
-            let wrong = opened(&path, "another").await;
-            assert_eq!(wrong, Err("wrong".into()), "{kind} {more:?}");
-        }
-        let unknown: &[(&str, &str, &[&str])] = &[
-            ("3des-cbc", "ssh-keygen", &["ed25519", "-Z", "3des-cbc"]),
-            (
-                "AES-128-CBC of a PEM EC",
-                "ssh-keygen",
-                &["ecdsa", "-m", "PEM"],
-            ),
-            (
-                "AES-256-CBC of a PEM RSA",
-                "openssl",
-                &[
-                    "genrsa",
-                    "-traditional",
-                    "-aes256",
-                    "-passout",
-                    output,
-                    "-out",
-                    "FILE",
-                    "2048",
-                ],
-            ),
-            (
-                "1.2.840.113549.3.7",
-                "openssl",
-                &[
-                    "genpkey",
-                    "-algorithm",
-                    "ed25519",
-                    "-des3",
-                    "-pass",
-                    output,
-                    "-out",
-                    "FILE",
-                ],
-            ),
-        ];
-        for (index, (says, program, words)) in unknown.iter().enumerate() {
-            let words = match *program {
-                "ssh-keygen" => [&keygen[..], words].concat(),
-                _ => words.to_vec(),
-            };
-            let Some(path) = made(folder.path(), &format!("unknown{index}"), program, &words)
-            else {
-                continue;
-            };
-            use std::os::unix::fs::PermissionsExt as _;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            let why = opened(&path, PASSPHRASE).await.unwrap_err();
-            assert!(why.contains(says), "{why}");
-            assert!(why.contains("ssh-keygen -p -f"), "{why}");
-        }
-    }
-
-    #[tokio::test]
-    async fn half_a_key_may_be_the_agents() {
-        let folder = tempfile::tempdir().unwrap();
-        let words = ["-q", "-N", "", "-t", "ed25519", "-f", "FILE"];
-        let Some(path) = made(folder.path(), "key", "ssh-keygen", &words) else {
-            return;
-        };
-        fs::remove_file(&path).unwrap();
-        let file = KeyFile::load(&path).unwrap();
-        assert!(file.public().is_some());
-        assert!(
-            matches!(&*file.private.lock().await, Private::Missing(why) if why.contains("only its public half"))
-        );
-        fs::remove_file(folder.path().join("key.pub")).unwrap();
-        let why = KeyFile::load(&path).unwrap_err();
-        assert!(why.contains("cannot be read"), "{why}");
-    }
 }
