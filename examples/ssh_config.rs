@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clusterops::JumpHosts;
-use clusterops::config::{Config, Query};
+use clusterops::config::{Config, ConfigOptions, Query};
 use clusterops::core::Printable;
 
 const USAGE: &str = "\
@@ -53,9 +53,9 @@ fn run(text: &mut String) -> Result<(), String> {
         return Ok(());
     };
     let config = match &arguments.file {
-        None => Config::load(),
+        None => ConfigOptions::of(&arguments.query).load(),
         Some(file) if file == "none" => Config::none(),
-        Some(file) => Config::from_file(file),
+        Some(file) => ConfigOptions::of(&arguments.query).from_file(file),
     };
     let config = config.map_err(one_line)?;
     let host = config.resolve(&arguments.query).map_err(one_line)?;

@@ -68,6 +68,25 @@ const HOSTS: &[&str] = &[
     "2001:DB8::1",
     "1",
     "web1.",
+    "::1.2.3.4",
+    "::1:0",
+    "::ffff:1.2.3.4",
+    "::FFFF:0102:0304",
+    "::ffff:1.2.3.4%1",
+    "FE80::1%1",
+    "fe80::1%0",
+    "fe80::1%no-such",
+    "fe80::1%4000",
+    "::1%1",
+    "::1%lo",
+    "ff02::1%01",
+    "1.2.3.4%1",
+    "1.2.3.4.",
+    "1.2.3.4.5",
+    "127.0.0.0x1",
+    "08.1",
+    "4294967296",
+    "",
 ];
 const PATTERNS: &[&str] = &[
     "*",
@@ -396,10 +415,12 @@ impl<'a> Generator<'a> {
             arguments.extend(["-p".to_owned(), self.random.u16(1..).to_string()]);
         }
         if self.one_in(8) {
-            let option = match self.random.usize(..4) {
+            let option = match self.random.usize(..6) {
                 0 => "ProxyJump=none",
                 1 => "ConnectTimeout 7",
                 2 => "Hostname=%h.other",
+                3 => "IgnoreUnknown=Non*",
+                4 => "IgnoreUnknown other*,!nonsense",
                 _ => "IdentityFile=~/first",
             };
             arguments.extend(["-o".to_owned(), option.to_owned()]);
@@ -421,7 +442,10 @@ impl<'a> Generator<'a> {
                 28..32 if depth < 2 => self.include_line(depth),
                 32..34 => self.pick(OTHERS).to_owned(),
                 34..36 => (self.pick(&["", "# a comment", "   ", "\t# x", "#"])).to_owned(),
-                36 => self.pick(WRONG).to_owned(),
+                36 => match self.random.usize(..3) {
+                    0 => self.pick(&["Nonsense yes", "OtherA 1"]).to_owned(),
+                    _ => self.pick(WRONG).to_owned(),
+                },
                 _ => self.setting(),
             };
             let indent = self.pick(&["", "", "  ", "\t", " \t "]);

@@ -25,7 +25,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clusterops::config::{Config, Query};
+use clusterops::config::{ConfigOptions, Query};
 use fastrand::Rng;
 
 use generate::{Case, Generator};
@@ -178,7 +178,6 @@ fn printed(line: &str) -> Option<String> {
 }
 
 fn resolve(case: &Case) -> Result<Vec<String>, String> {
-    let config = Config::from_file(Path::new(&case.file)).map_err(|error| error.to_string())?;
     let mut query = Query::new(&case.host);
     for pair in case.arguments.chunks(2) {
         query = match (pair[0].as_str(), &pair[1]) {
@@ -187,6 +186,8 @@ fn resolve(case: &Case) -> Result<Vec<String>, String> {
             (_, option) => query.option(option).map_err(|error| error.to_string())?,
         };
     }
+    let config = ConfigOptions::of(&query).from_file(&case.file);
+    let config = config.map_err(|error| error.to_string())?;
     let host = config.resolve(&query).map_err(|error| error.to_string())?;
     Ok(host.lines().iter().map(ToString::to_string).collect())
 }

@@ -1,10 +1,10 @@
 //! The name or address that is connected to: CanonicalizeHostname and its friends (ssh_config(5)).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use dns_lookup::{AddrFamily, AddrInfoHints, SockType};
 use nix::ifaddrs::getifaddrs;
-use nix::libc::AI_CANONNAME;
+use nix::libc::{AI_CANONNAME, AI_NUMERICHOST, NI_NUMERICHOST, NI_NUMERICSERV};
 use nix::net::if_::InterfaceFlags;
 
 use super::keyword::Keyword;
@@ -147,77 +147,45 @@ fn is_address(text: &str) -> bool {
             .all(|letter| letter.is_ascii_digit() || letter == '.')
 }
 
-/// An address as getnameinfo(3) writes it; `None` when it is none, or not of the family.
+/// An address as the system reads and writes it (`resolve_addr` of OpenSSH): the four parts of an IPv4 address filled in,
+/// one that IPv6 carries in its own form where IPv4 is asked for, and the interface behind a `%` by its name. `None`
+/// when it is none, or not of the family.
 fn usual_form(text: &str, family: Option<AddressFamily>) -> Option<String> {
-    let (address, scope) = match text.split_once('%') {
-        Some((address, scope)) => (address, Some(scope)),
-        None => (text, None),
-    };
-    let address = match address.parse::<Ipv6Addr>() {
-        Ok(address) => IpAddr::V6(address),
-        Err(_) => IpAddr::V4(ipv4(address).filter(|_| scope.is_none())?),
-    };
-    match (family, address) {
-        (Some(AddressFamily::Inet), IpAddr::V6(_))
-        | (Some(AddressFamily::Inet6), IpAddr::V4(_)) => None,
-        _ => Some(match scope {
-            Some(scope) => format!("{address}%{scope}"),
-            None => address.to_string(),
-        }),
-    }
-}
-
-/// An IPv4 address of one to four parts, of which the last fills what is left, in decimal, octal or hexadecimal (inet_aton(3)).
-fn ipv4(text: &str) -> Option<Ipv4Addr> {
-    let parts: Option<Vec<u32>> = text
-        .split('.')
-        .map(|part| {
-            let (digits, radix) = match part.strip_prefix('0') {
-                None | Some("") => (part, 10),
-                Some(rest) => match rest.strip_prefix(['x', 'X']) {
-                    Some(digits) => (digits, 16),
-                    None => (rest, 8),
-                },
-            };
-            // A sign is no digit.
-            let is_number = digits.bytes().all(|digit| digit.is_ascii_alphanumeric());
-            u32::from_str_radix(digits, radix)
-                .ok()
-                .filter(|_| is_number)
-        })
-        .collect();
-    let parts = parts?;
-    let (last, first) = parts.split_last()?;
-    if first.len() > 3 || first.iter().any(|part| *part > 255) {
+    // The system would not find more in other names, and most are.
+    if !text.contains(':') && !text.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
-    let free = 32 - 8 * first.len() as u32;
-    if free < 32 && *last >= 1 << free {
-        return None;
-    }
-    let mut shift = 32;
-    let high = first.iter().fold(0, |address, part| {
-        shift -= 8;
-        address | part << shift
-    });
-    Some(Ipv4Addr::from(high | last))
+    let hints = AddrInfoHints {
+        flags: AI_NUMERICHOST,
+        ..hints(family)
+    };
+    let mut found = dns_lookup::getaddrinfo(Some(text), None, Some(hints)).ok()?;
+    let address = found.next()?.ok()?.sockaddr;
+    let (usual, _) = dns_lookup::getnameinfo(&address, NI_NUMERICHOST | NI_NUMERICSERV).ok()?;
+    Some(usual)
 }
 
 /// Asks getaddrinfo(3).
 pub(super) fn look_up(name: &str, family: Option<AddressFamily>) -> Option<String> {
     let hints = AddrInfoHints {
+        flags: AI_CANONNAME,
+        ..hints(family)
+    };
+    let mut found = dns_lookup::getaddrinfo(Some(name), None, Some(hints)).ok()?;
+    let first = found.next()?.ok()?;
+    Some(first.canonname.unwrap_or_default())
+}
+
+fn hints(family: Option<AddressFamily>) -> AddrInfoHints {
+    AddrInfoHints {
         socktype: SockType::Stream.into(),
         address: match family {
             None => 0,
             Some(AddressFamily::Inet) => AddrFamily::Inet.into(),
             Some(AddressFamily::Inet6) => AddrFamily::Inet6.into(),
         },
-        flags: AI_CANONNAME,
         ..AddrInfoHints::default()
-    };
-    let mut found = dns_lookup::getaddrinfo(Some(name), None, Some(hints)).ok()?;
-    let first = found.next()?.ok()?;
-    Some(first.canonname.unwrap_or_default())
+    }
 }
 
 /// The addresses of the network interfaces that are up.

@@ -228,12 +228,13 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(local: &'a Local) -> Self {
+    /// `ignored` holds the patterns of `IgnoreUnknown` that hold before the files.
+    pub(super) fn new(local: &'a Local, ignored: Vec<String>) -> Self {
         Self {
             local,
             files: 0,
             bytes: 0,
-            ignored: Vec::new(),
+            ignored,
             mistakes: Vec::new(),
             unsupported: Vec::new(),
         }
@@ -287,6 +288,11 @@ impl<'a> Reader<'a> {
     /// Reads a text as if it were a file called `name`.
     pub(super) fn text(&mut self, text: &[u8], name: &Path, owner: Owner) -> Result<File> {
         self.parse(text, name, owner, 0)
+    }
+
+    /// The patterns of `IgnoreUnknown` so far.
+    pub(super) fn ignored(&self) -> &[String] {
+        &self.ignored
     }
 
     /// Ends the reading: what has no effect, each once, or the mistakes that were found, as one error.

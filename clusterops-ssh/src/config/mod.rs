@@ -53,6 +53,7 @@ mod keyword;
 mod known_hosts_command;
 mod line;
 mod local;
+mod options;
 mod pattern;
 mod query;
 mod resolve;
@@ -68,7 +69,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
-use file::{File, Owner, Place, Reader, local_error};
+use file::{File, Owner, Place, Reader};
 use keyword::{Keyword, Support};
 use local::Local;
 use value::Value;
@@ -78,6 +79,7 @@ pub use canonical::AddressFamily;
 pub use dump::EffectiveLine;
 pub use host::{Ask, HostConfig, IdentityAgent, Proxy, RequestTty, StrictHostKeyChecking};
 pub use known_hosts_command::KnownHostsCommand;
+pub use options::ConfigOptions;
 pub(crate) use pattern::matches;
 pub use query::Query;
 pub use settings::Origin;
@@ -114,6 +116,10 @@ pub struct Config {
     /// Files that are included by a path with tokens, by that path and where it stands.
     included: Mutex<HashMap<IncludedPath, Vec<Arc<File>>>>,
     unsupported: Vec<Unsupported>,
+    /// What was said of all hosts before the files were read.
+    options: ConfigOptions,
+    /// The patterns of every `IgnoreUnknown`, which hold for files that are included later, too.
+    ignored: Vec<String>,
 }
 
 impl Config {
@@ -124,13 +130,7 @@ impl Config {
     /// When a file cannot be read, is the user's and others can write to it, or has a mistake: the first is named with
     /// its file and line.
     pub fn load() -> Result<Self> {
-        let local = Local::look()?;
-        let user = file::user_file(&local);
-        Self::read(local, |reader| {
-            let user = reader.file(&user, Owner::User, true)?;
-            let system = reader.file(Path::new("/etc/ssh/ssh_config"), Owner::System, false)?;
-            Ok(user.into_iter().chain(system).collect())
-        })
+        ConfigOptions::default().load()
     }
 
     /// Reads one file only, as `ssh -F` does.
@@ -139,15 +139,7 @@ impl Config {
     ///
     /// As [`load`](Self::load), and when there is no such file; who may write to it is not looked at.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        Self::read(Local::look()?, |reader| {
-            let file = reader.file(path, Owner::User, false)?;
-            let missing = || {
-                let message = format!("Can't open user config file {}", path.display());
-                local_error(message).caused_by("there is no such file")
-            };
-            Ok(vec![file.ok_or_else(missing)?])
-        })
+        ConfigOptions::default().from_file(path)
     }
 
     /// Reads no file, as `ssh -F none` does: every host has the defaults.
@@ -156,7 +148,7 @@ impl Config {
     ///
     /// When the operating system does not know the user.
     pub fn none() -> Result<Self> {
-        Self::read(Local::look()?, |_| Ok(Vec::new()))
+        Self::read(Local::look()?, ConfigOptions::default(), |_| Ok(Vec::new()))
     }
 
     /// Reads a text as the user's file; errors call it `name`.
@@ -165,7 +157,7 @@ impl Config {
     ///
     /// As [`load`](Self::load).
     pub fn parse(text: impl AsRef<[u8]>, name: impl AsRef<Path>) -> Result<Self> {
-        Self::parse_for(Local::look()?, text.as_ref(), name.as_ref())
+        ConfigOptions::default().parse(text, name)
     }
 
     /// Says what is in force for a host.
@@ -214,16 +206,22 @@ impl Config {
         &self.unsupported
     }
 
-    fn parse_for(local: Local, text: &[u8], name: &Path) -> Result<Self> {
-        Self::read(local, |reader| {
+    fn parse_for(local: Local, options: ConfigOptions, text: &[u8], name: &Path) -> Result<Self> {
+        Self::read(local, options, |reader| {
             Ok(vec![reader.text(text, name, Owner::User)?])
         })
     }
 
-    fn read(local: Local, read: impl FnOnce(&mut Reader<'_>) -> Result<Vec<File>>) -> Result<Self> {
-        let mut reader = Reader::new(&local);
+    fn read(
+        local: Local,
+        options: ConfigOptions,
+        read: impl FnOnce(&mut Reader<'_>) -> Result<Vec<File>>,
+    ) -> Result<Self> {
+        let mut reader = Reader::new(&local, options.ignore_unknown.iter().cloned().collect());
         let files = read(&mut reader)?;
         Ok(Self {
+            ignored: reader.ignored().to_vec(),
+            options,
             unsupported: reader.finish()?,
             local,
             files,
@@ -241,7 +239,7 @@ impl Config {
         if let Some(files) = included().get(&key) {
             return Ok(files.clone());
         }
-        let mut reader = Reader::new(&self.local);
+        let mut reader = Reader::new(&self.local, self.ignored.clone());
         let files = reader.include(path, place, depth)?;
         reader.finish()?;
         let mut included = included();

@@ -65,7 +65,8 @@ impl Query {
 
     /// Sets any keyword but Host, Match and Include, as `ssh -o` does.
     ///
-    /// `IgnoreUnknown` covers keywords of options that follow it.
+    /// `IgnoreUnknown` covers keywords of options that follow it. Files are read before they are asked: for keywords in
+    /// them, read them with [`ConfigOptions::of`](super::ConfigOptions::of) this query.
     ///
     /// # Errors
     ///
@@ -88,14 +89,10 @@ impl Query {
             return Err(wrong("this keyword can only stand in a file".into()));
         }
         let Some(keyword) = Keyword::named(&line.keyword) else {
-            let list =
-                self.settings
-                    .iter()
-                    .find_map(|(keyword, value)| match (keyword, &**value) {
-                        (Keyword::IgnoreUnknown, Value::Text(list)) => Some(list),
-                        _ => None,
-                    });
-            return match list.is_some_and(|list| super::file::is_ignored(&line.keyword, list)) {
+            return match self
+                .ignore_unknown()
+                .is_some_and(|list| super::file::is_ignored(&line.keyword, list))
+            {
                 true => Ok(self),
                 false => Err(wrong(super::file::unknown(&line.keyword))),
             };
@@ -104,6 +101,15 @@ impl Query {
         self.settings
             .extend(value.map(|value| (keyword, Arc::new(value))));
         Ok(self)
+    }
+
+    /// The first `IgnoreUnknown`.
+    pub(super) fn ignore_unknown(&self) -> Option<&str> {
+        let mut settings = self.settings.iter();
+        settings.find_map(|(keyword, value)| match (keyword, &**value) {
+            (Keyword::IgnoreUnknown, Value::Text(list)) => Some(list.as_str()),
+            _ => None,
+        })
     }
 
     fn set(mut self, keyword: Keyword, value: Value) -> Self {

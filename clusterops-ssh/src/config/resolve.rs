@@ -35,7 +35,9 @@ pub(super) fn resolve(config: &Config, query: &Query) -> Result<HostConfig> {
         is_second: false,
         wants_second: config.files.iter().any(|file| file.wants_second_pass),
     };
-    for (keyword, value) in &query.settings {
+    let ignored = config.options.ignore_unknown.clone();
+    let ignored = ignored.map(|list| (Keyword::IgnoreUnknown, Arc::new(Value::Text(list))));
+    for (keyword, value) in query.settings.iter().chain(&ignored) {
         let taken = pass
             .settings
             .take(*keyword, value, Origin::Query, Owner::User);
@@ -73,7 +75,7 @@ pub(super) fn is_host(host: &str) -> bool {
     let is_unfit = |letter: char| {
         "'`\"$\\;&<>|(){},".contains(letter) || letter.is_ascii_whitespace() || letter.is_control()
     };
-    !host.is_empty() && !host.starts_with('-') && !host.contains(is_unfit)
+    !host.starts_with('-') && !host.contains(is_unfit)
 }
 
 /// Refuses a login name that could become part of a shell command through a token.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::local::Local;
-use super::{AddressFamily, Ask, Config, HostConfig, IdentityAgent, Proxy, Query};
+use super::{AddressFamily, Ask, Config, ConfigOptions, HostConfig, IdentityAgent, Proxy, Query};
 
 fn no_names(_: &str, _: Option<AddressFamily>) -> Option<String> {
     None
@@ -19,7 +19,13 @@ fn no_names(_: &str, _: Option<AddressFamily>) -> Option<String> {
 
 fn config(text: &str) -> Config {
     let local = Local::made_up(&[("FROM_ENV", "value"), ("HOME", "/home/me")], no_names);
-    Config::parse_for(local, text.as_bytes(), Path::new("test")).unwrap()
+    Config::parse_for(
+        local,
+        ConfigOptions::default(),
+        text.as_bytes(),
+        Path::new("test"),
+    )
+    .unwrap()
 }
 
 fn host(text: &str) -> HostConfig {
@@ -28,7 +34,12 @@ fn host(text: &str) -> HostConfig {
 
 fn refusal(text: &str) -> String {
     let local = Local::made_up(&[], no_names);
-    let read = Config::parse_for(local, text.as_bytes(), Path::new("test"));
+    let read = Config::parse_for(
+        local,
+        ConfigOptions::default(),
+        text.as_bytes(),
+        Path::new("test"),
+    );
     let resolved = read.and_then(|config| config.resolve(&Query::new("web1")));
     resolved.unwrap_err().to_string()
 }
@@ -154,7 +165,10 @@ fn what_has_no_effect_is_told_with_its_place() {
 #[test]
 fn names_that_could_become_commands_are_refused() {
     let config = config("");
-    for name in ["", "-oProxyCommand=x", "a;b", "a b", "$(x)", "a\nb"] {
+    // As in `ssh -G`; nothing has such a name.
+    let nowhere = config.resolve(&Query::new("")).unwrap();
+    assert_eq!((nowhere.host.as_str(), nowhere.hostname.as_str()), ("", ""));
+    for name in ["-oProxyCommand=x", "a;b", "a b", "$(x)", "a\nb"] {
         assert!(config.resolve(&Query::new(name)).is_err(), "{name:?}");
     }
     for user in ["-l", "a;b", "`x`", "a\\", "a -b"] {
@@ -164,6 +178,23 @@ fn names_that_could_become_commands_are_refused() {
         );
     }
     assert!(config.resolve(&Query::new("web1").user("DOM\\ops")).is_ok());
+}
+
+#[test]
+fn keywords_that_are_to_be_ignored_are_so_in_files_that_are_included_later() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web1"), "Theirs yes\nPort 5\n").unwrap();
+    let include = format!("Include {}/%h\n", folder.path().display());
+    let port = |config: Config| config.resolve(&Query::new("web1")).map(|host| host.port);
+    let options = || ConfigOptions::default().ignore_unknown("theirs");
+    let read = options().parse(&include, "example").and_then(port);
+    assert_eq!(read.unwrap(), 5);
+    let read = Config::parse(format!("IgnoreUnknown Theirs\n{include}"), "example");
+    assert_eq!(read.and_then(port).unwrap(), 5);
+    assert!(Config::parse(&include, "example").and_then(port).is_err());
+    // The first value counts, and it is the option's.
+    let read = options().parse("IgnoreUnknown Other\nOther yes\n", "example");
+    assert!(read.and_then(port).is_err());
 }
 
 #[test]
@@ -291,6 +322,7 @@ fn mistakes_say_what_to_do() {
         if message.is_empty() {
             let read = Config::parse_for(
                 Local::made_up(&[], no_names),
+                ConfigOptions::default(),
                 text.as_bytes(),
                 Path::new("test"),
             );
@@ -318,7 +350,13 @@ fn short_names_are_completed() {
     }
     let ask = |text: &str, host: &str| {
         let local = Local::made_up(&[], names);
-        let config = Config::parse_for(local, text.as_bytes(), Path::new("test")).unwrap();
+        let config = Config::parse_for(
+            local,
+            ConfigOptions::default(),
+            text.as_bytes(),
+            Path::new("test"),
+        )
+        .unwrap();
         let host = config.resolve(&Query::new(host));
         host.map(|host| (host.hostname, host.port))
             .map_err(|error| error.to_string())
@@ -468,7 +506,7 @@ proptest! {
 
     #[test]
     fn anything_is_read_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let read = Config::parse_for(Local::made_up(&[], no_names), &text, Path::new("test"));
+        let read = Config::parse_for(Local::made_up(&[], no_names), ConfigOptions::default(), &text, Path::new("test"));
         if let Ok(config) = read {
             let _ = config.resolve(&Query::new("web1")).map(|host| host.to_string());
         }
@@ -482,7 +520,7 @@ proptest! {
         let lines: Vec<String> =
             lines.iter().map(|(at, rest)| format!("{} {rest}", KEYWORDS[*at])).collect();
         let text = lines.join("\n");
-        let read = Config::parse_for(Local::made_up(&[], no_names), text.as_bytes(), Path::new("test"));
+        let read = Config::parse_for(Local::made_up(&[], no_names), ConfigOptions::default(), text.as_bytes(), Path::new("test"));
         if let Ok(config) = read {
             let _ = config.resolve(&Query::new(host)).map(|host| host.to_string());
         }
