@@ -28,10 +28,12 @@
 //! A journal never holds a secret: those are asked for again. It does hold what commands print, as reports do, and is
 //! readable by its owner only.
 
+mod read_only;
 mod record;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -80,11 +82,19 @@ pub struct Journal {
 impl Journal {
     /// Reads the journal of a run whose controller has ended. Blocks.
     ///
+    /// Where nothing can be written (a read-only file system, another user's journal), only a journal can be read that
+    /// has no `-wal` beside it: that of a run that has come to its end, or was dropped.
+    ///
     /// # Errors
-    /// [`ErrorKind::Journal`] when there is no such file, it is no journal, it is damaged, or a run still writes to it.
+    /// [`ErrorKind::Journal`] when there is no such file, it is no journal, it is damaged or of a newer version of this
+    /// crate, or a run still writes to it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let (_, known) = Store::open(path)?;
+        let known = if path.exists() && !read_only::is_writable(path) {
+            read_only::read(path)?
+        } else {
+            Store::open(path)?.1
+        };
         Ok(Self {
             path: path.to_owned(),
             known,

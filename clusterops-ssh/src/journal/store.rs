@@ -12,9 +12,9 @@ use clusterops_core::Target;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::record::{Head, Known, RecordedHost, RecordedMode, State};
+use super::trouble::{cannot, damaged, failed, from_json, from_json_if_any, unreadable};
 use crate::report::{Ending, HostReport, InFlight, StageReport};
 use crate::{Error, ErrorKind, Result};
 
@@ -188,19 +188,11 @@ impl Store {
         }
         // SQLite puts the log beside the file itself, not beside a link to it.
         let named = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let log = log_of(&named);
-        let has_log = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+        let has_log = has_log(&named);
         look(path)?;
         let mut store = Self::connect(path).map_err(|error| unreadable(path, error))?;
         let known = store.read()?;
-        if known.ending.is_none() && !has_log {
-            let message = format!(
-                "the journal `{}` is not whole: `{}` belongs to it, which holds what was noted last; copy both",
-                path.display(),
-                log.display()
-            );
-            return Err(Error::new(ErrorKind::Journal, message));
-        }
+        check_whole(&known, has_log, path, &named)?;
         store
             .keep_log(false)
             .map_err(|error| unreadable(path, error))?;
@@ -226,15 +218,20 @@ impl Store {
         // What is written is not read again: 256 KiB of it in memory will do.
         connection.pragma_update(None, "cache_size", -256)?;
         connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+        Ok(Self::reading(connection, path))
+    }
+
+    /// A journal that nothing is written to as long as it does not go on.
+    pub(super) fn reading(connection: Connection, path: &Path) -> Self {
         let named = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Ok(Self {
+        Self {
             connection,
             file: (named, identity(path)),
             path: path.to_owned(),
             is_empty: false,
             goes_on: false,
             stages: 0,
-        })
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -333,7 +330,7 @@ impl Store {
         Ok(())
     }
 
-    fn read(&self) -> Result<Known> {
+    pub(super) fn read(&self) -> Result<Known> {
         let number = |pragma: &str| -> rusqlite::Result<i32> {
             self.connection
                 .pragma_query_value(None, pragma, |row| row.get(0))
@@ -420,8 +417,13 @@ impl Store {
 
 /// Whether a database is a journal with a run; what is none is not touched.
 fn look(path: &Path) -> Result<()> {
-    let (application, tables) = try_look(path).map_err(|error| unreadable(path, error))?;
-    let what = match (application, tables) {
+    let connection = lookout(path).map_err(|error| unreadable(path, error))?;
+    look_at(&connection, path)
+}
+
+pub(super) fn look_at(connection: &Connection, path: &Path) -> Result<()> {
+    let facts = facts(connection).map_err(|error| unreadable(path, error))?;
+    let what = match facts {
         (APPLICATION, _) => return Ok(()),
         (0, 0) => {
             "holds no run yet: its controller ended before the first connection; remove it and start the run anew"
@@ -432,14 +434,18 @@ fn look(path: &Path) -> Result<()> {
     Err(Error::new(ErrorKind::Journal, message))
 }
 
-/// Whose database it is, and how many tables it has.
-fn try_look(path: &Path) -> rusqlite::Result<(i32, i64)> {
+fn lookout(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Without it a full disk has no room for the file of shared memory.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    Ok(connection)
+}
+
+/// Whose database it is, and how many tables it has.
+fn facts(connection: &Connection) -> rusqlite::Result<(i32, i64)> {
     let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables = "SELECT count(*) FROM sqlite_schema";
     let tables = connection.query_row(tables, [], |row| row.get(0))?;
@@ -453,10 +459,28 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// The file of what was noted last, beside that of a database.
-fn log_of(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
+pub(super) fn log_of(named: &Path) -> PathBuf {
+    let mut log = named.as_os_str().to_owned();
     log.push("-wal");
     log.into()
+}
+
+/// Whether there is something in that file.
+pub(super) fn has_log(named: &Path) -> bool {
+    std::fs::metadata(log_of(named)).is_ok_and(|log| log.len() > 0)
+}
+
+/// Refuses what was read of a run that goes on without the log that belongs to it.
+pub(super) fn check_whole(known: &Known, has_log: bool, path: &Path, named: &Path) -> Result<()> {
+    if known.ending.is_some() || has_log {
+        return Ok(());
+    }
+    let message = format!(
+        "the journal `{}` is not whole: `{}` belongs to it, which holds what was noted last; copy both",
+        path.display(),
+        log_of(named).display()
+    );
+    Err(Error::new(ErrorKind::Journal, message))
 }
 
 /// Removes a file that holds nothing. One that stays says so to whoever tries to resume it.
@@ -500,53 +524,4 @@ fn without_stages(host: &HostReport) -> HostReport {
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("our own data has text keys and no failing part")
-}
-
-fn from_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T> {
-    from_json_if_any(row, column)?.ok_or_else(|| damaged("a value is missing"))
-}
-
-fn from_json_if_any<T: DeserializeOwned>(
-    row: &rusqlite::Row<'_>,
-    column: &str,
-) -> rusqlite::Result<Option<T>> {
-    let text: Option<String> = row.get(column)?;
-    let value = text.map(|text| serde_json::from_str(&text)).transpose();
-    value.map_err(|error| damaged(&format!("{column}: {error}")))
-}
-
-fn damaged(what: &str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, what.into())
-}
-
-fn cannot(path: &Path, what: &str) -> String {
-    format!("the journal `{}` cannot {what}", path.display())
-}
-
-pub(super) fn failed(
-    message: String,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> Error {
-    Error::new(ErrorKind::Journal, message).caused_by(error)
-}
-
-fn unreadable(path: &Path, error: rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode as Code;
-
-    let shown = path.display();
-    let message = match error.sqlite_error_code() {
-        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
-            let message = format!(
-                "a run still writes to the journal `{shown}`: wait for its controller, or end it"
-            );
-            return Error::new(ErrorKind::Journal, message);
-        }
-        Some(Code::NotADatabase) => {
-            let message = format!("`{shown}` is no journal of a run");
-            return Error::new(ErrorKind::Journal, message);
-        }
-        Some(Code::DatabaseCorrupt) | None => format!("the journal `{shown}` is damaged"),
-        Some(_) => cannot(path, "be read"),
-    };
-    failed(message, error)
 }

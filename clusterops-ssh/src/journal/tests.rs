@@ -228,6 +228,134 @@ fn a_later_format_says_so() {
     assert!(error.message().contains("format 2"), "{error}");
 }
 
+#[test]
+fn what_only_a_newer_version_knows_says_so() {
+    for (change, says) in [
+        ("UPDATE hosts SET state = '\"Sleeping\"'", "newer version"),
+        ("UPDATE run SET ending = '{\"Paused\":1}'", "newer version"),
+        ("UPDATE hosts SET state = '\"Open'", "is damaged"),
+    ] {
+        let (_folder, path, store) = begun();
+        drop(store);
+        let connection = rusqlite::Connection::open(&path).expect("a database");
+        connection.execute_batch(change).expect("ours");
+        drop(connection);
+        let error = Store::open(&path).expect_err("it is not understood");
+        assert!(error.message().contains(says), "{change}: {error}");
+    }
+}
+
+/// The folder that the part of the next test looks at that cannot write to it.
+const READ_ONLY: &str = "CLUSTEROPS_TEST_READ_ONLY";
+
+#[test]
+fn where_nothing_can_be_written_a_journal_can_be_read() {
+    if let Some(folder) = std::env::var_os(READ_ONLY) {
+        return look_where_nothing_can_be_written(Path::new(&folder));
+    }
+    let (folder, path, store) = begun();
+    drop(store);
+    let rename = |name: &str| folder.path().join(name);
+    std::fs::rename(&path, rename("whole?#%41")).expect("ours");
+    let (_other, path, mut store) = begun();
+    let change = HostChange::new(0, &host("web1", 1), State::Open, [0]);
+    let noted = store.apply(&[Change::Host(change)]);
+    noted.expect("it can be written");
+    std::fs::copy(&path, rename("killed")).expect("ours");
+    std::fs::copy(&path, rename("half")).expect("ours");
+    let log = format!("{}-wal", path.display());
+    std::fs::copy(log, rename("killed-wal")).expect("ours");
+
+    // Another user who may read it, and a file system that nobody can write to.
+    let set_mode = |path: &Path, mode| {
+        let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(mode);
+        std::fs::set_permissions(path, mode).expect("ours");
+    };
+    for name in ["whole?#%41", "killed", "half", "killed-wal"] {
+        set_mode(&rename(name), 0o444);
+    }
+    set_mode(folder.path(), 0o555);
+    let is_root = rustix::process::geteuid().is_root();
+    let other_user: &[&str] = match is_root {
+        true => &[
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ],
+        false => &[],
+    };
+    let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    let folder_name = folder.path().to_str().expect("our name");
+    let own_mounts: &[&str] = match is_root {
+        true => &["unshare", "--mount", "sh", "-c", mount, folder_name],
+        false => &[
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            mount,
+            folder_name,
+        ],
+    };
+    for (what, before) in [
+        ("another user", other_user),
+        ("a read-only mount", own_mounts),
+    ] {
+        let can = before.first().is_none_or(|_| {
+            let mut probe = std::process::Command::new(before[0]);
+            let probe = probe
+                .args(&before[1..])
+                .arg("test")
+                .args(["-r", folder_name]);
+            probe.output().is_ok_and(|output| output.status.success())
+        });
+        if !can {
+            let name = "where_nothing_can_be_written_a_journal_can_be_read";
+            crate::oracle::skip_or_fail(name, &format!("{what}: no {}", before[0]));
+            continue;
+        }
+        let program = std::env::current_exe().expect("we run");
+        let mut words = before
+            .iter()
+            .map(std::ffi::OsStr::new)
+            .chain([program.as_os_str()]);
+        let output = std::process::Command::new(words.next().expect("a program"))
+            .args(words)
+            .args(["--exact", "--nocapture"])
+            .arg("journal::tests::where_nothing_can_be_written_a_journal_can_be_read")
+            .env(READ_ONLY, folder.path())
+            .output()
+            .expect("it was tried");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{what}: {said}{errors}");
+        assert!(said.contains("1 passed"), "{what}: {said}{errors}");
+    }
+    set_mode(folder.path(), 0o755);
+}
+
+fn look_where_nothing_can_be_written(folder: &Path) {
+    std::fs::write(folder.join("new"), "").expect_err("nothing can be written");
+    let journal = Journal::open(folder.join("whole?#%41")).expect("it is whole");
+    assert_eq!(journal.report().hosts[1], host("web2", 2));
+    assert!(!journal.is_finished());
+    for (name, says) in [
+        ("killed", "copy it"),
+        ("half", "is not whole"),
+        ("none", "cannot be read"),
+    ] {
+        let error = Journal::open(folder.join(name)).expect_err(name);
+        assert!(error.message().contains(says), "{name}: {error}");
+    }
+    for name in ["whole?#%41", "killed"] {
+        let error = Store::open(&folder.join(name)).expect_err("nothing can be noted");
+        assert!(error.message().contains("copy it"), "{name}: {error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
