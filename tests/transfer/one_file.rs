@@ -227,6 +227,100 @@ async fn what_cannot_be_written_or_read_says_why() {
     assert_eq!(names(&folder), ["folder", "pipe", "secret", "socket"]);
 }
 
+#[tokio::test]
+async fn names_that_are_too_long_are_told_with_the_limit() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    let folder = shared_folder(&sshd, "files");
+    let local = tempfile::tempdir().expect("a folder");
+    let source = local.path().join("source");
+    fs::write(&source, "x").expect("ours");
+    let deep = tempfile::tempdir().expect("a folder");
+    let part = "y".repeat(250);
+    fs::create_dir_all(deep.path().join([&*part; 8].join("/"))).expect("ours");
+    let long = "x".repeat(256);
+    let at_the_end = format!("{}/{long}", folder.display());
+    let in_the_middle = format!("{at_the_end}/a");
+    let far = shared_folder(&sshd, "far").join([&*part; 9].join("/"));
+    fs::create_dir_all(&far).expect("ours");
+    set_mode(&far, 0o777);
+    let here = local.path().join(&long);
+    let files = session.files().await.expect("SFTP");
+    for (what, done, says) in [
+        (
+            "upload",
+            files.upload(&source, &at_the_end).await,
+            "256 bytes",
+        ),
+        (
+            "upload into",
+            files.upload(&source, &in_the_middle).await,
+            "256 bytes",
+        ),
+        (
+            "tree",
+            files.upload_tree(deep.path(), &at_the_end).await,
+            "256 bytes",
+        ),
+        (
+            "tree into",
+            files.upload_tree(deep.path(), &in_the_middle).await,
+            "256 bytes",
+        ),
+        (
+            "tree far down",
+            files.upload_tree(deep.path(), text(&far)).await,
+            "no more than 4095",
+        ),
+        (
+            "download",
+            files.download(&at_the_end, local.path().join("a")).await,
+            "256 bytes",
+        ),
+        (
+            "download from",
+            files.download(&in_the_middle, local.path().join("a")).await,
+            "256 bytes",
+        ),
+        (
+            "download tree",
+            files.download_tree(&at_the_end, local.path()).await,
+            "256 bytes",
+        ),
+        (
+            "download to",
+            files.download("/proc/version", &here).await,
+            "256 bytes",
+        ),
+        (
+            "download into",
+            files.download("/proc/version", here.join("a")).await,
+            "256 bytes",
+        ),
+        (
+            "tree to",
+            files.download_tree(text(deep.path()), &here).await,
+            "256 bytes",
+        ),
+    ] {
+        let error = done.expect_err(what);
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let message = format!("{error}: {}", cause.unwrap_or_default());
+        assert!(
+            message.contains(says) && message.contains("no more than"),
+            "{what}: {message}"
+        );
+        assert!(
+            message.contains(&long) || says.contains("4095"),
+            "{what}: {message}"
+        );
+    }
+    assert_eq!(names(&folder), [""; 0]);
+    assert_eq!(names(local.path()), ["source"]);
+}
+
 /// A file system of a mebibyte, when root can have one.
 struct TinyDisk(PathBuf);
 

@@ -46,8 +46,7 @@ impl Terms<'_> {
         name: &[u8],
         digests: Option<(&Digester<'_>, Algorithm)>,
     ) -> Result<Fetched> {
-        let failed =
-            |trouble: Trouble| trouble.when(|| format!("`{}` cannot be read", shown(remote)));
+        let failed = |trouble: Trouble| trouble.when(remote, "read");
         // Looked at before it is opened: opening a named pipe waits for its writer.
         let found = self.sftp.attributes(remote).await.map_err(failed)?;
         if found.file_type() != FileType::File {

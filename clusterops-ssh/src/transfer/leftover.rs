@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::local::Folder;
 use super::paths::{
-    is_file_name, join, parts_of_unfinished, remote as remote_path, shortened, shown, split,
-    unfinished,
+    is_file_name, join, parts_of_unfinished, remote as remote_path, shortened, split, unfinished,
 };
 use super::sftp::Trouble;
 use super::source::{Source, blocking};
@@ -59,7 +58,7 @@ impl Files<'_> {
                 // It was not made yet.
                 Err(Trouble::Refused(_)) => continue,
                 Err(trouble) => {
-                    return Err(trouble.when(|| format!("`{}` cannot be read", shown(&path))));
+                    return Err(trouble.when(&path, "read"));
                 }
             };
             let known: Vec<Vec<u8>> = match strays.known_too {

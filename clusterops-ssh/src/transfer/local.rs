@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::paths::{is_file_name, shown, unfinished};
+use super::paths::{is_file_name, shown, too_long, unfinished};
 use crate::{Error, ErrorKind, Result};
 
 /// An open local folder.
@@ -293,11 +293,22 @@ pub(super) fn write_all(mut file: &File, pieces: &[Bytes]) -> io::Result<()> {
 }
 
 fn no_folder(path: &Path, error: io::Error) -> Error {
-    let message = format!("the local folder `{}` cannot be used", path.display());
-    Error::new(ErrorKind::Local, message).caused_by(error)
+    failed("folder", path, "used", error)
 }
 
 pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
-    let message = format!("the local file `{}` cannot be written", path.display());
-    Error::new(ErrorKind::Local, message).caused_by(error)
+    failed("file", path, "written", error)
+}
+
+fn failed(what: &str, path: &Path, done: &str, error: io::Error) -> Error {
+    let message = format!("the local {what} `{}` cannot be {done}", path.display());
+    let too_long = match error.kind() {
+        io::ErrorKind::InvalidFilename => too_long(path.as_os_str().as_bytes()),
+        _ => None,
+    };
+    let error_of = Error::new(ErrorKind::Local, message);
+    match too_long {
+        Some(why) => error_of.caused_by(why),
+        None => error_of.caused_by(error),
+    }
 }

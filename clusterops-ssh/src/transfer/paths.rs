@@ -104,6 +104,25 @@ pub(super) fn shortened(name: &[u8]) -> Cow<'_, [u8]> {
     [&name[..end], digest.as_bytes()].concat().into()
 }
 
+/// How many bytes a name may have as a rule, and a path (NAME_MAX and PATH_MAX, limits.h of Linux).
+const LONGEST_NAME: usize = 255;
+const LONGEST_PATH: usize = 4095;
+
+/// What of a path is longer than systems take, in words for people.
+pub(super) fn too_long(path: &[u8]) -> Option<String> {
+    let mut parts = path.split(|byte| *byte == b'/');
+    if let Some(name) = parts.find(|part| part.len() > LONGEST_NAME) {
+        let (shown, length) = (shown(name), name.len());
+        return Some(format!(
+            "its part `{shown}` has {length} bytes, and no more than {LONGEST_NAME} are taken"
+        ));
+    }
+    (path.len() > LONGEST_PATH).then(|| {
+        let length = path.len();
+        format!("the path has {length} bytes, and no more than {LONGEST_PATH} are taken")
+    })
+}
+
 /// For people.
 pub(super) fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).escape_debug().to_string()
@@ -147,6 +166,24 @@ mod tests {
         }
         assert_eq!(join(b".", b"a"), b"a");
         assert_eq!(join(b"/a", b""), b"/a");
+    }
+
+    #[test]
+    fn what_is_too_long_is_told() {
+        let long = "x".repeat(256);
+        let in_the_middle = too_long(format!("/a/{long}/b").as_bytes()).expect("it is");
+        assert!(
+            in_the_middle.contains(&format!("`{long}` has 256 bytes")),
+            "{in_the_middle}"
+        );
+        assert!(in_the_middle.contains("255"), "{in_the_middle}");
+        let whole = too_long("abc/".repeat(1024).as_bytes()).expect("it is");
+        assert!(
+            whole.contains("4096 bytes") && whole.contains("4095"),
+            "{whole}"
+        );
+        let fits = format!("/{}", "y".repeat(255));
+        assert_eq!(too_long(fits.as_bytes()), None);
     }
 
     #[test]

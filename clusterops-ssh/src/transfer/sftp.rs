@@ -14,7 +14,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::paths::shown;
+use super::paths::{shown, too_long};
 use super::protocol::{
     Assembler, Attributes, FileType, Incoming, Name, Reply, Request, VERSION, kind, open, status,
 };
@@ -620,17 +620,19 @@ impl From<Error> for Trouble {
 }
 
 impl Trouble {
-    /// The error that says what could not be done.
-    pub(super) fn when(self, what: impl FnOnce() -> String) -> Error {
+    /// The error that says what could not be done with a path on the host: "read", "written".
+    pub(super) fn when(self, path: &[u8], done: &str) -> Error {
         match self {
             Self::Broken(error) => error,
             Self::Refused(refusal) => {
                 let why = match refusal.code {
+                    status::BAD_MESSAGE if let Some(why) = too_long(path) => why,
                     status::NO_SUCH_FILE => "no such file or folder on the host".to_owned(),
                     status::PERMISSION_DENIED => "permission denied on the host".to_owned(),
                     _ => format!("the host says: {}", refusal.message),
                 };
-                Error::new(ErrorKind::Transfer, what()).caused_by(why)
+                let message = format!("`{}` cannot be {done}", shown(path));
+                Error::new(ErrorKind::Transfer, message).caused_by(why)
             }
         }
     }

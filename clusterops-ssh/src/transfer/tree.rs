@@ -256,7 +256,7 @@ impl Files<'_> {
                 let why = "something on the host that is no folder has its name, and a link is not followed";
                 Err(Error::new(ErrorKind::Transfer, message).caused_by(why))
             }
-            Err(_) => Err(trouble.when(|| format!("`{}` cannot be made", shown(path)))),
+            Err(_) => Err(trouble.when(path, "made")),
         }
     }
 
@@ -267,7 +267,7 @@ impl Files<'_> {
             ..Attributes::default()
         };
         let set = self.sftp.set_attributes(path, &attributes).await;
-        set.map_err(|trouble| trouble.when(|| format!("`{}` cannot be written", shown(path))))
+        set.map_err(|trouble| trouble.when(path, "written"))
     }
 
     async fn make_link(&self, terms: &Terms<'_>, target: &[u8], path: &[u8]) -> Result<()> {
@@ -279,15 +279,13 @@ impl Files<'_> {
             self.sftp.link(target, &temporary).await?;
             self.sftp.rename(&temporary, path).await
         };
-        made.await
-            .map_err(|trouble| trouble.when(|| format!("`{}` cannot be linked", shown(path))))?;
+        made.await.map_err(|trouble| trouble.when(path, "linked"))?;
         self.sftp.end(&temporary);
         Ok(())
     }
 
     pub(super) async fn fetch_tree(&self, remote: &[u8], root: Arc<Folder>) -> Result<Transferred> {
-        let failed =
-            |trouble: Trouble| trouble.when(|| format!("`{}` cannot be read", shown(remote)));
+        let failed = |trouble: Trouble| trouble.when(remote, "read");
         let attributes = self.sftp.attributes(remote).await.map_err(failed)?;
         if attributes.file_type() != FileType::Folder {
             let message = format!("`{}` is no folder on the host", shown(remote));
@@ -345,7 +343,7 @@ impl Fetching<'_> {
             let path = join(remote, &folder.path);
             self.folder(&path, &folder)
                 .await
-                .map_err(|trouble| trouble.when(|| format!("`{}` cannot be read", shown(&path))))?;
+                .map_err(|trouble| trouble.when(&path, "read"))?;
             self.next += 1;
         }
         self.fetch().await?;

@@ -42,9 +42,6 @@ struct Opened {
     length: u64,
 }
 
-/// How long a file's name may be (NAME_MAX, limits.h of Linux). sshd answers a longer one with "Bad message".
-const LONGEST_NAME: usize = 255;
-
 impl Terms<'_> {
     /// Sends a file's content. `digester` compares what an earlier transfer left behind; `hasher` makes the digest of
     /// what is read.
@@ -55,17 +52,7 @@ impl Terms<'_> {
         digester: &Digester<'_>,
         hasher: Option<Hasher>,
     ) -> Result<Part> {
-        let length = split(destination).1.len();
-        if length > LONGEST_NAME {
-            let message = format!(
-                "`{}` cannot be written: its name has {length} bytes, and no more than {LONGEST_NAME} are taken",
-                shown(destination)
-            );
-            return Err(Error::new(ErrorKind::Transfer, message));
-        }
-        let failed = |trouble: Trouble| {
-            trouble.when(|| format!("`{}` cannot be written", shown(destination)))
-        };
+        let failed = |trouble: Trouble| trouble.when(destination, "written");
         let (replaceable, opened) = tokio::join!(
             self.sftp.replaceable(destination),
             self.open(source, destination, digester)
@@ -124,18 +111,17 @@ impl Terms<'_> {
     /// Gives a file its mode and its name.
     pub(super) async fn finish(&self, part: &Part) -> Result<()> {
         let destination = &part.destination;
-        let what = || format!("`{}` cannot be written", shown(destination));
         self.sftp
             .set_attributes(&part.temporary, &part.attributes)
             .await
-            .map_err(|trouble| trouble.when(what))?;
+            .map_err(|trouble| trouble.when(destination, "written"))?;
         if let Err(trouble) = self.sftp.rename(&part.temporary, destination).await {
             if trouble.is_refusal() && self.sftp.is_folder(destination).await {
-                return Err(
-                    Error::new(ErrorKind::Transfer, what()).caused_by("it is a folder on the host")
-                );
+                let message = format!("`{}` cannot be written", shown(destination));
+                return Err(Error::new(ErrorKind::Transfer, message)
+                    .caused_by("it is a folder on the host"));
             }
-            return Err(trouble.when(what));
+            return Err(trouble.when(destination, "written"));
         }
         self.sftp.end(&part.temporary);
         Ok(())
