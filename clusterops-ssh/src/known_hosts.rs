@@ -37,10 +37,12 @@ mod verdict;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use russh::keys::Algorithm;
 
+use append::LOCK_DEADLINE;
 pub use key::PublicKey;
 use line::Marker;
 pub(crate) use revoked::RevokedKeys;
@@ -87,7 +89,8 @@ struct Unsaved {
 pub(crate) const UNSAVED: &str = "accepted before, and not stored";
 
 impl KnownHosts {
-    /// Reads these files, in this order. A file that does not exist counts as empty.
+    /// Reads these files, in this order. A file that does not exist counts as empty. A folder in a file's place is an
+    /// error as any file is that cannot be read; ssh(1) sees an empty file there, and so knows no host.
     ///
     /// Paths are taken as they are: `~` is not expanded.
     ///
@@ -251,10 +254,32 @@ impl KnownHosts {
         key: &PublicKey,
         hashed: bool,
     ) -> Result<Verdict> {
+        let adding = self.adding();
+        self.add_while(&adding, LOCK_DEADLINE, path, host, port, key, hashed)
+    }
+
+    /// Whoever holds this is the only one in this process who adds keys.
+    fn adding(&self) -> MutexGuard<'_, ()> {
+        self.adding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of `add`, and what it takes for granted"
+    )]
+    fn add_while(
+        &self,
+        _adding: &MutexGuard<'_, ()>,
+        patience: Duration,
+        path: &Path,
+        host: &str,
+        port: u16,
+        key: &PublicKey,
+        hashed: bool,
+    ) -> Result<Verdict> {
         let error = |error| failed(path, "cannot take a new key", error);
         let line = append::line(&qualified(host, port), key, hashed).map_err(error)?;
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = append::open_locked(path).map_err(error)?;
+        let file = append::open_locked(path, patience).map_err(error)?;
         let table = self.refresh(path, &file).map_err(error)?;
         let verdict = self.lookup(host, port, key);
         if verdict != Verdict::Unknown {
@@ -267,7 +292,8 @@ impl KnownHosts {
     }
 
     /// As [`add`](Self::add), but a key that cannot be stored is known from now on all the same, as long as this value
-    /// lives: [`trouble`](Self::trouble) says so.
+    /// lives: [`trouble`](Self::trouble) says so. So it is when another process holds the file's lock for longer than
+    /// `patience`, which those who come meanwhile wait for together.
     pub(crate) fn accept(
         &self,
         path: &Path,
@@ -275,14 +301,15 @@ impl KnownHosts {
         port: u16,
         key: &PublicKey,
         hashed: bool,
+        patience: Duration,
     ) -> Result<Verdict> {
+        let adding = self.adding();
+        let add = || self.add_while(&adding, patience, path, host, port, key, hashed);
         // What failed once is not waited for again.
-        let failed = self.trouble_with_storing();
-        let why = match failed.map_or_else(|| self.add(path, host, port, key, hashed), Err) {
+        let why = match self.trouble_with_storing().map_or_else(add, Err) {
             Ok(verdict) => return Ok(verdict),
             Err(error) => error.full_message(),
         };
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = self.lookup(host, port, key);
         if verdict != Verdict::Unknown {
             return Ok(verdict);
@@ -341,7 +368,7 @@ impl KnownHosts {
         let error = |error| failed(path, "cannot take a new key", error);
         let name = qualified(host, port);
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = append::open_locked(path).map_err(error)?;
+        let file = append::open_locked(path, LOCK_DEADLINE).map_err(error)?;
         let table = self.refresh(path, &file).map_err(error)?;
         if !self.read()[table].has_only_by_name(&name) {
             return Ok(0);

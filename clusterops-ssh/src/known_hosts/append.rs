@@ -13,7 +13,7 @@ use russh::keys::ssh_key::rand_core::Rng;
 use super::{PublicKey, line};
 
 /// How long another process may hold the lock; it needs milliseconds.
-const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const LOCK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long to wait before asking for the lock again.
 const LOCK_POLL: Duration = Duration::from_millis(2);
@@ -34,8 +34,9 @@ pub(super) fn line(name: &str, key: &PublicKey, hashed: bool) -> io::Result<Stri
     Ok(format!("{hosts} {key}\n"))
 }
 
-/// Opens a file for reading and appending, with an exclusive lock that lasts as long as the returned value.
-pub(super) fn open_locked(path: &Path) -> io::Result<File> {
+/// Opens a file for reading and appending, with an exclusive lock that lasts as long as the returned value. Another process
+/// may hold it for as long as `patience`.
+pub(super) fn open_locked(path: &Path, patience: Duration) -> io::Result<File> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -45,7 +46,7 @@ pub(super) fn open_locked(path: &Path) -> io::Result<File> {
             .mode(0o700)
             .create(folder)?;
     }
-    let deadline = Instant::now() + LOCK_DEADLINE;
+    let deadline = Instant::now() + patience;
     loop {
         let file = OpenOptions::new()
             .read(true)
@@ -61,7 +62,7 @@ pub(super) fn open_locked(path: &Path) -> io::Result<File> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         if Instant::now() > deadline {
-            let what = "another process has held its lock for ten seconds";
+            let what = format!("another process has held its lock for {patience:?}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, what));
         }
     }

@@ -359,6 +359,41 @@ fn add_heeds_what_others_wrote_in_the_meantime() {
 }
 
 #[test]
+fn a_lock_that_others_hold_is_waited_for_once() {
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known_hosts");
+    let other = fs::File::create(&path).unwrap();
+    other.lock().unwrap();
+    let known = KnownHosts::load([&path]).unwrap();
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        for host in 0..20 {
+            let (known, path) = (&known, &path);
+            scope.spawn(move || {
+                let name = format!("web{host}");
+                let verdict = known.accept(path, &name, 22, &key(host), false, PATIENCE);
+                assert_eq!(verdict.unwrap(), Verdict::Known);
+            });
+        }
+    });
+    // Each of them alone would have waited for that long.
+    assert!(begin.elapsed() < 10 * PATIENCE, "{:?}", begin.elapsed());
+    assert_eq!(fs::read(&path).unwrap(), b"");
+    let trouble = known.trouble().unwrap();
+    assert!(
+        trouble.starts_with("20 new host keys were accepted and not stored"),
+        "{trouble}"
+    );
+    assert!(
+        trouble.contains("another process has held its lock for 200ms"),
+        "{trouble}"
+    );
+    let changed = known.lookup("web1", 22, &key(2));
+    assert!(matches!(changed, Verdict::Changed { .. }));
+}
+
+#[test]
 fn add_waits_for_the_lock_and_writes_to_the_file_that_is_there_then() {
     let folder = tempfile::tempdir().unwrap();
     let (path, edited) = (

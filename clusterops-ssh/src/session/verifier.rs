@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use russh::client::{self, DisconnectReason};
@@ -20,6 +21,11 @@ use crate::{Error, ErrorKind, Result, certificate};
 
 /// What stands before the server's own words about the end of a connection.
 pub(super) const SAID: &str = "the host closed the connection: ";
+
+/// How long it may take to store a new key while another process holds the file's lock: no more than this, and no more than
+/// this part of the time for the handshake, which goes on meanwhile.
+const STORING: Duration = Duration::from_secs(2);
+const STORING_PART: u32 = 4;
 
 /// What is known of host keys.
 #[derive(Clone)]
@@ -97,6 +103,8 @@ pub(super) struct Verifier {
     new_keys: Option<PathBuf>,
     /// Whether they are added without showing the host's name.
     hashed: bool,
+    /// How long another process may keep one from being added.
+    patience: Duration,
     /// The fewest bits that an RSA key may have.
     required_rsa_size: u32,
     /// The signatures that a certificate may have, where somebody says so.
@@ -118,6 +126,7 @@ impl Verifier {
             doubt: Doubt::default(),
             new_keys: settings.new_host_keys.clone(),
             hashed: settings.hash_known_hosts,
+            patience: STORING.min(settings.handshake_deadline / STORING_PART),
             required_rsa_size: settings.required_rsa_size,
             ca_signatures: settings.ca_signatures.clone(),
             announced: None,
@@ -345,7 +354,9 @@ impl Verifier {
         };
         let (known_hosts, key) = (Arc::clone(known_hosts), key.clone());
         let (HostName { name, port }, hashed) = (self.host.clone(), self.hashed);
-        tokio::task::spawn_blocking(move || known_hosts.accept(&file, &name, port, &key, hashed))
+        let patience = self.patience;
+        let accept = move || known_hosts.accept(&file, &name, port, &key, hashed, patience);
+        tokio::task::spawn_blocking(accept)
             .await
             .unwrap_or_else(|error| {
                 let message = "the new host key cannot be stored";
