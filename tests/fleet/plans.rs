@@ -389,3 +389,50 @@ fn a_run_outside_a_runtime_is_an_error() {
         .expect_err("no runtime");
     assert_eq!(error.kind(), ErrorKind::Local);
 }
+
+#[test]
+fn what_is_fetched_never_meets_what_another_stage_fetches() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("a")).expect("ours");
+    std::os::unix::fs::symlink("a", at("link")).expect("ours");
+    std::fs::create_dir_all(at("b/web1")).expect("ours");
+    std::fs::create_dir(at("c")).expect("ours");
+    std::os::unix::fs::symlink("../b/web1", at("c/web1")).expect("ours");
+    for (source, into, other, other_into, meet) in [
+        ("/etc/hosts", "a", "/opt/hosts", "a/", true),
+        ("/etc/hosts", "a", "/opt/hosts", "link", true),
+        (
+            "/etc/hosts",
+            "a/new",
+            "/opt/hosts",
+            "link/other/../new",
+            true,
+        ),
+        ("/etc/hosts", "b", "/opt/hosts", "c", true),
+        // What is fetched may hold anything.
+        ("/opt/web1", "a", "/etc/hosts", "a/web1", true),
+        ("/etc/.", "a", "/opt/hosts", "a", true),
+        ("/", "a", "/opt/hosts", "a", true),
+        ("/etc/hosts", "a/web1/x", "/opt/x/", "link", true),
+        ("/etc/hosts", "a", "/etc/hosts2", "link", false),
+        ("/etc/hosts", "a", "/opt/hosts", "b", false),
+        ("/etc/hosts", "none", "/opt/hosts", "nonesuch", false),
+    ] {
+        let what = format!("{source} into {into}, {other} into {other_into}");
+        let one = Stage::fetch("one", source, at(into));
+        let two = Stage::fetch("two", other, at(other_into));
+        for (first, second) in [(&one, &two), (&two, &one)] {
+            let plan = Plan::new("p").stage(first.clone()).stage(second.clone());
+            let done = Fleet::new([Target::new("web1", "127.0.0.1")]).dry_run(&plan);
+            match done {
+                Ok(_) => assert!(!meet, "{what}"),
+                Err(error) => {
+                    assert!(meet, "{what}: {error}");
+                    assert_eq!(error.kind(), ErrorKind::Plan);
+                    assert!(error.message().contains("would overwrite"), "{error}");
+                }
+            }
+        }
+    }
+}

@@ -238,47 +238,67 @@ pub(crate) fn prepare(plan: &Plan, target: &Target) -> Result<Vec<Prepared>> {
         })
     });
     let prepared: Vec<Prepared> = prepared.collect::<Result<_>>()?;
-    let mut fetched = HashMap::new();
-    for stage in &prepared {
-        let Step::Fetch {
-            source,
-            destination,
-            ..
-        } = &stage.step
-        else {
-            continue;
-        };
-        let name = source.trim_end_matches('/');
-        let name = match name.rsplit('/').next().unwrap_or(name) {
-            // What is in it comes into the folder itself.
-            "." | ".." => "",
-            name => name,
-        };
-        if let Some(earlier) = fetched.insert((plain(destination), name), &stage.stage) {
-            let message = format!(
-                "stage `{}` would overwrite what stage `{earlier}` fetches, `{name}` in `{}`: give it another folder",
-                stage.stage,
-                destination.display()
-            );
-            return Err(Error::new(ErrorKind::Plan, message).on(&target.name));
-        }
-    }
+    check_fetched(&prepared, target)?;
     Ok(prepared)
 }
 
-/// A local path without what leads nowhere, as far as its text tells.
-fn plain(path: &Path) -> PathBuf {
+/// Refuses stages that would write to the same local place, or one into what another fetches.
+fn check_fetched(stages: &[Prepared], target: &Target) -> Result<()> {
+    let fetches = stages.iter().filter_map(|stage| match &stage.step {
+        Step::Fetch {
+            source,
+            destination,
+            ..
+        } => Some((&stage.stage, source.trim_end_matches('/'), destination)),
+        _ => None,
+    });
+    if fetches.clone().nth(1).is_none() {
+        return Ok(());
+    }
+    let mut earlier: Vec<(&String, PathBuf)> = Vec::new();
+    for (stage, source, destination) in fetches {
+        let folder = definite(&fetch_folder(destination, target));
+        let place = match source.rsplit('/').next().unwrap_or(source) {
+            // What is in it comes into the folder itself.
+            "." | ".." | "" => folder,
+            name => folder.join(name),
+        };
+        let meets = |(_, other): &&(&String, PathBuf)| {
+            place.starts_with(other) || other.starts_with(&place)
+        };
+        if let Some((other, _)) = earlier.iter().find(meets) {
+            let message = format!(
+                "stage `{stage}` would overwrite what stage `{other}` fetches, or add to it, at `{}`: give it another \
+                 folder",
+                place.display()
+            );
+            return Err(Error::new(ErrorKind::Plan, message).on(&target.name));
+        }
+        earlier.push((stage, place));
+    }
+    Ok(())
+}
+
+/// The local folder that holds what is fetched from a host.
+fn fetch_folder(folder: &Path, target: &Target) -> PathBuf {
+    folder.join(output::file_name(&target.name))
+}
+
+/// A local path without links as far as it is there, and without what leads nowhere.
+fn definite(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut plain = PathBuf::new();
-    for part in path.components() {
+    let found = path.ancestors().find_map(|folder| {
+        let there = folder.canonicalize().ok()?;
+        Some((there, path.strip_prefix(folder).ok()?))
+    });
+    let (mut definite, rest) = found.unwrap_or_else(|| (PathBuf::new(), &path));
+    for part in rest.components() {
         match part {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            part => plain.push(part),
+            Component::ParentDir => drop(definite.pop()),
+            part => definite.push(part),
         }
     }
-    plain
+    definite
 }
 
 /// The hosts that have nothing left to do.

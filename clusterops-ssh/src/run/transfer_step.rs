@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
-use super::output::file_name;
+use super::fetch_folder;
 use super::prepare::Prepared;
 use super::step::{Limit, StepRun, Stopped};
 use crate::clock::deadline_in;
@@ -123,7 +123,7 @@ impl StepRun<'_> {
 
     /// The local folder that holds what is fetched from this host.
     pub(super) fn fetch_folder(&self, folder: &Path) -> PathBuf {
-        folder.join(file_name(&self.run.targets[self.host].name))
+        fetch_folder(folder, &self.run.targets[self.host])
     }
 }
 
