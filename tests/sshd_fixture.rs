@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 mod support;
-use support::{Sshd, SshdOptions};
+use support::{Sshd, SshdOptions, copy_folder};
 
 /// `ssh` to one of the server's addresses, with nothing but what the fixture gives.
 fn ssh(sshd: &Sshd, address: &str, command: &str) -> Command {
@@ -170,4 +170,39 @@ fn sleeping(sshd: &Sshd) -> usize {
         .map(name)
         .filter(|name| name.trim() == "sleep")
         .count()
+}
+
+#[test]
+fn a_folder_is_copied_while_files_in_it_come_and_go() {
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = folder.path().join("etc");
+    fs::create_dir(&from).expect("ours");
+    for name in 0..100 {
+        fs::write(from.join(format!("file{name}")), "x").expect("ours");
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // As useradd does with /etc/passwd and its lock.
+            while !is_over.load(Ordering::Relaxed) {
+                fs::write(from.join("file.lock"), "1").expect("ours");
+                fs::write(from.join("file.new"), "y").expect("ours");
+                fs::rename(from.join("file.new"), from.join("file50")).expect("ours");
+                fs::remove_file(from.join("file.lock")).expect("ours");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        for copy in 0..20 {
+            let to = folder.path().join(format!("copy{copy}"));
+            copy_folder(&from, &to);
+            for name in 0..100 {
+                let text = fs::read_to_string(to.join(format!("file{name}")));
+                assert_eq!(text.expect("it was copied").len(), 1, "file{name}");
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }

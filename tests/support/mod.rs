@@ -11,4 +11,4 @@ mod sshd;
 pub(crate) use agent::Agent;
 pub(crate) use options::{configured, log_in, options};
 pub(crate) use oracle::{Oracle, skip_or_fail};
-pub(crate) use sshd::{PASSWORD, Sshd, SshdOptions, ssh_keygen};
+pub(crate) use sshd::{PASSWORD, Sshd, SshdOptions, copy_folder, ssh_keygen};

@@ -375,7 +375,7 @@ fn make_keys(folder: &Path, options: &SshdOptions) {
 fn make_etc(folder: &Path, options: &SshdOptions) {
     use std::io::Write as _;
 
-    output(Command::new("cp").args(["-a", "/etc"]).arg(folder));
+    copy_folder(Path::new("/etc"), &folder.join("etc"));
     for file in &options.etc {
         let path = folder.join("etc").join(&file.name);
         let mut open = File::options();
@@ -391,6 +391,21 @@ fn make_etc(folder: &Path, options: &SshdOptions) {
         if !file.is_appended {
             fs::set_permissions(path, Permissions::from_mode(0o440)).expect("our own copy");
         }
+    }
+}
+
+/// Copies a folder as it is: anew while files in it come and go, as those of useradd and its like do that other tests run.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let copied = Command::new("cp").arg("-a").args([from, to]).output();
+        let copied = copied.expect("coreutils are installed");
+        if copied.status.success() {
+            return;
+        }
+        let errors = String::from_utf8_lossy(&copied.stderr);
+        assert!(Instant::now() < deadline, "cp: {errors}");
+        fs::remove_dir_all(to).expect("our own copy");
     }
 }
 
