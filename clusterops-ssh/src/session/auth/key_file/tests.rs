@@ -246,3 +246,41 @@ async fn half_a_key_may_be_the_agents() {
     let why = KeyFile::load(&path).unwrap_err();
     assert!(why.contains("cannot be read"), "{why}");
 }
+
+#[test]
+fn a_key_of_puttys_opens_or_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("id.ppk");
+    // As puttygen(1) writes it.
+    let plain = "\
+PuTTY-User-Key-File-3: ssh-ed25519
+Encryption: none
+Comment: user@example.com
+Public-Lines: 2
+AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XF
+Sqti
+Private-Lines: 1
+AAAAILYGwiLRDBba4WxwpNRRc0cuxhfgXGVpINJuVsCPtZHt
+Private-MAC: 94140d0344fad6aa1bf7b71e9c93db11ccac8a232f8a51e11c024869d608c82d
+";
+    for text in [
+        plain.to_owned(),
+        plain.replace('\n', "\r\n"),
+        format!("\u{feff}{plain}"),
+    ] {
+        fs::write(&path, &text).unwrap();
+        lock(&path);
+        let file = KeyFile::load(&path).unwrap_or_else(|why| panic!("{text:?}: {why}"));
+        assert!(file.ready().is_some());
+    }
+    fs::write(&path, plain.replace("none", "aes256-cbc")).unwrap();
+    let why = KeyFile::load(&path).unwrap_err();
+    let new = folder.path().join("id");
+    let advice = format!(
+        "puttygen {} -O private-openssh -o {}",
+        path.display(),
+        new.display()
+    );
+    assert!(why.contains(&advice), "{why}");
+    assert!(!why.contains("AAAAILYG"), "{why}");
+}
