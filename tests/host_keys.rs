@@ -6,7 +6,7 @@ use std::process::Command;
 
 use clusterops::config::Config;
 use clusterops::ssh::ErrorKind;
-use clusterops::{Connector, Target};
+use clusterops::{Connector, Fleet, Plan, Stage, Target};
 
 mod support;
 use support::{Sshd, SshdOptions, configured, log_in, options, ssh_keygen};
@@ -191,6 +191,40 @@ async fn a_new_key_that_cannot_be_stored_is_known_for_now() {
             .contains("no known hosts file of the user's"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_lock_that_another_program_holds_costs_no_host_its_connection() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let path = sshd.folder().join("locked");
+    let other = fs::File::create(&path).expect("our folder");
+    other.lock().expect("nobody else has it");
+    let targets = (1..=30).map(|n| Target {
+        known_hosts: Some(path.clone()),
+        ..sshd.target(&format!("web{n}"), &format!("127.0.0.{n}"))
+    });
+    let options = options()
+        .accept_new_host_keys()
+        .handshake_deadline(std::time::Duration::from_secs(5));
+    let plan = Plan::new("p").stage(Stage::command("true", ["true"]));
+    let run = Fleet::new(targets)
+        .parallelism(30)
+        .session(options)
+        .run(&plan);
+    let report = run.expect("it starts").await.expect("it goes on");
+    assert_eq!(report.succeeded().len(), 30, "{report}");
+    let warnings = report.warnings.join("\n");
+    assert!(
+        warnings.contains("30 new host keys were accepted and not stored"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("another process has held its lock"),
+        "{warnings}"
+    );
+    assert_eq!(fs::read(&path).expect("it is there"), b"");
 }
 
 #[tokio::test]
