@@ -498,7 +498,7 @@ impl<'a> Generator<'a> {
                 _ if self.one_in(3) => {
                     let command = self.pick(&[
                         "true",
-                        "\"test %h = web1\"",
+                        "\"test x%h = xweb1\"",
                         "false",
                         "\"test %p -gt 100\"",
                         "\"test %r = ops\"",

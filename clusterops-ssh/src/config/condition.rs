@@ -149,17 +149,16 @@ impl Match {
             let may_be_empty = matches!(name.as_str(), "tagged" | "command");
             let stands_alone = matches!(name.as_str(), "all" | "canonical" | "final");
             if !stands_alone {
-                if patterns.is_none() {
-                    patterns = arguments.next();
-                    if !may_be_empty {
-                        // Up to 9.9 white space could stand around the `=`.
-                        patterns =
-                            patterns.map(|patterns| patterns.strip_prefix('=').unwrap_or(patterns));
-                    }
-                }
-                if !may_be_empty && patterns == Some("") {
-                    patterns = arguments.next();
-                }
+                // Up to 9.9 white space could stand around the `=`.
+                patterns = match (patterns, may_be_empty) {
+                    (None, true) => arguments.next(),
+                    (None, false) => match arguments.next() {
+                        Some("=") => arguments.next(),
+                        word => word.map(|word| word.strip_prefix('=').unwrap_or(word)),
+                    },
+                    (Some(""), false) => arguments.next(),
+                    (patterns, _) => patterns,
+                };
                 if patterns.is_none_or(|patterns| patterns.is_empty() && !may_be_empty) {
                     return Err(format!("Missing Match criteria for {name}"));
                 }
@@ -286,6 +285,7 @@ mod tests {
         }
         // Empty only where the manual says so (10.0): a command or a tag that nobody asked for.
         assert!(Match::read(&["tagged".into(), String::new()]).is_ok());
+        assert!(Match::read(&["host".into(), String::new(), "final".into()]).is_err());
         assert!(read("command=").is_ok());
         assert!(Match::read(&["host".into(), String::new()]).is_err());
         assert!(read("!final").is_ok_and(|read| !read.wants_second_pass));
