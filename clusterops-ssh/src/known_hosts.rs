@@ -254,8 +254,8 @@ impl KnownHosts {
         key: &PublicKey,
         hashed: bool,
     ) -> Result<Verdict> {
-        let adding = self.adding();
-        self.add_while(&adding, LOCK_DEADLINE, path, host, port, key, hashed)
+        let _adding = self.adding();
+        self.store(path, host, port, key, hashed, LOCK_DEADLINE)
     }
 
     /// Whoever holds this is the only one in this process who adds keys.
@@ -263,19 +263,16 @@ impl KnownHosts {
         self.adding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "those of `add`, and what it takes for granted"
-    )]
-    fn add_while(
+    /// [`add`](Self::add) for who holds [`adding`](Self::adding), while another process holds the file's lock for no longer
+    /// than `patience`.
+    fn store(
         &self,
-        _adding: &MutexGuard<'_, ()>,
-        patience: Duration,
         path: &Path,
         host: &str,
         port: u16,
         key: &PublicKey,
         hashed: bool,
+        patience: Duration,
     ) -> Result<Verdict> {
         let error = |error| failed(path, "cannot take a new key", error);
         let line = append::line(&qualified(host, port), key, hashed).map_err(error)?;
@@ -303,8 +300,8 @@ impl KnownHosts {
         hashed: bool,
         patience: Duration,
     ) -> Result<Verdict> {
-        let adding = self.adding();
-        let add = || self.add_while(&adding, patience, path, host, port, key, hashed);
+        let _adding = self.adding();
+        let add = || self.store(path, host, port, key, hashed, patience);
         // What failed once is not waited for again.
         let why = match self.trouble_with_storing().map_or_else(add, Err) {
             Ok(verdict) => return Ok(verdict),

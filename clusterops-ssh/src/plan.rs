@@ -161,7 +161,8 @@ pub enum Step {
     },
     /// Fetches a file, or a folder with all that is in it, into a local folder that has a folder for each host:
     /// `DESTINATION/HOST/NAME`, where `NAME` is the last part of the path on the host. In a target's name every byte
-    /// outside `A-Z a-z 0-9 . _ - @ : [ ]`, and a dot at its start, is written as `%XX`.
+    /// outside `A-Z a-z 0-9 . _ - @ : [ ]`, and a dot at its start, is written as `%XX`. Where a plan has several, none may
+    /// come to the place of another of the same host, or into it.
     Fetch {
         /// The file or folder on the host.
         source: String,
