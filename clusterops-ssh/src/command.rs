@@ -8,9 +8,10 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::run_as::RunAs;
+use crate::run_as::{Method, RunAs};
 use crate::session::Raised;
 use crate::template::is_name;
+use crate::wire::ending::Ending;
 use crate::wire::{Program, Request};
 use crate::{Error, ErrorKind, Result};
 
@@ -154,8 +155,17 @@ impl Command {
     ///
     /// Its standard error is part of its standard output then. Bytes arrive unchanged in both directions: nothing is
     /// echoed, line ends are not translated, control characters have no meaning (`stty` must be there). When the command's
-    /// input ends, reading from the terminal gives an end of file. Kernels before 5.17 can show one too early to a program
-    /// that reads single bytes of a line of more than 1021.
+    /// input ends, reading from the terminal gives an end of file, to the first eight programs that read one after the
+    /// other. Kernels before 5.17 can show one too early to a program that reads single bytes of a line of more than 1021.
+    ///
+    /// That holds for programs that read lines, as most do. One that takes single keys (raw mode: an editor, a menu) or
+    /// turns on what control characters do gets what is typed as it is typed: eight bytes 4 (Ctrl-D) where the input
+    /// ends, the same byte in the middle of lines of more than 1021 bytes, and a byte 22 before each byte 4 or 22. Give
+    /// such a program its keys through [`stdin_streamed`](Self::stdin_streamed), and leave the input open until it has
+    /// ended.
+    ///
+    /// Under sudo the command is not the leader of its process group, and a signal that ends it is told as an exit status
+    /// of 128 and the signal's number where the host's `/bin/sh` is bash, or the signal is SIGINT or SIGPIPE.
     ///
     /// A command that says nothing about it has a terminal where OpenSSH's configuration has `RequestTTY force` for the
     /// host. `RequestTTY yes` gives none: ssh(1) asks for none either when its standard input is no terminal.
@@ -216,12 +226,15 @@ impl Command {
                 return Err(Error::new(ErrorKind::Secret, message));
             }
         }
+        let raised = self.raised.as_ref();
+        let has_terminal = self.has_terminal == Some(true) || raised.is_some_and(needs_terminal);
+        let is_sudo = raised.is_some_and(|raised| raised.run_as.method == Method::Sudo);
         let request = Request {
             tag,
             is_held: false,
-            is_raised: self.raised.is_some(),
-            has_terminal: self.has_terminal == Some(true)
-                || self.raised.as_ref().is_some_and(needs_terminal),
+            is_raised: raised.is_some(),
+            has_terminal,
+            ending: (is_sudo && has_terminal).then(Ending::new),
             environment,
             directory: self.directory.clone(),
             program,

@@ -16,13 +16,16 @@
 //! Its line says when its group's leader was born, too ([`Birth`]).
 //!
 //! On a [terminal](terminal) the header is read in raw mode; the command then gets lines, so that its input can end. How a
-//! command runs as [another user](rise) is said by a line before the header.
+//! command runs as [another user](rise) is said by a line before the header; where sudo hands on what is typed, its
+//! [end](ending) is agreed on.
 //!
 //! [`Request::from_header`] is the inverse; the simulator uses it.
 
+pub(crate) mod ending;
 pub(crate) mod rise;
 pub(crate) mod terminal;
 
+use ending::Ending;
 use serde::{Deserialize, Serialize};
 
 /// The exec string of every command.
@@ -64,6 +67,8 @@ pub(crate) struct Request {
     pub(crate) is_raised: bool,
     /// Whether the shell that reads it has a terminal.
     pub(crate) has_terminal: bool,
+    /// How its end is told, where that is not left to the server.
+    pub(crate) ending: Option<Ending>,
     /// Environment variables, in order. Names are `[A-Za-z_][A-Za-z0-9_]*`.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) directory: Option<String>,
@@ -175,6 +180,9 @@ impl Request {
         // Mostly enough: it would grow many times.
         let mut code = String::with_capacity(512);
         let tag = &self.tag;
+        if let Some(ending) = &self.ending {
+            code.push_str(&ending.before());
+        }
         let group = if self.is_raised {
             code.push_str(FIND_GROUP);
             FOUND_GROUP
@@ -236,6 +244,9 @@ impl Request {
                 arguments.iter().for_each(|w| word(w));
             }
         }
+        if let Some(ending) = &self.ending {
+            code.push_str(&ending.after());
+        }
         code.push('\n');
         if code.contains("\"$_clusterops_n\"") {
             code.insert_str(0, NEWLINE);
@@ -252,6 +263,8 @@ impl Request {
         let (address, rest) = rise::split_address(line);
         let mut rest = rest.strip_prefix(NEWLINE).unwrap_or(rest);
         let is_raised = address.is_some();
+        let ending;
+        (ending, rest) = ending::split(rest)?;
         let mut group = OWN_GROUP;
         if is_raised {
             rest = rest.strip_prefix(FIND_GROUP)?;
@@ -338,6 +351,7 @@ impl Request {
             is_held,
             is_raised,
             has_terminal,
+            ending,
             environment,
             directory,
             program,
@@ -470,7 +484,7 @@ mod tests {
             environment,
             proptest::option::of("[^\0]{1,20}"),
             "[0-9a-f]{16}",
-            any::<[bool; 3]>(),
+            any::<[bool; 4]>(),
             program,
         )
             .prop_map(|(environment, directory, tag, flags, program)| Request {
@@ -478,6 +492,7 @@ mod tests {
                 is_held: flags[0],
                 is_raised: flags[1],
                 has_terminal: flags[2],
+                ending: flags[3].then(|| Ending { tag: "e4d".into() }),
                 environment,
                 directory,
                 program,
@@ -542,7 +557,7 @@ mod tests {
             let request = Request {
                 tag: "5eed".into(),
                 is_held,
-                is_raised: false,                has_terminal: false,                environment: vec![("V".into(), value.clone())],
+                is_raised: false,                has_terminal: false,                ending: None,                environment: vec![("V".into(), value.clone())],
                 directory: Some("/".into()),
                 program: Program::Words(all),
             };
@@ -571,6 +586,7 @@ mod tests {
             is_held: false,
             is_raised: false,
             has_terminal: false,
+            ending: None,
             environment: vec![],
             directory: None,
             program: Program::Script {
@@ -608,6 +624,7 @@ mod tests {
             is_held: true,
             is_raised: false,
             has_terminal: false,
+            ending: None,
             environment: vec![],
             directory: None,
             program: Program::Shell("echo started".into()),
@@ -632,6 +649,43 @@ mod tests {
         let stdin = format!("{}{}", request.header(), Request::go("5eed"));
         let (output, code) = run("sh", stdin.as_bytes()).expect("sh is there");
         assert!(output.ends_with(b"\nstarted\n") && code == Some(0));
+    }
+
+    #[test]
+    fn an_end_that_is_agreed_on_is_told_behind_the_output() {
+        let ending = Ending::new();
+        let request = |line: &str| Request {
+            tag: "5eed".into(),
+            is_held: false,
+            is_raised: true,
+            has_terminal: false,
+            ending: Some(ending.clone()),
+            environment: vec![("V".into(), "a\nb".into())],
+            directory: None,
+            program: Program::Shell(line.into()),
+        };
+        // Neither its own nor its parents' arguments and environment hold the tag.
+        let look = "cat /proc/$PPID/cmdline /proc/$PPID/environ /proc/self/environ; exit 3";
+        for (line, mark, status) in [
+            (look, "3 \n", 3),
+            ("read a; printf 'no end'; exit 137", "137 \n", 137),
+            ("cat >/dev/null & :", "0 \n", 0),
+        ] {
+            // What is typed and not read is dropped, up to the answer.
+            let stdin = format!("{}typed\nmore{}", request(line).header(), ending.answer());
+            for shell in ["sh", "bash", "busybox"] {
+                let Some((output, code)) = run(shell, stdin.as_bytes()) else {
+                    continue;
+                };
+                let (ready, start) = find_ready(&output, "5eed").expect("a ready line");
+                assert!(matches!(ready, Ready::Process(_)));
+                let text = String::from_utf8_lossy(&output[start..]);
+                let (said, told) = text.split_once("\u{1}clusterops").expect("a mark");
+                assert_eq!(told, format!(" {} {mark}", ending.tag), "{shell}: {line}");
+                assert!(!said.contains(&ending.tag), "{shell}: {line}");
+                assert_eq!(code, Some(status), "{shell}: {line}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clusterops::{Session, SessionOptions, Target};
 mod run_as;
 mod shells;
 mod stdin;
+mod sudo_terminal;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;

@@ -84,7 +84,9 @@ async fn a_terminal_serves_sudoers_that_want_one() {
     let command = probe(RunAs::sudo()).run_as_password(password());
     let error = session.output(&command).await.expect_err("requiretty");
     assert_eq!(error.kind(), ErrorKind::Authentication);
-    assert!(error.to_string().contains("must have a tty"), "{error}");
+    for said in ["must have a tty", "`Command::pty`"] {
+        assert!(error.to_string().contains(said), "{error}");
+    }
     let output = session.output(&command.pty()).await.expect("there is one");
     assert_eq!(
         output.stdout.to_string(),
@@ -183,24 +185,31 @@ async fn a_script_is_read_and_removed_as_the_other_user() {
     let tmp = folder.to_str().expect("UTF-8");
     for (login, run_as) in [
         ("free", RunAs::sudo().user("app")),
+        ("typist", RunAs::sudo().user("app")),
         ("ops", RunAs::doas().user("app")),
         ("none", RunAs::su().user("app")),
     ] {
         let session = log_in(&sshd, login).await;
+        let on_terminal = |command: Command| match login {
+            "typist" => command.pty(),
+            _ => command,
+        };
         let text = "import os, pwd, sys\nprint(pwd.getpwuid(os.getuid()).pw_name, sys.argv[1:], sys.stdin.read())\n";
         let script = Command::script(text, ["python3", "-I"], ["a b"])
             .env("TMPDIR", tmp)
             .stdin("in")
             .run_as(run_as.clone())
             .run_as_password(password());
-        let output = session.output(&script).await.expect("it runs");
+        let output = session.output(&on_terminal(script)).await;
+        let output = output.expect("it runs");
         assert_eq!(output.stdout.to_string(), "app ['a b'] in\n", "{run_as}");
         // Killed before it can tidy up.
         let script = Command::script("kill -KILL $$", ["/bin/sh"], [""; 0])
             .env("TMPDIR", tmp)
             .run_as(run_as.clone())
             .run_as_password(password());
-        let output = session.output(&script).await.expect("it runs");
+        let output = session.output(&on_terminal(script)).await;
+        let output = output.expect("it runs");
         assert!(!output.exit.is_success(), "{run_as}");
         assert_eq!(
             std::fs::read_dir(&folder).expect("the folder").count(),

@@ -130,6 +130,7 @@ impl Prepared {
                 is_held: false,
                 is_raised: false,
                 has_terminal: false,
+                ending: None,
                 environment: environment.clone(),
                 directory: self.current_dir.clone(),
                 program,

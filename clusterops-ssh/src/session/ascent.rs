@@ -16,6 +16,9 @@ use crate::{Error, ErrorKind, OutputStream, Result};
 /// How long sudo, su or doas may take, with their delays after a wrong password.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What sudo says where it wants a terminal; in sudo-rs nothing is like it.
+const NO_TERMINAL: &[u8] = b"you must have a tty";
+
 /// As whom a command runs, and the password that may be asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Raised {
@@ -156,8 +159,16 @@ impl Ascent {
             return Error::new(ErrorKind::Protocol, self.words(what, &said));
         }
         let (run_as, program) = (&self.rise.run_as, self.rise.run_as.method.program());
+        let said = self.said();
+        let wants_terminal = !self.rise.has_terminal && find(&said, NO_TERMINAL).is_some();
         // Sudo asks first and looks later whether it may; su and doas ask only once.
-        let what = if self.was_asked {
+        let what = if wants_terminal {
+            format!(
+                "{program} runs commands as `{}` only on a terminal (`requiretty`, sudoers(5)), which \
+                 `Command::pty` gives, and `pty` of a stage",
+                run_as.user
+            )
+        } else if self.was_asked {
             format!(
                 "{program} refused the password, or does not run commands as `{}`",
                 run_as.user
@@ -165,7 +176,7 @@ impl Ascent {
         } else {
             format!("{program} does not run commands as `{}`", run_as.user)
         };
-        Error::new(ErrorKind::Authentication, self.words(&what, &self.said()))
+        Error::new(ErrorKind::Authentication, self.words(&what, &said))
     }
 
     /// What to say when nothing came of it in time.

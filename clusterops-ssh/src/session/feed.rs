@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use russh::ChannelWriteHalf;
@@ -11,7 +10,6 @@ use russh::client::Msg;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
 use super::typed_ahead::{PIECE, TypedAhead};
 use crate::wire::terminal::Typist;
@@ -21,12 +19,6 @@ const STREAM_BUFFER: usize = 64 << 10;
 
 /// How many who read one after the other find the end of the input on a terminal.
 const ENDS: usize = 8;
-
-/// How long a command runs under sudo on a terminal before the end of an empty input is typed. Sudo that gives the
-/// command a terminal of its own (`use_pty`, sudoers(5)) never ends when the command does while something typed is on its
-/// way from one terminal to the other (del_io_events in exec_pty.c of sudo 1.9.13); most commands read nothing and end
-/// before.
-const BEFORE_EMPTY_INPUT: Duration = Duration::from_secs(1);
 
 /// The standard input of a command that was started with [`stdin_streamed`](crate::Command::stdin_streamed).
 ///
@@ -104,19 +96,20 @@ pub(super) enum Cue {
     Risen,
     /// The command, which runs or is held.
     Ready,
+    /// The mark behind the command's output.
+    Ended,
     /// Something that ends it all.
     GiveUp,
 }
 
 /// So many cues are given at most.
-pub(super) const CUES: usize = 4;
+pub(super) const CUES: usize = 5;
 
 /// All that is to be written.
 #[derive(Debug)]
 pub(super) struct Feed {
     /// What starts sudo and its like, and the password.
     pub(super) rise: Option<(Bytes, Option<SecretString>)>,
-    pub(super) is_sudo: bool,
     /// The header, and the script with its end.
     pub(super) header: Bytes,
     /// The line that lets a held command go.
@@ -124,6 +117,16 @@ pub(super) struct Feed {
     pub(super) input: Input,
     /// Where there is a terminal.
     pub(super) typed_ahead: Option<TypedAhead>,
+    /// What is sent when the command has ended, where it is agreed on.
+    pub(super) answer: Option<Bytes>,
+}
+
+/// How far the writing got.
+enum Written {
+    /// The input has ended.
+    All,
+    /// The command has, before or after its input.
+    UntilEnd,
 }
 
 impl Feed {
@@ -133,8 +136,17 @@ impl Feed {
         channel: Arc<ChannelWriteHalf<Msg>>,
         mut cues: mpsc::Receiver<Cue>,
     ) {
-        let writer = channel.make_writer();
-        if self.write(writer, &mut cues).await.is_none() {
+        let answer = self.answer.clone().unwrap_or_default();
+        let goes_on = match self.write(channel.make_writer(), &mut cues).await {
+            Some(Written::All) => true,
+            // What was interrupted is dropped with its writer.
+            Some(Written::UntilEnd) => {
+                let answered = channel.data_bytes(answer).await.is_ok();
+                answered && cues.recv().await.is_none()
+            }
+            None => false,
+        };
+        if !goes_on {
             // Sudo waits for an answer for ever. On a channel that is closed already this does nothing.
             let _ = channel.close().await;
         }
@@ -145,7 +157,7 @@ impl Feed {
         self,
         mut writer: impl AsyncWrite + Unpin,
         cues: &mut mpsc::Receiver<Cue>,
-    ) -> Option<()> {
+    ) -> Option<Written> {
         if let Some((line, password)) = self.rise {
             writer.write_all(&line).await.ok()?;
             loop {
@@ -161,7 +173,7 @@ impl Feed {
                         writer.write_all(&answer).await.ok()?;
                     }
                     Cue::Risen => break,
-                    Cue::Ready | Cue::GiveUp => return None,
+                    Cue::Ready | Cue::Ended | Cue::GiveUp => return None,
                 }
             }
         }
@@ -170,40 +182,58 @@ impl Feed {
         if self.go.is_some() || self.typed_ahead.is_some() {
             match cues.recv().await? {
                 Cue::Ready => {}
+                Cue::Ended => return Some(Written::UntilEnd),
                 Cue::Password | Cue::Risen | Cue::GiveUp => return None,
             }
         }
-        if let Some(go) = self.go {
-            writer.write_all(&go).await.ok()?;
+        let writing = write_input(writer, self.go, self.input, self.typed_ahead);
+        if self.answer.is_none() {
+            writing.await?;
+            return Some(Written::All);
         }
-        if self.is_sudo
-            && self.typed_ahead.is_some()
-            && matches!(&self.input, Input::Whole(bytes) if bytes.is_empty())
-        {
-            sleep(BEFORE_EMPTY_INPUT).await;
-        }
-        let mut typed = self.typed_ahead.map(|ahead| (Typist::default(), ahead));
-        match self.input {
-            Input::Whole(bytes) => {
-                for piece in bytes.chunks(STREAM_BUFFER) {
-                    send(&mut writer, &mut typed, piece).await?;
-                }
+        let ended = tokio::select! {
+            biased;
+            cue = cues.recv() => cue,
+            written = writing => {
+                written?;
+                cues.recv().await
             }
-            Input::Streamed(mut stream) => {
-                let mut buffer = vec![0; PIECE];
-                loop {
-                    let length = stream.read(&mut buffer).await.ok()?;
-                    if length == 0 {
-                        break;
-                    }
-                    send(&mut writer, &mut typed, &buffer[..length]).await?;
-                }
+        };
+        (ended? == Cue::Ended).then_some(Written::UntilEnd)
+    }
+}
+
+/// Lets the command go, and writes its input.
+async fn write_input(
+    mut writer: impl AsyncWrite + Unpin,
+    go: Option<Bytes>,
+    input: Input,
+    typed_ahead: Option<TypedAhead>,
+) -> Option<()> {
+    if let Some(go) = go {
+        writer.write_all(&go).await.ok()?;
+    }
+    let mut typed = typed_ahead.map(|ahead| (Typist::default(), ahead));
+    match input {
+        Input::Whole(bytes) => {
+            for piece in bytes.chunks(STREAM_BUFFER) {
+                send(&mut writer, &mut typed, piece).await?;
             }
         }
-        match typed {
-            Some((typist, _)) => end_on_terminal(writer, typist).await,
-            None => writer.shutdown().await.ok(),
+        Input::Streamed(mut stream) => {
+            let mut buffer = vec![0; PIECE];
+            loop {
+                let length = stream.read(&mut buffer).await.ok()?;
+                if length == 0 {
+                    break;
+                }
+                send(&mut writer, &mut typed, &buffer[..length]).await?;
+            }
         }
+    }
+    match typed {
+        Some((typist, _)) => end_on_terminal(writer, typist).await,
+        None => writer.shutdown().await.ok(),
     }
 }
 
@@ -228,7 +258,7 @@ async fn send(
     for piece in typist.write(bytes).chunks(PIECE) {
         ahead.room().await;
         writer.write_all(piece).await.ok()?;
-        ahead.sent(piece.len()).await;
+        ahead.sent(piece.len()).await?;
     }
     Some(())
 }

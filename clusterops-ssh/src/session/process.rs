@@ -16,9 +16,10 @@ use super::feed::{CUES, Cue, Feed, Input, ProcessStdin};
 use super::inbox::{self, Inbox, Source};
 use super::link::{ANSWERING, Link};
 use super::lost::Lost;
-use super::typed_ahead::TypedAhead;
+use super::typed_ahead::{Grants, TypedAhead};
 use super::{Session, Termination, termination};
-use crate::run_as::Method;
+use crate::clock::deadline_in;
+use crate::wire::ending::EndMark;
 use crate::wire::rise::Rise;
 use crate::wire::{self, Leader, Ready, terminal};
 use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
@@ -32,6 +33,9 @@ pub(super) const MAX_PREAMBLE: usize = 64 << 10;
 /// Input up to this size goes out at once; more is sent beside the reading of output, since a command may write before
 /// it reads.
 const INLINE_INPUT: usize = 32 << 10;
+
+/// How long sudo may take to end when its command has ended and all that was typed is read.
+const CLOSING: Duration = Duration::from_secs(30);
 
 /// RFC 4254 section 5.2: the type code of standard error.
 const EXTENDED_DATA_STDERR: u32 = 1;
@@ -81,6 +85,12 @@ pub struct Process {
     is_held: bool,
     /// What it is sent then, where no task of its own does that.
     held_input: Option<Bytes>,
+    /// What the end of the command is found by, where it is agreed on.
+    end_mark: Option<EndMark>,
+    /// Until when the server has to close the channel, once that was found.
+    closing_due: Option<Instant>,
+    /// Where there is a terminal, how far the server has taken what is typed.
+    grants: Option<Arc<Grants>>,
 }
 
 #[derive(Debug)]
@@ -194,11 +204,12 @@ impl Process {
         });
 
         let (output, input) = channel.split();
-        let typed_ahead = has_terminal.then(|| TypedAhead::new(&link.connection));
+        let typed_ahead = has_terminal.then(|| TypedAhead::new(link));
         let source = Source {
             output,
             grants: typed_ahead.as_ref().map(TypedAhead::grants),
         };
+        let grants = source.grants.clone();
         if has_terminal {
             input
                 .request_pty(true, "dumb", 80, 24, 0, 0, &terminal::MODES)
@@ -230,6 +241,9 @@ impl Process {
             exit: None,
             is_held,
             held_input: None,
+            end_mark: request.ending.as_ref().map(EndMark::new),
+            closing_due: None,
+            grants,
         };
         let is_plain = !has_terminal && rise.is_none() && !command.is_streamed;
         if is_plain && header.len() + command.stdin.len() <= INLINE_INPUT {
@@ -260,14 +274,11 @@ impl Process {
             .and_then(|raised| raised.password.clone());
         let feed = Feed {
             rise: rising.map(|line| (line, password)),
-            is_sudo: process
-                .raised
-                .as_ref()
-                .is_some_and(|raised| raised.run_as.method == Method::Sudo),
             header: header.freeze(),
             go: is_held.then(|| wire::Request::go(&process.tag).into()),
             input,
             typed_ahead,
+            answer: request.ending.as_ref().map(|end| end.answer().into()),
         };
         let (cues, cued) = mpsc::channel(CUES);
         let feeding = tokio::spawn(feed.run(Arc::clone(&process.input), cued));
@@ -348,12 +359,18 @@ impl Process {
         // What is to be raised comes after the answer.
         let due = self.answer_due.or(match &self.state {
             State::Rising(ascent) => Some(ascent.until()),
-            _ => None,
+            _ => self.closing_due,
         });
         let message = match due {
             None => self.output.next().await,
             Some(due) => match timeout_at(due, self.output.next()).await {
                 Ok(message) => message,
+                Err(_) if self.closing_due.is_some() => {
+                    // All is known that there is to know.
+                    self.let_go();
+                    self.close();
+                    return Ok(Read::Closed);
+                }
                 Err(_) => {
                     let error = match &self.state {
                         State::Rising(ascent) if self.answer_due.is_none() => ascent.late(),
@@ -378,7 +395,12 @@ impl Process {
                 ext: EXTENDED_DATA_STDERR,
             }) if self.is_rising() => self.rise(OutputStream::Stderr, &data)?,
             Some(ChannelMsg::Data { data }) => {
-                if let Some(bytes) = self.stdout(data)? {
+                let (data, has_ended) = self.without_mark(data);
+                let bytes = self.stdout(data)?;
+                if has_ended {
+                    self.cue(Cue::Ended);
+                }
+                if let Some(bytes) = bytes {
                     return Ok(Read::Chunk(Chunk {
                         stream: OutputStream::Stdout,
                         bytes,
@@ -399,6 +421,9 @@ impl Process {
                     bytes: data,
                 }));
             }
+            // Of a command whose end is agreed on this is what its shell says.
+            Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. })
+                if self.exit.is_some() => {}
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 self.exit = Some(Exit::Status(exit_status))
             }
@@ -420,6 +445,24 @@ impl Process {
             Some(ChannelMsg::Close) if let State::Rising(ascent) = &self.state => {
                 let error = ascent.ended();
                 return Err(self.give_up(error));
+            }
+            Some(ChannelMsg::Close) if let Some(bytes) = self.held_back() => {
+                self.close();
+                return Ok(Read::Chunk(Chunk {
+                    stream: OutputStream::Stdout,
+                    bytes,
+                }));
+            }
+            Some(ChannelMsg::Close)
+                if self
+                    .grants
+                    .as_ref()
+                    .is_some_and(|grants| grants.is_silent()) =>
+            {
+                self.close();
+                let message =
+                    "the server stopped answering while input was typed into the terminal";
+                return Err(self.error(ErrorKind::Timeout, message.into()));
             }
             Some(ChannelMsg::Close) => {
                 let started = !matches!(self.state, State::Starting { .. });
@@ -587,7 +630,7 @@ impl Process {
 
     fn stdout(&mut self, data: Bytes) -> Result<Option<Bytes>> {
         let State::Starting { stdout, .. } = &mut self.state else {
-            return Ok(Some(data));
+            return Ok((!data.is_empty()).then_some(data));
         };
         stdout.extend_from_slice(&data);
         match wire::find_ready(stdout, &self.tag) {
@@ -613,6 +656,33 @@ impl Process {
             }
             None => Ok(None),
         }
+    }
+
+    /// Takes what was written; gives what of it stands before the mark behind the command's output, and whether that was
+    /// found.
+    fn without_mark(&mut self, data: Bytes) -> (Bytes, bool) {
+        let Some(mark) = &mut self.end_mark else {
+            return (data, false);
+        };
+        if self.closing_due.is_some() {
+            return (Bytes::new(), false);
+        }
+        let (output, exit) = mark.take(data);
+        let has_ended = exit.is_some();
+        if has_ended {
+            self.exit = exit.filter(|exit| *exit != Exit::ClosedWithoutStatus);
+            self.closing_due = Some(deadline_in(CLOSING));
+        }
+        (output, has_ended)
+    }
+
+    /// The last output of a command that runs, where it looked like the beginning of the mark.
+    fn held_back(&mut self) -> Option<Bytes> {
+        let State::Running { .. } = self.state else {
+            return None;
+        };
+        let rest = self.end_mark.as_mut()?.rest();
+        (!rest.is_empty()).then_some(rest)
     }
 
     /// Ends reading; gives what the login shell said if it never got to the command.

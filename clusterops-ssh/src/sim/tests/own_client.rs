@@ -15,6 +15,7 @@ fn request(program: Program) -> Request {
         is_held: false,
         is_raised: false,
         has_terminal: false,
+        ending: None,
         environment: vec![("CLUSTEROPS_TASK".into(), "r1.1".into())],
         directory: None,
         program,
