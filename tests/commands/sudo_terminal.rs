@@ -164,7 +164,7 @@ async fn how_a_command_ended_is_told_as_it_was() {
 async fn who_writes_in_the_background_is_not_waited_for() {
     let Some(sshd) = sshd() else { return };
     let session = log_in(&sshd).await;
-    let line = "(trap '' HUP; echo early; exec sleep 5) & sleep 0.3; echo out";
+    let line = "f=$(mktemp -u); mkfifo $f; (trap '' HUP; echo early; : >$f; exec sleep 5) & : <$f; rm $f; echo out";
     let output = run(&session, &raised(line)).await;
     assert_eq!(output.stdout.to_string(), "early\nout\n");
     assert_eq!(output.exit, Exit::Status(0));
