@@ -39,6 +39,8 @@ enum Beginning {
 
 /// How often aliases are looked at.
 const REACH: Duration = Duration::from_secs(30);
+/// How long a copy waits for its source to be read where there is no right to refresh.
+const POSTPONED: Duration = Duration::from_secs(30);
 /// How far the clocks of this machine and the cluster may lie apart, in milliseconds, where it is to be told whether an
 /// index is older than the tail.
 const SKEW_MS: i64 = 600_000;
@@ -61,9 +63,7 @@ impl Exact {
         let old = self.reached.is_none_or(|then| then.elapsed() >= REACH);
         if !unknown.is_empty() || old {
             self.look_for_unseen(settings, survey, notices).await?;
-            let reached = survey::reach(&settings.client, settings.indices.as_str()).await?;
-            self.reached = Some(Instant::now());
-            self.reach(survey, &reached);
+            let reached = self.read_reach(settings, survey).await?;
             if !unknown.is_empty() {
                 // Without them, every index that comes later counts as new.
                 let facts = facts_or_none(settings, settings.indices.as_str()).await?;
@@ -80,6 +80,32 @@ impl Exact {
         self.note_absent(settings, survey, notices).await?;
         self.let_go(notices);
         Ok(())
+    }
+
+    /// Sees to it that what is read now is what the aliases let through since the survey, or later: all that it shows to be
+    /// read was written before it, so no document is measured by what an alias let through before that one came.
+    pub(super) async fn follow_aliases(
+        &mut self,
+        settings: &Settings,
+        survey: &Survey,
+    ) -> Result<()> {
+        let is_index = |part: &str| survey.names.values().any(|name| name == part);
+        // An index by its name lets everything through.
+        if !settings.indices.as_str().split(',').all(is_index) {
+            self.read_reach(settings, survey).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_reach(
+        &mut self,
+        settings: &Settings,
+        survey: &Survey,
+    ) -> Result<HashMap<String, Reach>> {
+        let reached = survey::reach(&settings.client, settings.indices.as_str()).await?;
+        self.reached = Some(Instant::now());
+        self.reach(survey, &reached);
+        Ok(reached)
     }
 
     /// Looks for indices that can be searched and whose statistics are not shown: servers leave out what there is no right
@@ -180,7 +206,7 @@ impl Exact {
                 // As long as nothing can be written to the other, what is copied is what is read of it.
                 let is_settled = facts.get(&source).is_some_and(|source| source.blocked);
                 let is_unread = self.is_unfinished(&source, survey);
-                if is_settled && is_unread && !self.no_refresh {
+                if is_settled && is_unread && self.is_postponed(uuid) {
                     continue;
                 }
                 let (copied, may_repeat) = self.copied(&source, own.shards, is_settled, survey);
@@ -201,8 +227,16 @@ impl Exact {
                     from_start: matches!(index.begins, Beginning::Start),
                 });
             }
+            self.postponed.remove(uuid);
             self.indices.insert(uuid.clone(), index);
         }
+    }
+
+    /// Whether a copy waits until its source is read. Without the right to refresh, that may be never.
+    fn is_postponed(&mut self, copy: &str) -> bool {
+        let since = self.postponed.entry(copy.to_owned());
+        let since = since.or_insert_with(Instant::now);
+        !self.no_refresh || since.elapsed() < POSTPONED
     }
 
     /// Gives each shard that is meant and has no position yet the one where it begins.

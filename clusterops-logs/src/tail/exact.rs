@@ -10,7 +10,7 @@ use super::adopt::{Index, begin_again};
 use super::follow::Follow;
 use super::refresh::{Unrefreshed, refresh};
 use super::slice::{Slice, SlicePage};
-use super::survey::{Primary, Survey};
+use super::survey::{self, Primary, Survey};
 use super::token::{Position, Shard};
 use super::{Found, Notice, Settings, Since};
 use crate::search::Page;
@@ -32,6 +32,8 @@ pub(super) struct Exact {
     /// The survey that ended the last round, and when it was made.
     last: Option<(Instant, Survey)>,
     pub(super) no_refresh: bool,
+    /// Copies whose sources are read to their ends first, by uuid, and since when.
+    pub(super) postponed: HashMap<String, Instant>,
     /// Indices that are meant no longer and have not been read to their end, by uuid.
     pub(super) leaving: BTreeSet<String>,
     /// Indices that can be searched and whose statistics are not shown, as was told.
@@ -85,7 +87,7 @@ impl Exact {
         }
         self.adopt(settings, &survey, notices).await?;
         self.check(settings, &survey, notices);
-        self.open_passes(settings, &survey, notices).await;
+        self.open_passes(settings, &survey, notices).await?;
         let mut pages = self.read_pages(settings).await;
         if pages.is_empty() {
             return Ok(Found {
@@ -238,7 +240,7 @@ impl Exact {
         settings: &Settings,
         survey: &Survey,
         notices: &mut Vec<Notice>,
-    ) {
+    ) -> Result<()> {
         let mut moved: Vec<(Shard, Primary)> = Vec::new();
         for (shard, follow) in &self.follows {
             if let Some(primary) = survey.shards.get(shard)
@@ -249,9 +251,10 @@ impl Exact {
             }
         }
         let unwell = match moved.is_empty() {
-            true => return,
+            true => return Ok(()),
             false => self.unwell(survey),
         };
+        self.follow_aliases(settings, survey).await?;
         let mut unrefreshed = Unrefreshed::new();
         if !self.no_refresh {
             let names: BTreeSet<&str> = moved
@@ -294,6 +297,7 @@ impl Exact {
                 }
             }
         }
+        Ok(())
     }
 
     /// Opens a pass without a refresh: it closes what the highest number that searches show proves to be there.
@@ -326,6 +330,18 @@ impl Exact {
         if closes == done && follow.looked == looked {
             return Ok(());
         }
+        // What is in a commit, all of whose segments searches show, is shown: so what nobody writes to is closed, too.
+        let committed = primary.committed.min(primary.checkpoint);
+        let is_shown = committed > closes && {
+            let name = follow.position.name.clone();
+            let shows = survey::shows_commit(&settings.client, shard, &name, &primary.node);
+            // Without an answer it is as if there were no commit.
+            shows.await.unwrap_or(false)
+        };
+        let closes = match is_shown {
+            true => committed,
+            false => closes,
+        };
         follow.looked = looked;
         follow.open(primary, closes);
         Ok(())

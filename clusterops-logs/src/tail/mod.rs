@@ -35,7 +35,8 @@
 //! # Rights
 //! The indices' `read`, `monitor` and `view_index_metadata` are enough; with `maintenance` (to refresh) documents come sooner.
 //! Without one of them, on other clusters (`cluster:index`) and on serverless, there are no checkpoints: then documents are
-//! found by their time, with an overlap, and the tail says so by [`Notice::ByTime`].
+//! found by their time, with an overlap, and the tail says so by [`Notice::ByTime`]. Without `view_index_metadata`, and on
+//! other clusters, what was shrunk, split, cloned or mounted then comes again ([`Notice::UnknownCopies`]).
 
 mod absent;
 mod adopt;
@@ -44,6 +45,7 @@ mod document;
 mod exact;
 mod follow;
 mod notice;
+mod origins;
 mod refresh;
 mod slice;
 mod survey;

@@ -82,6 +82,12 @@ pub enum Notice {
         /// What the server said.
         why: String,
     },
+    /// Documents are found by their time, and which indices are copies of others is not shown: documents of one that is
+    /// shrunk, split, cloned or mounted come again where they lie in the overlap.
+    UnknownCopies {
+        /// Why.
+        why: String,
+    },
     /// There are no checkpoints to read: documents are found by their time instead, and one that arrives later than the
     /// overlap is lost.
     ByTime {
@@ -141,6 +147,10 @@ impl fmt::Display for Notice {
             Self::NoRefresh { why } => write!(
                 f,
                 "no right to refresh ({why}): documents come when the server shows them"
+            ),
+            Self::UnknownCopies { why } => write!(
+                f,
+                "what indices were made of is not shown ({why}): documents of one that is shrunk, split, cloned or mounted may come again"
             ),
             Self::ByTime { why } => write!(
                 f,

@@ -29,6 +29,8 @@ pub(super) struct Primary {
     pub(super) checkpoint: i64,
     /// The highest number given to an operation.
     pub(super) highest: i64,
+    /// All operations up to this number are in its last commit; -1 where that is not told.
+    pub(super) committed: i64,
     /// How often the primary has been refreshed for searches.
     pub(super) refreshes: u64,
 }
@@ -100,6 +102,7 @@ struct Commit {
 #[derive(Deserialize)]
 struct UserData {
     history_uuid: Option<String>,
+    local_checkpoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +115,8 @@ impl Survey {
     /// Reads the statistics of the shards (`GET INDICES/_stats?level=shards`).
     pub(super) async fn read(client: &Client, indices: &str) -> Result<Self> {
         const WANTED: &str = "indices.*.uuid,indices.*.shards.*.routing,indices.*.shards.*.seq_no,\
-            indices.*.shards.*.commit.user_data.history_uuid,indices.*.shards.*.refresh.external_total,\
+            indices.*.shards.*.commit.user_data.history_uuid,\
+            indices.*.shards.*.commit.user_data.local_checkpoint,indices.*.shards.*.refresh.external_total,\
             indices.*.shards.*.refresh.total,_shards.failed";
         let request = HttpRequest::get("/")
             .segment(indices)
@@ -161,11 +165,16 @@ impl Primary {
         if seq_no.global_checkpoint < -1 {
             return None;
         }
+        let committed = copy.commit?.user_data;
         Some(Self {
             node: copy.routing.node?,
-            history: copy.commit?.user_data.history_uuid?,
+            history: committed.history_uuid?,
             checkpoint: seq_no.global_checkpoint,
             highest: seq_no.max_seq_no,
+            committed: committed
+                .local_checkpoint
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(-1),
             refreshes: copy
                 .refresh
                 .and_then(|refresh| refresh.external_total.or(refresh.total))
@@ -213,6 +222,79 @@ pub(super) async fn facts(client: &Client, indices: &str) -> Result<HashMap<Stri
         Some((text("index.uuid")?.to_owned(), facts))
     };
     Ok(answer.into_iter().filter_map(read).collect())
+}
+
+/// The names of the indices, each with that of the index whose documents it holds copies of (`GET INDICES/_settings`): one
+/// that was shrunk, split or cloned, or is in the snapshot that it shows.
+pub(super) async fn sources(
+    client: &Client,
+    indices: &str,
+) -> Result<BTreeMap<String, Option<String>>> {
+    const WANTED: &str = "*.settings.index.uuid,*.settings.index.resize.source.name,*.settings.index.store.type,\
+        *.settings.index.store.snapshot.index_name";
+    let request = HttpRequest::get("/")
+        .segment(indices)
+        .segment("_settings")
+        .query("ignore_unavailable", "true")
+        .query("filter_path", WANTED);
+    let answer: BTreeMap<String, Value> = client.json(request).await?;
+    let source = |(name, answer): (String, Value)| {
+        let text = |path: &str| {
+            let text = answer.pointer(&format!("/settings/index/{path}"));
+            text.and_then(Value::as_str).map(str::to_owned)
+        };
+        let is_mounted = matches!(
+            text("store/type").as_deref(),
+            Some("snapshot" | "remote_snapshot")
+        );
+        let mounted = || text("store/snapshot/index_name").filter(|_| is_mounted);
+        (name, text("resize/source/name").or_else(mounted))
+    };
+    Ok(answer.into_iter().map(source).collect())
+}
+
+/// Whether searches of a copy show all that is in its last commit (`GET INDEX/_segments`).
+pub(super) async fn shows_commit(
+    client: &Client,
+    shard: &Shard,
+    name: &str,
+    node: &str,
+) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        indices: HashMap<String, Index>,
+    }
+    #[derive(Deserialize)]
+    struct Index {
+        shards: HashMap<u32, Vec<Copy>>,
+    }
+    #[derive(Deserialize)]
+    struct Copy {
+        routing: Routing,
+        #[serde(default)]
+        segments: HashMap<String, Segment>,
+    }
+    #[derive(Deserialize)]
+    struct Segment {
+        committed: bool,
+        search: bool,
+    }
+    const WANTED: &str = "indices.*.shards.*.routing,indices.*.shards.*.segments.*.committed,\
+        indices.*.shards.*.segments.*.search";
+    let request = HttpRequest::get("/")
+        .segment(name)
+        .segment("_segments")
+        .query("filter_path", WANTED);
+    let mut answer: Answer = client.json(request).await?;
+    let index = answer.indices.remove(name);
+    let copies = index.and_then(|mut index| index.shards.remove(&shard.number));
+    let is_meant = |copy: &Copy| copy.routing.primary && copy.routing.node.as_deref() == Some(node);
+    let copy = copies.into_iter().flatten().find(is_meant);
+    Ok(copy.is_some_and(|copy| {
+        let mut segments = copy.segments.values();
+        segments.all(|segment| segment.search || !segment.committed)
+    }))
 }
 
 /// How a search over the expression reaches each index, by its name (`GET INDICES/_search_shards`).

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::origins::Origins;
 use super::{Document, Found, Notice, Settings, Since};
 use crate::digest::fnv1a;
 use crate::search::{Hit, Page};
@@ -41,6 +42,9 @@ pub(super) struct Watermark {
     /// new.
     #[serde(default)]
     is_first: bool,
+    /// Which indices are copies of others.
+    #[serde(skip_serializing_if = "Origins::is_empty", default)]
+    origins: Origins,
     /// Whether it was told that there is nothing to search.
     #[serde(skip)]
     nothing_told: bool,
@@ -105,6 +109,8 @@ impl Watermark {
             let indices = settings.indices.to_string();
             notices.push(Notice::NothingMatches { indices });
         }
+        let indices = page.hits.iter().map(|hit| &*hit.index);
+        self.origins.learn(settings, indices, notices).await?;
         let was_full = page.hits.len() >= size as usize;
         let with_documents = self.with_documents();
         let mut unseen = self.unseen(settings, page.hits, round_began)?;
@@ -189,7 +195,7 @@ impl Watermark {
                 break;
             }
             let place = place(settings, &hit)?;
-            let mark = fingerprint(&hit);
+            let mark = self.fingerprint(&hit);
             unseen.looked_at += 1;
             unseen.last = Some(place);
             if place.0 <= round_began {
@@ -200,6 +206,10 @@ impl Watermark {
             }
         }
         Ok(unseen)
+    }
+
+    fn fingerprint(&self, hit: &Hit) -> u64 {
+        fingerprint(self.origins.of(&hit.index), hit)
     }
 
     fn has_seen(&self, (time, _): Place, mark: u64) -> bool {
@@ -255,7 +265,7 @@ impl Watermark {
                 continue;
             }
             for hit in hits {
-                let (place, mark) = (place(settings, &hit)?, fingerprint(&hit));
+                let (place, mark) = (place(settings, &hit)?, self.fingerprint(&hit));
                 let is_wanted = wanted.contains(&(&*hit.index, &*hit.id));
                 if is_wanted && !self.has_seen(place, mark) && marks.insert(mark) {
                     fetched.push((place, mark, hit));
@@ -347,16 +357,11 @@ fn overlap(settings: &Settings) -> i64 {
     i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Tells a version of a document from all others. Tokens keep it: where the way to compute it changes, documents within the
+/// Tells a version of a document from all others, by the index that it was written to. Tokens keep it: where the way to compute it changes, documents within the
 /// overlap come again.
-fn fingerprint(hit: &Hit) -> u64 {
+fn fingerprint(origin: &str, hit: &Hit) -> u64 {
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-    fnv1a([
-        &*hit.index,
-        &hit.id,
-        &number(hit.version),
-        &number(hit.seq_no),
-    ])
+    fnv1a([origin, &hit.id, &number(hit.version), &number(hit.seq_no)])
 }
 
 #[cfg(test)]
@@ -367,6 +372,6 @@ mod tests {
     fn a_fingerprint_stays_for_tokens_of_earlier_releases() {
         let text = r#"{"_index": "logs", "_id": "1", "_version": 3, "_seq_no": 7}"#;
         let hit: Hit = serde_json::from_str(text).expect("a hit");
-        assert_eq!(fingerprint(&hit), 0x0fc7_5af0_9a3b_5fc3);
+        assert_eq!(fingerprint(&hit.index, &hit), 0x0fc7_5af0_9a3b_5fc3);
     }
 }

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use clusterops_logs::http::HttpRequest;
-use clusterops_logs::tail::Since;
+use clusterops_logs::Client;
+use clusterops_logs::http::{HttpOptions, HttpRequest};
+use clusterops_logs::tail::{Notice, Since};
 
 use crate::by_time::{at, by_time_of, passed};
 use crate::copies::resize;
+use crate::relay::{Fate, Relay};
 use crate::{Cluster, Killed, Seen, on_each};
 use jiff::Timestamp;
 
@@ -15,7 +17,8 @@ on_each! {
     filtered => a_filtered_alias_keeps_its_filter_by_time;
     deleted => an_index_that_is_deleted_stops_no_tail_by_time;
     moved => shards_that_move_lose_and_repeat_nothing_by_time;
-    resized => a_copy_of_an_index_comes_again_by_time;
+    resized => copies_of_an_index_are_not_new_by_time;
+    ungranted => copies_come_again_by_time_without_the_right_to_see_settings;
 }
 
 /// An index with an alias that leads to it.
@@ -141,15 +144,61 @@ async fn moved(cluster: &Cluster) {
 }
 
 async fn resized(cluster: &Cluster) {
-    let index = cluster.create("a", 2, 0, json!({})).await;
-    let mut tail = by_time_of(cluster.tail()).since(Since::Start);
+    let more = json!({"number_of_routing_shards": 12});
+    let index = cluster.create("a", 2, 0, more).await;
+    let begin = || by_time_of(cluster.tail()).since(Since::Start);
+    let mut tail = begin();
     let mut seen = Seen::default();
     cluster.write(&index, at(Timestamp::now(), 0..20)).await;
     passed(cluster, &index, &mut tail, &mut seen, 20).await;
-    // By time nothing tells it from what is new.
+    let mut copies = Vec::new();
+    for (n, (how, shards)) in [("shrink", 1), ("clone", 2), ("split", 4)]
+        .into_iter()
+        .enumerate()
+    {
+        let target = resize(cluster, &index, how, shards).await;
+        let number = 21 + u32::try_from(n).unwrap();
+        passed(cluster, &target, &mut tail, &mut seen, number).await;
+        let copy = Notice::Copy {
+            index: target.clone(),
+            of: index.clone(),
+            may_repeat: false,
+        };
+        assert!(seen.notices.contains(&copy), "{:?}", seen.notices);
+        copies.push(target);
+    }
+    // A copy of a copy whose own source is gone, for a tail that knows of that one by its token only.
+    cluster.delete(&index).await;
+    let again = resize(cluster, &copies[2], "shrink", 1).await;
+    cluster.delete(&copies[2]).await;
+    let mut tail = begin().resume(seen.kept()).unwrap();
+    passed(cluster, &again, &mut tail, &mut seen, 24).await;
+    // What is written anew in a copy is new.
+    cluster.write(&again, at(Timestamp::now(), 5..6)).await;
+    passed(cluster, &again, &mut tail, &mut seen, 25).await;
+    assert_eq!(seen.documents.remove("5"), Some(vec![1, 2]));
+    seen.are_once((0..26).filter(|n| *n != 5));
+}
+
+async fn ungranted(cluster: &Cluster) {
+    let relay = Relay::before(&cluster.url, |_, path| match path.contains("/_settings") {
+        true => Fate::Answer(403, "security_exception"),
+        false => Fate::Pass,
+    })
+    .await;
+    let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    let tail = cluster.tail_of(&client, &cluster.pattern());
+    let mut tail = by_time_of(tail).since(Since::Start);
+    let mut seen = Seen::default();
+    cluster.write(&index, at(Timestamp::now(), 0..20)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 20).await;
     let target = resize(cluster, &index, "shrink", 1).await;
     passed(cluster, &target, &mut tail, &mut seen, 21).await;
     let came = |n: u32| seen.documents[&n.to_string()].len();
     assert!((0..21).all(|n| came(n) == 2), "{:?}", seen.documents);
     assert_eq!(came(21), 1);
+    let told = seen.notices.iter().map(ToString::to_string);
+    let told = told.filter(|told| told.contains("may come again"));
+    assert_eq!(told.count(), 1, "{:?}", seen.notices);
 }

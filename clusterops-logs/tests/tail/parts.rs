@@ -18,6 +18,7 @@ on_each! {
     lower => a_new_primary_that_does_not_know_its_checkpoint_yet_repeats_nothing;
     again => a_shard_that_is_read_again_gives_what_was_asked_for_only;
     moved => an_index_that_is_meant_no_longer_is_read_to_its_end;
+    refiltered => an_alias_that_lets_through_others_is_noticed_before_they_are_read;
     unseen => indices_whose_statistics_are_not_shown_are_told;
     turns => every_shard_has_its_turn;
     unknown => an_index_without_any_copy_is_waited_for;
@@ -242,6 +243,38 @@ async fn moved(cluster: &Cluster) {
     );
     let is_odd = |id: &String| id.parse::<u32>().is_ok_and(|id| id % 2 == 1);
     assert!(!rest.documents.keys().any(is_odd), "{:?}", rest.documents);
+}
+
+async fn refiltered(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    let alias = format!("{}.alias", cluster.prefix);
+    let let_through = async |filter: Value| {
+        let add = json!({"add": {"index": index, "alias": alias, "filter": filter}});
+        cluster.post("/_aliases", json!({"actions": [add]})).await;
+    };
+    let of = |team: &str| json!({"term": {"team": team}});
+    let_through(of("even")).await;
+    let mut tail = cluster.tail_of(&cluster.client, &alias).since(Since::Start);
+    let mut seen = Seen::default();
+    let mut wanted = 0;
+    for (round, team) in ["even", "odd", "even", "all"].into_iter().enumerate() {
+        match team {
+            "all" => let_through(json!({"match_all": {}})).await,
+            team => let_through(of(team)).await,
+        }
+        let from = u32::try_from(round).unwrap() * 100;
+        cluster.write_some(&index, from, from + 100).await;
+        wanted += if team == "all" { 100 } else { 50 };
+        seen.until_count(&mut tail, wanted).await;
+    }
+    seen.until_quiet(&mut tail, Duration::from_millis(500))
+        .await;
+    let is_meant = |n: &u32| match n / 100 {
+        1 => n % 2 == 1,
+        3 => true,
+        _ => n % 2 == 0,
+    };
+    seen.are_once((0..400).filter(is_meant));
 }
 
 async fn unseen(cluster: &Cluster) {

@@ -256,6 +256,7 @@ impl Notice {
             Told::Interrupted { .. } => "Interrupted",
             Told::Recovered => "Recovered",
             Told::NoRefresh { .. } => "NoRefresh",
+            Told::UnknownCopies { .. } => "UnknownCopies",
             Told::ByTime { .. } => "ByTime",
             _ => "Other",
         })
