@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::kql::Fields;
@@ -12,6 +13,7 @@ use clusterops::logs::merge::{Arrival, Merge, MergeOptions, Merged, Source};
 use clusterops::logs::tail::{Batch, Document, Notice, Tail, Token};
 use clusterops::logs::{Client, Error, ErrorKind, Result};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clusters::{Cluster, tell_left_out};
 use crate::command_line;
@@ -71,7 +73,7 @@ impl Tailing {
 
 enum Piece {
     Document(Box<Document>),
-    Notice(String),
+    Notice(Notice),
 }
 
 impl Source for Tailing {
@@ -83,7 +85,7 @@ impl Source for Tailing {
         let notices = batch
             .notices
             .iter()
-            .map(|notice| (None, Piece::Notice(notice.to_string())));
+            .map(|notice| (None, Piece::Notice(notice.clone())));
         let documents = batch
             .documents
             .into_iter()
@@ -153,7 +155,10 @@ pub(crate) async fn run(
         printer: Printer::new(settings),
         state: settings.kept_state()?,
         shown_to: None,
-        clusters: clusters.len(),
+        clusters: clusters
+            .iter()
+            .map(|cluster| (&*cluster.name, (&cluster.client, Health::Well)))
+            .collect(),
         left_out: 0,
     };
     if let Some(path) = &settings.state {
@@ -181,9 +186,15 @@ pub(crate) async fn run(
         };
         merge.add(&cluster.name, tailing);
     }
+    let mut ticks = interval(SILENCE / 4);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while following.left_out < clusters.len() {
         let next = tokio::select! {
             next = merge.next() => next,
+            _ = ticks.tick() => {
+                following.tell_silent()?;
+                continue;
+            }
             _ = interrupted.recv() => break,
             _ = terminated.recv() => break,
         };
@@ -195,6 +206,19 @@ pub(crate) async fn run(
     following.end()
 }
 
+/// After which time a cluster that does not answer is told.
+const SILENCE: Duration = Duration::from_secs(4);
+
+/// What people know of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// It does not answer.
+    Silent,
+    /// Something went wrong, of which the end is told, too.
+    Down,
+}
+
 /// How far it has come.
 struct Following<'s> {
     settings: &'s Settings,
@@ -202,7 +226,7 @@ struct Following<'s> {
     state: State,
     /// The latest time of a line that was shown.
     shown_to: Option<Timestamp>,
-    clusters: usize,
+    clusters: BTreeMap<&'s str, (&'s Client, Health)>,
     left_out: usize,
 }
 
@@ -216,7 +240,12 @@ impl Following<'_> {
             Piece::Document(document) => self.show(&document, &source, late)?,
             Piece::Notice(notice) => {
                 self.printer.flush()?;
-                told(&source, &notice);
+                match notice {
+                    Notice::Interrupted { .. } => self.is(&source, Health::Down),
+                    Notice::Recovered => self.is(&source, Health::Well),
+                    _ => {}
+                }
+                told(&source, &notice.to_string());
             }
         }
         Ok(())
@@ -247,11 +276,18 @@ impl Following<'_> {
                     write(path, &self.state)?;
                 }
             }
-            Merged::Down { source, error } => told(&source, &format!("{error}; trying again")),
-            Merged::Back { source } => told(&source, "answers again"),
-            Merged::Failed { error, .. } if self.clusters == 1 => return Err(error.into()),
+            Merged::Down { source, error } => {
+                self.is(&source, Health::Down);
+                told(&source, &format!("{error}; trying again"));
+            }
+            Merged::Back { source } => {
+                self.is(&source, Health::Well);
+                told(&source, AGAIN);
+            }
+            Merged::Failed { error, .. } if self.clusters.len() == 1 => return Err(error.into()),
             Merged::Failed { source, error } => {
                 self.left_out += 1;
+                self.is(&source, Health::Down);
                 tell_left_out(&source, error);
             }
             _ => {}
@@ -259,15 +295,44 @@ impl Following<'_> {
         Ok(())
     }
 
+    fn is(&mut self, cluster: &str, health: Health) {
+        if let Some((_, known)) = self.clusters.get_mut(cluster) {
+            *known = health;
+        }
+    }
+
+    /// Says which clusters do not answer, and which do again, of which nobody has said it.
+    fn tell_silent(&mut self) -> Result<(), Unwritten> {
+        for (name, (client, health)) in &mut self.clusters {
+            let is_silent = client.unanswered().is_some_and(|span| span >= SILENCE);
+            let (now, what) = match (*health, is_silent) {
+                (Health::Well, true) => (
+                    Health::Silent,
+                    format!("no answer for {} s, waiting", SILENCE.as_secs()),
+                ),
+                (Health::Silent, false) => (Health::Well, AGAIN.to_owned()),
+                _ => continue,
+            };
+            *health = now;
+            // Lines stand before it.
+            self.printer.flush()?;
+            told(name, &what);
+        }
+        Ok(())
+    }
+
     fn end(mut self) -> command_line::Result<ExitCode> {
         self.printer.flush()?;
         say_how_to_go_on(self.settings, self.shown_to);
-        Ok(match self.left_out == self.clusters {
+        Ok(match self.left_out == self.clusters.len() {
             true => ExitCode::FAILURE,
             false => ExitCode::SUCCESS,
         })
     }
 }
+
+/// What is said of a cluster that did not answer for a while.
+const AGAIN: &str = "answers again";
 
 /// Says something about a cluster.
 fn told(cluster: &str, what: &str) {

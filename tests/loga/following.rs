@@ -1,8 +1,11 @@
 //! Following, and going on after an end.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clusterops::logs::jiff::Timestamp;
@@ -272,5 +275,66 @@ fn an_answer_that_is_interrupted_is_not_all() {
                 .any(|line| line.contains("what is shown is not all")),
             "{said:?}"
         );
+    }
+}
+
+/// Stands before a server, and keeps its answers back for as long as it is told to.
+fn held_back(server: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("ours");
+    let is_held = Arc::new(AtomicBool::new(false));
+    let held = Arc::clone(&is_held);
+    thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(server).expect("it listens");
+            let (mut up, mut to) = (
+                near.try_clone().expect("ours"),
+                far.try_clone().expect("ours"),
+            );
+            thread::spawn(move || std::io::copy(&mut up, &mut to));
+            let held = Arc::clone(&held);
+            thread::spawn(move || {
+                let (mut from, mut down) = (far, near);
+                let mut buffer = vec![0; 65_536];
+                while let Ok(read @ 1..) = from.read(&mut buffer) {
+                    while held.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                    if down.write_all(&buffer[..read]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, is_held)
+}
+
+#[test]
+fn a_cluster_that_falls_silent_is_told_and_so_is_its_return() {
+    for index in indices("a_cluster_that_falls_silent_is_told_and_so_is_its_return") {
+        let line =
+            |text: &str| json!({"@timestamp": Timestamp::now().to_string(), "message": text});
+        let server = index.url["http://".len()..].parse().expect("an address");
+        let (address, is_held) = held_back(server);
+        let url = format!("http://{address}");
+        let folder = folder(&[]);
+        // From the first request on, of whatever kind it is.
+        for language in [["--lucene", "message:*"], ["--kql", "message: *"]] {
+            is_held.store(true, Ordering::Relaxed);
+            let flags = ["-e", &url, "-in", &index.name, "--follow", "--since", "1h"];
+            let mut running = Running::start(folder.path(), &[&language[..], &flags].concat());
+            for _ in 0..2 {
+                index.put(&[line("one")]);
+                running.says("no answer for 4 s");
+                is_held.store(false, Ordering::Relaxed);
+                running.says("answers again");
+                running.line();
+                is_held.store(true, Ordering::Relaxed);
+            }
+            is_held.store(false, Ordering::Relaxed);
+            let (status, ..) = running.interrupt();
+            assert!(status.success(), "{status}");
+        }
     }
 }

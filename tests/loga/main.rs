@@ -119,11 +119,12 @@ impl Running {
 
     /// Waits for it to say something that has this in it.
     fn says(&self, part: &str) -> String {
+        let mut said = Vec::new();
         loop {
-            let line = self.said.recv_timeout(DEADLINE);
-            let line = line.unwrap_or_else(|_| panic!("it says {part}"));
-            if line.contains(part) {
-                return line;
+            match self.said.recv_timeout(DEADLINE) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => said.push(line),
+                Err(_) => panic!("it says {part}, and not only {said:?}"),
             }
         }
     }

@@ -33,9 +33,11 @@ mod reader;
 mod scan;
 mod search;
 mod server;
+mod unanswered;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clusterops_core::http::{HttpNodes, HttpOptions, HttpRequest, HttpResponse, HttpStream};
 use secrecy::SecretString;
@@ -53,6 +55,7 @@ pub use pit::Pit;
 pub use reader::HitReader;
 pub use search::{Explanation, Validation};
 pub use server::{Product, Server};
+use unanswered::Unanswered;
 
 /// Speaks to one cluster of OpenSearch or Elasticsearch over some of its nodes. Cheap to clone; clones share their
 /// connections.
@@ -64,6 +67,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     nodes: HttpNodes,
     server: OnceCell<Server>,
+    unanswered: Unanswered,
 }
 
 impl Client {
@@ -81,6 +85,7 @@ impl Client {
         Ok(Self(Arc::new(Inner {
             nodes: HttpNodes::new(nodes, options.gzip_by_default(true))?,
             server: OnceCell::new(),
+            unanswered: Unanswered::default(),
         })))
     }
 
@@ -99,6 +104,7 @@ impl Client {
         Self(Arc::new(Inner {
             nodes: self.0.nodes.clone(),
             server: OnceCell::new_with(Some(server)),
+            unanswered: Unanswered::default(),
         }))
     }
 
@@ -111,13 +117,30 @@ impl Client {
         let nodes = &self.0.nodes;
         self.0
             .server
-            .get_or_try_init(|| server::detect(nodes))
+            .get_or_try_init(|| self.0.unanswered.wait(server::detect(nodes)))
             .await
     }
 
     /// The nodes' URLs.
     pub fn urls(&self) -> impl Iterator<Item = &str> {
         self.0.nodes.urls()
+    }
+
+    /// For how long the cluster has not answered what it was asked: since the oldest request that is under way, or since the
+    /// first of those that failed if none was answered after them. `None` where nothing is waited for. Clones tell of each
+    /// other's requests.
+    ///
+    /// For those who want to say that nothing comes because nobody answers: by itself a request waits until its deadline.
+    ///
+    /// ```
+    /// use clusterops_logs::Client;
+    /// use clusterops_logs::http::HttpOptions;
+    ///
+    /// let client = Client::new(&["http://localhost:9200"], HttpOptions::default()).unwrap();
+    /// assert_eq!(client.unanswered(), None);
+    /// ```
+    pub fn unanswered(&self) -> Option<Duration> {
+        self.0.unanswered.span()
     }
 
     /// Sends a request to a node that answers, and gives an answer that is a success.
@@ -127,7 +150,8 @@ impl Client {
     /// [`Error::server_type`].
     pub async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse> {
         loop {
-            let answer = self.0.nodes.send(request.clone()).await?;
+            let sent = self.0.nodes.send(request.clone());
+            let answer = self.0.unanswered.wait(sent).await?;
             if answer.is_success() {
                 return Ok(answer);
             }
@@ -152,7 +176,8 @@ impl Client {
     /// Those of [`send`](Self::send).
     pub async fn stream(&self, mut request: HttpRequest) -> Result<HttpStream> {
         loop {
-            let answer = self.0.nodes.stream(request.clone()).await?;
+            let sent = self.0.nodes.stream(request.clone());
+            let answer = self.0.unanswered.wait(sent).await?;
             if answer.is_success() {
                 return Ok(answer);
             }

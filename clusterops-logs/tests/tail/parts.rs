@@ -272,7 +272,7 @@ async fn refiltered(cluster: &Cluster) {
     let is_meant = |n: &u32| match n / 100 {
         1 => n % 2 == 1,
         3 => true,
-        _ => n % 2 == 0,
+        _ => n.is_multiple_of(2),
     };
     seen.are_once((0..400).filter(is_meant));
 }
