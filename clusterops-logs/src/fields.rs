@@ -82,6 +82,15 @@ pub(crate) const MESSAGES: &[&str] = &[
     "error.message",
 ];
 
+/// A type with its article, for messages: "a `long`", "an `integer`".
+pub(crate) fn with_article(kind: &str) -> String {
+    let article = match kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "an",
+        false => "a",
+    };
+    format!("{article} `{kind}`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -335,11 +335,11 @@ fn what_does_not_fit_the_types_of_fields_is_told_with_what_to_do() {
             ),
             (
                 "from: 10.*",
-                "column 7: `from` is a `ip`: wildcards have no meaning there, write a network",
+                "column 7: `from` is an `ip`: wildcards have no meaning there, write a network",
             ),
             (
                 "from: 10.0.0.0/40",
-                "column 7: `from` is a `ip`: `10.0.0.0/40` is no address",
+                "column 7: `from` is an `ip`: `10.0.0.0/40` is no address",
             ),
         ] {
             let words = ["--kql", kql, "--since", "1h"];

@@ -6,6 +6,7 @@ use clusterops_core::http::HttpRequest;
 use serde::Deserialize;
 
 use super::{Client, Indices};
+use crate::fields::with_article;
 use crate::{Error, ErrorKind, Result};
 
 /// The fields of some indices: by field, then by type, since a field can have several.
@@ -85,8 +86,9 @@ impl FieldCaps {
         if indices.len() > 3 {
             shown.push_str(&format!(" and {} more indices", indices.len() - 3));
         }
+        let kind = with_article(name);
         let message = format!(
-            "`{field}` is a `{name}` in {shown}, not a date, so nothing can be found by its time there: leave that out, \
+            "`{field}` is {kind} in {shown}, not a date, so nothing can be found by its time there: leave that out, \
              name the field that is the time, or map this one as a `date` (its format may be `epoch_millis`)"
         );
         Err(Error::new(ErrorKind::Input, message))

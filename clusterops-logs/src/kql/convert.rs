@@ -6,6 +6,7 @@ use super::Kql;
 use super::fields::Field;
 use super::node::{Kind, Node, Text, Value, ValueKind};
 use super::types::{self, Use};
+use crate::fields::with_article;
 use crate::query::{MultiMatchType, NestedScore};
 use crate::{Error, ErrorKind, Query, Result};
 
@@ -74,6 +75,7 @@ fn convert(kql: &Kql, node: &Node, within: Within<'_>) -> Result<Query> {
                     );
                     return Err(Error::new(ErrorKind::Input, message).at(column));
                 }
+                field.check_field(Some((value, Use::Bound)), column)?;
                 field.check(value, Use::Bound)?;
                 let mut bound = bound.clone();
                 if field.is_date {
@@ -133,6 +135,12 @@ fn is(kql: &Kql, field: &Text, column: usize, value: &Value, path: Option<&str>)
     }
     let json = json_of(value)?;
     fields(kql, field, column, path, |field| {
+        let used = match wildcard {
+            Some(_) if exists => None,
+            Some(_) => Some((value, Use::Wildcard)),
+            None => Some((value, Use::Value)),
+        };
+        field.check_field(used, column)?;
         if exists {
             return Ok(Query::exists(field.name).into());
         }
@@ -193,27 +201,56 @@ struct Target<'a> {
     is_guess: bool,
     /// The type, where it is known, the same everywhere, and the field is meant.
     kind: Option<&'a str>,
+    /// What is known of it, where the field is meant.
+    field: Option<&'a Field>,
 }
 
 impl Target<'_> {
     /// Refuses what a server would, with the place of the value.
     fn check(&self, value: &Value, used: Use) -> Result<()> {
-        let text = match &value.kind {
-            ValueKind::Quoted(text) => text.clone(),
-            ValueKind::Plain(text) => text.name(),
-            ValueKind::Truth(truth) => truth.to_string(),
-            ValueKind::Null => return Ok(()),
-        };
-        let Some(kind) = self.kind else {
+        let Some(text) = text_of(value) else {
             return Ok(());
         };
-        match types::misfit(kind, &text, used) {
+        // Where indices differ, what is equal to a value is looked for leniently, and what is less or greater is not.
+        let kinds: Vec<&str> = match (self.kind, self.field, used) {
+            (Some(kind), ..) => vec![kind],
+            (None, Some(field), Use::Bound) => field.types().collect(),
+            _ => Vec::new(),
+        };
+        let mut misfits = kinds
+            .into_iter()
+            .filter_map(|kind| Some((kind, types::misfit(kind, &text, used)?)));
+        match misfits.next() {
             None => Ok(()),
-            Some(why) => {
-                let message = format!("`{}` is a `{kind}`: {why}", self.name);
+            Some((kind, why)) => {
+                let message = format!("`{}` is {}: {why}", self.name, with_article(kind));
                 Err(Error::new(ErrorKind::Input, message).at(value.column))
             }
         }
+    }
+
+    /// Refuses a field that no server looks into, with its own place.
+    fn check_field(&self, used: Option<(&Value, Use)>, column: usize) -> Result<()> {
+        let name = self.name;
+        let text = used
+            .and_then(|(value, _)| text_of(value))
+            .unwrap_or_default();
+        let is_unindexed = used.is_some() && self.field.is_some_and(Field::is_unindexed);
+        let why = match types::misuse(name, &text, used.map(|(_, used)| used)) {
+            Some(why) => why,
+            None if is_unindexed => "it is not indexed, so no server looks into it".to_owned(),
+            None => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Input, format!("`{name}`: {why}")).at(column))
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match &value.kind {
+        ValueKind::Quoted(text) => Some(text.clone()),
+        ValueKind::Plain(text) => Some(text.name()),
+        ValueKind::Truth(truth) => Some(truth.to_string()),
+        ValueKind::Null => None,
     }
 }
 
@@ -244,6 +281,7 @@ fn fields(
             is_pattern: false,
             is_guess: (known.len() > 1 || field.is_of_several_types()) && !field.is_text(),
             kind: field.only_type().filter(|_| known.len() == 1),
+            field: Some(*field).filter(|_| known.len() == 1),
         };
         let query = query(target)?;
         queries.push(match field.nested_path() {
@@ -260,6 +298,7 @@ fn fields(
             is_pattern: full.has_wildcard(),
             is_guess: false,
             kind: None,
+            field: None,
         })?);
     }
     Ok(Query::bool()

@@ -42,6 +42,8 @@ pub struct Field {
     nested: Option<String>,
     /// Whether it can be searched anywhere.
     is_searchable: bool,
+    /// Whether no index has what a search of it needs.
+    is_unindexed: bool,
 }
 
 impl Fields {
@@ -78,6 +80,7 @@ impl Field {
             types: types.into_iter().map(Into::into).collect(),
             nested: None,
             is_searchable: true,
+            is_unindexed: false,
         }
     }
 
@@ -114,6 +117,11 @@ impl Field {
     /// Whether indices differ in it.
     pub(super) fn is_of_several_types(&self) -> bool {
         self.types.len() > 1
+    }
+
+    /// Whether every server refuses to look into it (`index: false`, and no values in columns).
+    pub(super) fn is_unindexed(&self) -> bool {
+        self.is_unindexed
     }
 
     pub(super) fn is_keyword(&self) -> bool {
@@ -165,7 +173,20 @@ impl From<&FieldCaps> for Fields {
                 .into_iter()
                 .find(|path| is_nested(path))
                 .map(str::to_owned);
+            // Where there are columns (`doc_values`), newer servers search them; of the rest, some find nothing then.
+            let is_bare = |(kind, field): (&String, &client::Field)| {
+                let can_be = !matches!(
+                    &**kind,
+                    "binary" | "percolator" | "rank_features" | "date" | "date_nanos"
+                );
+                let is_searched = field.searchable || field.aggregatable;
+                can_be && !is_searched && field.non_searchable_indices.is_none()
+            };
             let field = Field {
+                is_unindexed: capabilities
+                    .iter()
+                    .filter(|(kind, _)| *kind != "unmapped")
+                    .all(is_bare),
                 name: name.clone(),
                 types,
                 nested,

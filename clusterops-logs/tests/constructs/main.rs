@@ -9,6 +9,7 @@ mod queries;
 mod searches;
 #[path = "../support/mod.rs"]
 mod support;
+mod values;
 
 use std::error::Error as _;
 use std::io::Write as _;
