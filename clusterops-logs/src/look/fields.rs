@@ -1,9 +1,12 @@
 //! Which field holds a value whole.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::Look;
-use crate::client::FieldCaps;
+use crate::client::{Field, FieldCaps};
+use crate::fields::with_article;
 use crate::{Error, ErrorKind, Result};
 
 /// Where the values of a field stand whole.
@@ -13,13 +16,19 @@ pub(super) struct Exact {
     fields: Vec<String>,
     /// Whether some indices have it as text.
     text: bool,
+    /// The types that values are counted by differently, and of which the field has several, each with an index.
+    kinds: Vec<String>,
+    /// The nested documents that it stands in, where it is in any.
+    nested: Option<String>,
     name: String,
 }
 
 impl Look {
     /// Finds out where the whole values of a field stand.
     pub(super) async fn exact(&self, field: &str) -> Result<Exact> {
-        let wanted = [field, &format!("{field}.*")];
+        let below = format!("{field}.*");
+        let parents = parents(field);
+        let wanted: Vec<&str> = [field, &below].into_iter().chain(parents).collect();
         let caps = self.client.field_caps(&self.indices, &wanted).await?;
         Ok(Exact::of(field, &caps))
     }
@@ -46,9 +55,15 @@ impl Exact {
             subfields.sort_by_key(|field| (field[below.len()..] != *"keyword", field.len()));
             found.extend(subfields.into_iter().cloned());
         }
+        let kinds = found.first().and_then(|field| fields.get(field));
+        let kinds = kinds.map(counted_apart).unwrap_or_default();
+        let is_nested = |path: &&str| caps.types(path).any(|kind| kind == "nested");
+        let nested = parents(name).find(is_nested).map(str::to_owned);
         Self {
             fields: found,
             text,
+            kinds,
+            nested,
             name: name.to_owned(),
         }
     }
@@ -66,6 +81,11 @@ impl Exact {
         json!({"bool": {"should": any, "minimum_should_match": 1}})
     }
 
+    /// The nested documents that the field stands in.
+    pub(super) fn nested(&self) -> Option<&str> {
+        self.nested.as_deref()
+    }
+
     /// The one field to count values of.
     pub(super) fn aggregatable(&self) -> Result<&str> {
         let name = &self.name;
@@ -75,6 +95,13 @@ impl Exact {
                 let message = format!(
                     "the field `{name}` is a text in some of the indices and not in others; look at fewer indices, or at \
                      one of its subfields by name"
+                );
+                Err(Error::new(ErrorKind::Input, message))
+            }
+            Some(field) if self.kinds.len() > 1 => {
+                let message = format!(
+                    "the field `{field}` is {}, whose values no server counts together; look at fewer indices",
+                    self.kinds.join(" and ")
                 );
                 Err(Error::new(ErrorKind::Input, message))
             }
@@ -91,6 +118,35 @@ impl Exact {
             }
         }
     }
+}
+
+/// What stands around a field, from the inside out: `a.b` and `a` of `a.b.c`.
+fn parents(field: &str) -> impl Iterator<Item = &str> {
+    field.rmatch_indices('.').map(|(dot, _)| &field[..dot])
+}
+
+/// The types that servers do not count values of together (each with an index that has it), in words.
+fn counted_apart(kinds: &BTreeMap<String, Field>) -> Vec<String> {
+    let kin = |kind: &str| {
+        match kind {
+            "byte" | "short" | "integer" | "half_float" | "float" | "double" | "scaled_float" => {
+                "long"
+            }
+            "constant_keyword" | "wildcard" => "keyword",
+            "date_nanos" => "date",
+            other => return other.to_owned(),
+        }
+        .to_owned()
+    };
+    let mut apart: BTreeMap<String, String> = BTreeMap::new();
+    for (kind, field) in kinds.iter().filter(|(kind, _)| *kind != "unmapped") {
+        let index = field.indices.as_ref().and_then(|indices| indices.first());
+        let there = index.map_or(String::new(), |index| format!(" in {index}"));
+        apart
+            .entry(kin(kind))
+            .or_insert_with(|| format!("{}{there}", with_article(kind)));
+    }
+    apart.into_values().collect()
 }
 
 #[cfg(test)]
@@ -119,6 +175,37 @@ mod tests {
             whole.has("a")["bool"]["should"][0],
             json!({"term": {"host": {"value": "a"}}})
         );
+    }
+
+    #[test]
+    fn types_that_are_not_counted_together_are_told() {
+        let of = |kinds: &[&str]| {
+            let kind = |kind: &&str| {
+                (
+                    (*kind).to_owned(),
+                    json!({"aggregatable": true, "indices": [format!("a-{kind}")]}),
+                )
+            };
+            let kinds: serde_json::Map<String, Value> = kinds.iter().map(kind).collect();
+            exact(json!({ "host": kinds }))
+                .aggregatable()
+                .map(str::to_owned)
+        };
+        for fine in [
+            &["long", "double"][..],
+            &["date", "date_nanos"],
+            &["constant_keyword", "keyword"],
+            &["ip"],
+        ] {
+            assert_eq!(of(fine).unwrap(), "host");
+        }
+        let error = of(&["integer", "keyword"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the field `host` is a `keyword` in a-keyword and an `integer` in a-integer, whose values no server counts \
+             together; look at fewer indices"
+        );
+        assert!(of(&["boolean", "long"]).is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Top {
     pub field: String,
     /// The values, the most frequent first.
     pub values: Vec<TopValue>,
-    /// How many documents have values that are not shown.
+    /// How many documents have values that are not shown; of a field of nested documents, how many of those.
     pub other: u64,
     /// By how much a count may be too low, since each shard tells of its own most frequent values only; a value that is not
     /// shown may be that frequent.
@@ -37,7 +37,7 @@ pub struct Top {
 pub struct TopValue {
     /// The value; a date, a number or an address as the server writes it.
     pub value: String,
-    /// How many documents have it.
+    /// How many documents have it; of a field of nested documents, those that they stand in.
     pub count: u64,
 }
 
@@ -62,29 +62,47 @@ struct Term {
     key: Value,
     key_as_string: Option<String>,
     doc_count: u64,
+    /// The documents that nested ones stand in.
+    roots: Option<Roots>,
+}
+
+#[derive(Deserialize)]
+struct Roots {
+    doc_count: u64,
 }
 
 impl Look {
     /// The most frequent values of a field, so many at most.
     ///
-    /// Of a text field the subfield for whole values is counted, as `host.keyword` of `host`.
+    /// In nested documents, the values are those that most of them have. Of a text field the subfield for whole values is counted, as `host.keyword` of `host`.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) where no index has the field, [`Input`](crate::ErrorKind::Input) where its
     /// values cannot be counted, and what the server says.
     pub async fn top(&self, field: &str, most: u32) -> Result<Top> {
         let exact = self.exact(field).await?;
+        let nested = exact.nested();
         let field = exact.aggregatable()?;
         let mut body = Map::new();
         body.insert("size".into(), 0.into());
         body.insert("query".into(), self.filter(&[])?);
-        body.insert(
-            "aggs".into(),
-            json!({"top": {"terms": {"field": field, "size": most.max(1)}}}),
-        );
+        let terms = json!({"terms": {"field": field, "size": most.max(1)}});
+        let aggregation = match nested {
+            None => terms,
+            Some(path) => {
+                let mut terms = terms;
+                terms["aggs"] = json!({"roots": {"reverse_nested": {}}});
+                json!({"nested": {"path": path}, "aggs": {"top": terms}})
+            }
+        };
+        body.insert("aggs".into(), json!({"top": aggregation}));
         let page = self.search(body).await?;
         // A pattern that no index fits has no aggregations.
         let terms: Terms = match page.aggregations.get("top") {
+            Some(found) if nested.is_some() => match found.get("top") {
+                Some(found) => read(found)?,
+                None => Terms::default(),
+            },
             Some(found) => read(found)?,
             None => Terms::default(),
         };
@@ -93,7 +111,7 @@ impl Look {
                 (Some(text), _) | (None, Value::String(text)) => text,
                 (None, other) => other.to_string(),
             },
-            count: term.doc_count,
+            count: term.roots.map_or(term.doc_count, |roots| roots.doc_count),
         };
         Ok(Top {
             field: field.to_owned(),

@@ -298,3 +298,63 @@ async fn times_in_milliseconds_and_nanoseconds_stand_in_one_order() {
         }
     }
 }
+
+#[tokio::test]
+async fn values_of_nested_documents_are_counted_and_those_of_several_types_are_refused() {
+    for server in servers::all(
+        "values_of_nested_documents_are_counted_and_those_of_several_types_are_refused",
+    ) {
+        let mapping = |took: &str| {
+            json!({"properties": {
+                "took": {"type": took},
+                "spans": {"type": "nested", "properties": {"name": {"type": "text", "fields": {"keyword": {"type": "keyword"}}}}},
+            }})
+        };
+        for (index, took) in [
+            ("look-kinds-a", "keyword"),
+            ("look-kinds-b", "long"),
+            ("look-kinds-c", "double"),
+        ] {
+            server.index(index, 2, mapping(took)).await;
+        }
+        let document = |number: usize| {
+            let time = "2026-03-01T10:00:00Z";
+            let spans: Vec<Value> = ["a", "a", "b"][..=number % 3]
+                .iter()
+                .map(|name| json!({"name": name}))
+                .collect();
+            json!({"@timestamp": time, "took": number % 2, "spans": spans})
+        };
+        let documents: Vec<Value> = (0..30).map(document).collect();
+        for index in ["look-kinds-a", "look-kinds-b", "look-kinds-c"] {
+            server.fill(index, 0, &documents).await;
+        }
+        let client = server.client();
+        let look = |names: &str| Look::new(&client, &indices(names), Query::match_all());
+        let top = look("look-kinds-*").top("spans.name", 5).await.unwrap();
+        let found: Vec<_> = top
+            .values
+            .iter()
+            .map(|value| (&*value.value, value.count))
+            .collect();
+        assert_eq!(found, [("a", 90), ("b", 30)], "{}", server.name);
+        let error = look("look-kinds-*").top("took", 5).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input, "{}: {error}", server.name);
+        assert_eq!(
+            error.to_string(),
+            "the field `took` is a `keyword` in look-kinds-a and a `double` in look-kinds-c, whose values no server counts together; \
+             look at fewer indices",
+            "{}",
+            server.name
+        );
+        let top = look("look-kinds-b,look-kinds-c")
+            .top("took", 5)
+            .await
+            .unwrap();
+        assert_eq!(top.values.len(), 2, "{}: {:?}", server.name, top.values);
+        assert!(top.values.iter().all(|value| value.count == 30));
+        for index in ["look-kinds-a", "look-kinds-b", "look-kinds-c"] {
+            server.remove(index).await;
+        }
+    }
+}
