@@ -527,6 +527,13 @@ fn url(host: &str, port: &str) -> Result<String, String> {
     let name = authority
         .rfind(']')
         .map_or(authority, |at| &authority[at..]);
+    if let Some((_, port)) = name.split_once(':')
+        && port.parse::<u16>().is_err()
+    {
+        return Err(format!(
+            "`{host}`: the port is a number up to 65535, not `{port}`"
+        ));
+    }
     Ok(match name.contains(':') {
         true => format!("{scheme}://{authority}{path}"),
         false => format!("{scheme}://{authority}:{port}{path}"),
@@ -549,6 +556,10 @@ mod tests {
             ("http://[::1]:1", "http://[::1]:1"),
         ] {
             assert_eq!(url(host, "9200").as_deref(), Ok(expected));
+        }
+        for host in ["es:99999", "https://es:", "[::1]:x/logs"] {
+            let error = url(host, "9200").expect_err(host);
+            assert!(error.contains(host), "{error}");
         }
     }
 }

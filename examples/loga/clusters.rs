@@ -35,6 +35,12 @@ pub(crate) fn connect(settings: &Settings) -> Result<Vec<Cluster>> {
             // By the name that it has here.
             let why = error.to_string();
             let why = why.replace("`HttpOptions::danger_plain_http`", "--danger-plain-http");
+            // Names and passwords were refused before.
+            let urls = urls.join(" or ");
+            let why = why.replace(
+                "the URL of a server is none",
+                &format!("`{urls}` is no URL of a server"),
+            );
             match &**name {
                 "" => why,
                 name => format!("the cluster {name}: {why}"),

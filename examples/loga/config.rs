@@ -138,6 +138,10 @@ impl Config {
                 "start_time" => config.start = value.minutes(file, name)?,
                 "count" => config.count = value.number(file, name)?.filter(|count| *count > 0),
                 "log_verbose" => config.is_verbose = value.truth(file, name)?,
+                // What it brings in would be missing without a word.
+                "<<" => {
+                    return key.wrong(file, "settings are not merged (`<<`) here; write them out");
+                }
                 unknown => warn(format_args!(
                     "{file}:{}:{}: there is no setting `{unknown}`{}",
                     key.line,
@@ -174,10 +178,15 @@ impl Node {
 
     fn number(&self, file: &str, name: &str) -> Result<Option<u32>> {
         let text = self.text(file, name)?;
-        match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) if text.is_empty() => Ok(None),
-            Err(_) => self.wrong(file, format!("{name} is a whole number, not `{text}`")),
+        match whole(text) {
+            Some(number) => Ok(Some(number)),
+            None if text.is_empty() => Ok(None),
+            None if text.starts_with('0') && whole(text.trim_start_matches('0')).is_some() => {
+                // YAML 1.1 reads octal digits here, YAML 1.2 does not.
+                let plain = text.trim_start_matches('0');
+                self.wrong(file, format!("{name}: `{text}` can be read in two ways; write `{plain}`, or `0o{plain}` for octal digits"))
+            }
+            None => self.wrong(file, format!("{name} is a whole number, not `{text}`")),
         }
     }
 
@@ -196,11 +205,14 @@ impl Node {
     fn port(&self, file: &str, name: &str) -> Result<Option<String>> {
         let port = self.some(file, name)?;
         match &port {
-            Some(port) if port.parse::<u16>().is_err() => self.wrong(
-                file,
-                format!("{name} is a number up to 65535, not `{port}`"),
-            ),
-            _ => Ok(port),
+            Some(port) => match whole(port).and_then(|port| u16::try_from(port).ok()) {
+                Some(port) => Ok(Some(port.to_string())),
+                None => self.wrong(
+                    file,
+                    format!("{name} is a number up to 65535, not `{port}`"),
+                ),
+            },
+            None => Ok(None),
         }
     }
 
@@ -230,6 +242,9 @@ impl Node {
         };
         for (key, query) in pairs {
             let name = key.text(file, "the name of a query")?;
+            if name == "<<" {
+                return key.wrong(file, "queries are not merged (`<<`) here; write them out");
+            }
             if queries.iter().any(|known| known.name == name) {
                 return key.wrong(file, format!("the query `{name}` is given twice; keep one"));
             }
@@ -241,6 +256,23 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// A whole number as YAML writes it: with a sign, underscores between digits, and as `0x`, `0o` or `0b`
+/// (yaml.org/type/int.html). One that begins with a further 0 is none.
+fn whole(text: &str) -> Option<u32> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let based = [("0x", 16), ("0o", 8), ("0b", 2)]
+        .iter()
+        .find_map(|(prefix, base)| Some((text.strip_prefix(prefix)?, *base)));
+    let (digits, base) = based.unwrap_or((text, 10));
+    let is_octal = base == 10 && digits.len() > 1 && digits.starts_with('0');
+    // Rust reads a sign, too.
+    let begins = digits.starts_with(|first: char| first.is_ascii_hexdigit());
+    let digits = digits.replace('_', "");
+    (begins && !is_octal)
+        .then(|| u32::from_str_radix(&digits, base).ok())
+        .flatten()
 }
 
 /// Reads YAML of one document. What is nested deeper than a configuration is refused where it stands.

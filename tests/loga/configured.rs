@@ -184,6 +184,48 @@ fn what_is_wrong_says_where_and_what_to_do() {
             "loga.yaml:1:8: count is a whole number, not `many`",
         ),
         (
+            "count: 010\n",
+            "-d error",
+            1,
+            "loga.yaml:1:8: count: `010` can be read in two ways; write `10`, or `0o10` for octal digits",
+        ),
+        (
+            "sync_depth: 0x\n",
+            "-d error",
+            1,
+            "loga.yaml:1:13: sync_depth is a whole number, not `0x`",
+        ),
+        (
+            "more: {count: 1}\n<<: {count: 2}\n",
+            "-d error",
+            1,
+            "loga.yaml:2:1: settings are not merged (`<<`) here",
+        ),
+        (
+            "defined_queries:\n  <<: {a: x}\n",
+            "-s a",
+            1,
+            "loga.yaml:2:3: queries are not merged (`<<`) here",
+        ),
+        (
+            LOGA_YAML,
+            "-d a -e host:99999",
+            2,
+            "loga: -e: `host:99999`: the port is a number up to 65535, not `99999`",
+        ),
+        (
+            LOGA_YAML,
+            "-d a --cluster eu=https://host:99999",
+            2,
+            "loga: --cluster: eu: `https://host:99999`: the port",
+        ),
+        (
+            LOGA_YAML,
+            "-d a -e ho^st",
+            1,
+            "loga: `http://ho^st:9200` is no URL of a server",
+        ),
+        (
             "count: 1\ncount: 2\n",
             "-d error",
             1,

@@ -74,6 +74,15 @@ impl Output {
     /// What an earlier call has left.
     pub(super) fn look(&mut self) -> Result<Option<Checkpoint>> {
         let (path, beside) = (self.path.display(), self.beside.display());
+        let is_device = self.path.starts_with("/dev");
+        let is_other = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
+        if is_device || self.path.metadata().is_ok_and(is_other) {
+            let message = format!(
+                "{path}: an export into a file goes on after a crash, which needs one that can be cut off and a token beside it; \
+                 write the pages to this (`Pages::write_to`), or export into a file"
+            );
+            return Err(Error::new(ErrorKind::Input, message));
+        }
         let text = match std::fs::read(&self.beside) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -291,6 +300,18 @@ mod tests {
         std::fs::write(folder.path().join("logs.export"), "{}").unwrap();
         let error = Output::new(&path, &Format::ndjson()).look().unwrap_err();
         assert!(error.to_string().contains("remove it"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_with_what_to_do() {
+        for path in ["/dev/stdout", "/dev/null"] {
+            let error = Output::new(Path::new(path), &Format::ndjson()).look();
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Input);
+            let told = error.to_string();
+            let is_told = told.starts_with(path) && told.contains("`Pages::write_to`");
+            assert!(is_told, "{told}");
+        }
     }
 
     #[test]
