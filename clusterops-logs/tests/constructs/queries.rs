@@ -3,8 +3,8 @@
 use clusterops_logs::Query;
 use clusterops_logs::kql::Kql;
 use clusterops_logs::query::{
-    BoostMode, Decay, Fuzziness, InnerHits, Modifier, MultiMatchType, NestedScore, Operator,
-    Relation, ScoreFunction, ScoreMode, ZeroTerms, escape_lucene,
+    BoostMode, DateMath, DateUnit, Decay, Fuzziness, InnerHits, Modifier, MultiMatchType,
+    NestedScore, Operator, Relation, ScoreFunction, ScoreMode, ZeroTerms, escape_lucene,
 };
 use clusterops_logs::search::{FieldFormat, Highlight, Sort};
 use serde_json::json;
@@ -98,6 +98,26 @@ pub(crate) fn all() -> Vec<Construct> {
     add(
         "range: anchor",
         Query::range("@timestamp").lt("2024-05-01||+1M/d").into(),
+    );
+    let every_unit = [
+        DateUnit::Year,
+        DateUnit::Month,
+        DateUnit::Week,
+        DateUnit::Day,
+        DateUnit::Hour,
+        DateUnit::Minute,
+        DateUnit::Second,
+    ];
+    let math = every_unit.into_iter().fold(DateMath::now(), |math, unit| {
+        math.plus(1, unit).minus(2, unit).round(unit)
+    });
+    let anchor = DateMath::at(clusterops_logs::jiff::Timestamp::UNIX_EPOCH);
+    add(
+        "range: date math",
+        Query::range("@timestamp")
+            .gte(anchor.plus(1, DateUnit::Month).round(DateUnit::Day))
+            .lt(math)
+            .into(),
     );
     add(
         "range: instants",
@@ -247,6 +267,16 @@ pub(crate) fn all() -> Vec<Construct> {
             .minimum_should_match("-100%")
             .boost(2.0)
             .name("b")
+            .into(),
+    );
+    let one = || [Query::exists("took")];
+    add(
+        "bool: each",
+        Query::bool()
+            .must_each(one())
+            .filter_each(one())
+            .must_not_each(one())
+            .should(Query::exists("took"))
             .into(),
     );
     add("bool: empty", Query::bool().into());
