@@ -156,14 +156,16 @@ impl Exact {
 
     fn reach(&mut self, survey: &Survey, reached: &HashMap<String, Reach>) {
         for (uuid, index) in &mut self.indices {
-            if let Some(reach) = survey.names.get(uuid).and_then(|name| reached.get(name)) {
-                index.filter.clone_from(&reach.filter);
-                index.shards.clone_from(&reach.shards);
-            }
-        }
-        for (shard, follow) in &mut self.follows {
-            if let Some(index) = self.indices.get(&shard.index) {
-                follow.position.filter.clone_from(&index.filter);
+            // One that is not meant any more is read on by what let it through.
+            let name = survey.names.get(uuid);
+            let Some(reach) = name.and_then(|name| reached.get(name)) else {
+                continue;
+            };
+            index.filter.clone_from(&reach.filter);
+            index.shards.clone_from(&reach.shards);
+            let follows = self.follows.iter_mut();
+            for (_, follow) in follows.filter(|(shard, _)| shard.index == *uuid) {
+                follow.position.filter.clone_from(&reach.filter);
             }
         }
     }

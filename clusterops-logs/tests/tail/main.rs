@@ -14,6 +14,7 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod unrefreshed;
+mod upheaval;
 
 use cluster::{Cluster, Killed, Seen};
 
