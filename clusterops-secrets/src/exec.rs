@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 
 use secrecy::ExposeSecret as _;
 
@@ -42,6 +42,25 @@ pub fn exec_and_wait(opened: &Opened, mut command: Command) -> Result<ExitStatus
     add_environment(opened, &mut command)?;
     command
         .status()
+        .map_err(|error| not_started(&command, error))
+}
+
+/// Starts the command as [`exec_and_wait`] does, and leaves its end to the caller, who may have to end it.
+///
+/// ```no_run
+/// # fn example(opened: &clusterops_secrets::Opened) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut server = clusterops_secrets::spawn(opened, std::process::Command::new("./server"))?;
+/// assert!(server.wait()?.success());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`exec`].
+pub fn spawn(opened: &Opened, mut command: Command) -> Result<Child> {
+    add_environment(opened, &mut command)?;
+    command
+        .spawn()
         .map_err(|error| not_started(&command, error))
 }
 

@@ -58,7 +58,7 @@ pub use check::{CheckOptions, Finding, FindingKind, check};
 pub use document::{Format, Pointer};
 pub use edit::{Edited, Editor, edit};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{exec, exec_and_wait};
+pub use exec::{exec, exec_and_wait, spawn};
 pub use file::{Digest, SealedFile};
 pub use harden::harden_process;
 pub use id::DocumentId;

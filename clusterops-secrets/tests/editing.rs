@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use clusterops_secrets::{
     Edited, Editor, ErrorKind, Format, SealedFile, Value, edit, exec, exec_and_wait, open, seal,
-    set,
+    set, spawn,
 };
 use support::{APP, folder, id, names, opened, options, private_key, sealed_file};
 
@@ -80,6 +81,14 @@ async fn opened_values_are_in_the_environment_and_nowhere_else() {
         arguments.contains("printf") && !arguments.contains("hunter2"),
         "{arguments}"
     );
+    let mut child = Command::new("sh");
+    child.args(["-c", "test \"$DB\" = hunter2 && exec sleep 1000"]);
+    let mut child = spawn(&opened, child).expect("it starts");
+    assert_eq!(child.try_wait().expect("it is ours"), None);
+    child.kill().expect("it can be ended");
+    assert_eq!(child.wait().expect("it has ended").signal(), Some(9));
+    let error = spawn(&opened, Command::new("/does/not/exist")).expect_err("no program");
+    assert_eq!(error.kind(), ErrorKind::Local);
     let error = exec_and_wait(&opened, Command::new("/does/not/exist")).expect_err("no program");
     assert_eq!(error.kind(), ErrorKind::Local);
     assert!(!format!("{opened:?} {error:?}").contains("hunter2"));
