@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -16,8 +17,13 @@ T = TypeVar("T")
 
 dask: Any = import_module("distributed")
 
+log = logging.getLogger("clusterops.distributed")
+
 # How many messages may wait at the scheduler: a caller who is slow holds up the telling, and never a run.
 MOST_WAITING = 64
+# How long workers may take to answer a call, and the scheduler to take leave, in seconds: Dask itself sets no limit.
+ANSWER = 120
+PARTING = 30
 # Told to oneself when nothing more is to be heard.
 END = {"end": True}
 
@@ -34,7 +40,10 @@ class Cluster:
 
     def call(self, worker: str, function: Callable[..., T], *arguments: object) -> T:
         """Calls a function in a worker's process, beside its tasks."""
-        answers: dict[str, T] = self._client.run(function, *arguments, workers=[worker], on_error="raise")
+        try:
+            answers = self._run([worker], "raise", function, *arguments)
+        except TimeoutError as error:
+            raise UnreachableError(f"the worker {worker} did not answer within {ANSWER} s") from error
         return answers[worker]
 
     def call_where_possible(self, workers: Iterable[str], function: Callable[..., T], *arguments: object) -> dict[str, T]:
@@ -42,7 +51,18 @@ class Cluster:
         asked = list(workers)
         if not asked:
             return {}
-        answers: dict[str, T] = self._client.run(function, *arguments, workers=asked, on_error="ignore")
+        try:
+            return self._run(asked, "ignore", function, *arguments)
+        except TimeoutError:
+            log.warning("the workers %s did not all answer within %s s", ", ".join(asked), ANSWER)
+            return {}
+
+    def _run(
+        self, workers: list[str], on_error: str, function: Callable[..., T], *arguments: object
+    ) -> dict[str, T]:
+        answers: dict[str, T] = self._client.run(
+            function, *arguments, workers=workers, on_error=on_error, callback_timeout=ANSWER
+        )
         return answers
 
     def submit(self, worker: str, key: str, function: Callable[..., object], argument: object) -> Any:
@@ -94,6 +114,6 @@ class Messages:
     def close(self) -> None:
         """Forgets them."""
         if self._thread.is_alive():
-            self._waiting.put(END)
-            self._thread.join()
+            self._waiting.put(END, timeout=PARTING)
+            self._thread.join(PARTING)
         self._waiting.close()

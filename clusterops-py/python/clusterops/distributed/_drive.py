@@ -116,6 +116,7 @@ class Drive:
         self._closed: list[_Part] = []
         self._knowledge = threading.Lock()
         self._asked: str | None = None
+        self._is_let_go = False
         self._warnings: list[str] = []
         self._report: Report | None = None
         self._error: BaseException | None = None
@@ -153,6 +154,14 @@ class Drive:
             # Dask waits for half a minute for one that is gone.
             workers = {part.worker for part in list(self._open.values())}.intersection(self._alive())
             self._cluster.call_where_possible(workers, steer, self.run_id, what)
+
+    def let_go(self) -> None:
+        """Has the thread cancel the run.
+
+        The garbage collector may call this, at any moment of any thread, Dask's own included: so nothing is locked, started
+        or waited for.
+        """
+        self._is_let_go = True
 
     # --- The thread --------------------------------------------------------------------------------------------------
 
@@ -304,6 +313,9 @@ class Drive:
     def _listen(self, seconds: float) -> None:
         """Hears what there is to be heard; waits so long for something."""
         assert self._messages is not None, "it is there before anything is begun"
+        if self._is_let_go:
+            self._is_let_go = False
+            self.ask("cancel")
         for message in self._messages.take(seconds):
             part = self._open.get(message["share"])
             # What comes late is of an attempt that another one goes on with.

@@ -21,8 +21,8 @@ class _Handle:
 
     def __init__(self, drive: Drive) -> None:
         self._drive = drive
-        # Not by the thread that lets go of it, which may be Dask's own. At the program's end the cluster may be gone.
-        weakref.finalize(self, _let_go, drive).atexit = False
+        # At the program's end the cluster may be gone.
+        weakref.finalize(self, drive.let_go).atexit = False
 
     @property
     def id(self) -> str:
@@ -57,10 +57,6 @@ class _Handle:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
-
-
-def _let_go(drive: Drive) -> None:
-    threading.Thread(target=drive.ask, args=("cancel",), name="clusterops-let-go", daemon=True).start()
 
 
 class DistributedRun(_Handle):
@@ -132,6 +128,12 @@ class AsyncDistributedRun(_Handle):
     ...     return await run
     """
 
+    def __init__(self, drive: Drive) -> None:
+        super().__init__(drive)
+        self._waiting: deque[WorkerEvent] = deque()
+        # One thread at a time: that of a fetch which was cancelled still waits.
+        self._fetching = threading.Lock()
+
     def __await__(self) -> Generator[Any, None, Report]:
         return self._report().__await__()
 
@@ -143,6 +145,16 @@ class AsyncDistributedRun(_Handle):
             raise
 
     async def __aiter__(self) -> AsyncIterator[WorkerEvent]:
-        while batch := await asyncio.to_thread(self._drive.stream.take):
-            for told in batch:
-                yield told
+        # Kept here, so that whoever is cancelled, or leaves the loop, can go on.
+        while True:
+            while self._waiting:
+                yield self._waiting.popleft()
+            if not await asyncio.to_thread(self._fetch):
+                return
+
+    def _fetch(self) -> bool:
+        """Waits until there are events to be had; false at the end."""
+        with self._fetching:
+            if not self._waiting:
+                self._waiting.extend(self._drive.stream.take())
+            return bool(self._waiting)
