@@ -55,6 +55,10 @@ class Sshd:
             known_hosts=known_hosts or self.known_hosts,
         )
 
+    def log(self) -> str:
+        """What sshd has said so far."""
+        return (self.folder / "log").read_text()
+
     def close(self) -> None:
         self._keeper.communicate()
 

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("modules")
     (folder / "vault.py").write_text(VAULT)
     sys.path.insert(0, str(folder))
-    with dask.LocalCluster(
-        n_workers=3, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
+    # A local cluster gives a worker up for ever that is not back after 15 s, which a busy machine may need.
+    patience = import_module("dask").config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
+    with (
+        patience,
+        dask.LocalCluster(
+            n_workers=3, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+    ):
         yield cluster
     sys.path.remove(str(folder))
 
@@ -93,7 +99,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def client(cluster: Any) -> Iterator[Any]:
     with dask.Client(cluster) as client:
-        client.wait_for_workers(3, timeout=60)
+        client.wait_for_workers(3, timeout=200)
         yield client
 
 
@@ -343,6 +349,52 @@ def test_what_ended_is_known_before_the_run_is_over(client: Any, hosts: Callable
     again = distributed_fleet.retry(plan, known).report()
     assert again.is_success and list(again) == [f"n{number}" for number in range(1, 7)]
     assert all(counts(fleet, "slow")[host] == 1 for host in known.succeeded)
+
+
+def test_hosts_behind_a_jump_host_share_one_connection_to_it(
+    client: Any, sshd: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    gates = [type(sshd)(tmp_path_factory.mktemp(name)) for name in ("gate1", "gate2")]
+    try:
+        targets: list[co.Target] = []
+        for number in range(1, 7):
+            there, gate = sshd.target(f"web{number}"), gates[number % 2].target()
+            targets.append(
+                co.Target(
+                    there.name,
+                    there.address,
+                    port=there.port,
+                    user=there.user,
+                    identity_file=there.identity_file,
+                    known_hosts=there.known_hosts,
+                    jump=f"{gate.user}@{gate.address}:{gate.port}",
+                )
+            )
+        # The jump hosts' keys: a worker reads them from its own disk.
+        options = co.SessionOptions(
+            read_config=False,
+            agent=False,
+            identity_files=[gate.folder / "identity" for gate in gates],
+            known_hosts=[gate.known_hosts for gate in gates],
+        )
+        line = 'set -- $SSH_CONNECTION; echo "$1"'
+        run = DistributedFleet(client, targets, session=options).start(co.Plan("p").shell("who", line))
+        workers: dict[str, set[str]] = {target.name: set() for target in targets}
+        for told in run:
+            if isinstance(told.event, co.HostEvent):
+                workers[told.event.host].add(told.worker)
+        report = run.report()
+        assert report.is_success, str(report)
+        assert {host: report[host]["who"].stdout for host in workers} == {host: "127.0.0.1\n" for host in workers}
+        behind: list[set[str]] = [set(), set()]
+        for number in range(1, 7):
+            behind[number % 2] |= workers[f"web{number}"]
+        assert len(behind[0]) == len(behind[1]) == 1 and behind[0] != behind[1], "who is behind one gate goes to one worker"
+        for gate in gates:
+            assert gate.log().count("Accepted publickey") == 1, gate.log()
+    finally:
+        for gate in gates:
+            gate.close()
 
 
 def test_workers_that_are_lost_with_the_same_hosts_are_an_error(
