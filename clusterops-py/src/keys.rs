@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clusterops::secrecy::ExposeSecret as _;
+use clusterops::secrecy::{ExposeSecret as _, SecretString};
 use clusterops::{Identity, secrets};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -137,9 +137,8 @@ impl PrivateKey {
     #[staticmethod]
     #[pyo3(signature = (pem, passphrase = None))]
     fn from_pem(py: Python<'_>, pem: SecretText, passphrase: Option<SecretText>) -> PyResult<Self> {
-        aside(py, move || {
-            let passphrase = passphrase.map(|text| text.0);
-            secrets::PrivateKey::from_pem(pem.0.expose_secret(), passphrase.as_ref())
+        decrypted(py, passphrase, move |passphrase| {
+            secrets::PrivateKey::from_pem(pem.0.expose_secret(), passphrase)
         })
         .map(Self::new)
     }
@@ -155,9 +154,8 @@ impl PrivateKey {
     #[staticmethod]
     #[pyo3(signature = (path, passphrase = None))]
     fn read(py: Python<'_>, path: PathBuf, passphrase: Option<SecretText>) -> PyResult<Self> {
-        aside(py, move || {
-            let passphrase = passphrase.map(|text| text.0);
-            secrets::PrivateKey::read(path, passphrase.as_ref())
+        decrypted(py, passphrase, move |passphrase| {
+            secrets::PrivateKey::read(path, passphrase)
         })
         .map(Self::new)
     }
@@ -223,6 +221,16 @@ impl PrivateKey {
     fn new(key: secrets::PrivateKey) -> Self {
         Self(Arc::new(key))
     }
+}
+
+/// Reads a key that may be encrypted under a passphrase.
+pub(crate) fn decrypted<T: Send + 'static>(
+    py: Python<'_>,
+    passphrase: Option<SecretText>,
+    read: impl FnOnce(Option<&SecretString>) -> secrets::Result<T> + Send + 'static,
+) -> PyResult<T> {
+    let passphrase = passphrase.map(|text| text.0);
+    aside(py, move || read(passphrase.as_ref()))
 }
 
 /// Waits for what takes long and looks at no signals itself, as making a key does. After Ctrl-C it ends unseen.

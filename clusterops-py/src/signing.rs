@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use crate::errors::raise;
-use crate::keys::{PrivateKey, aside};
+use crate::keys::{PrivateKey, aside, decrypted};
 use crate::sealed_file::{SealedFile, id_of};
 use crate::secret::{Secret, SecretText, not_pickled};
 
@@ -38,9 +38,8 @@ impl SigningKey {
     #[staticmethod]
     #[pyo3(signature = (pem, passphrase = None))]
     fn from_pem(py: Python<'_>, pem: SecretText, passphrase: Option<SecretText>) -> PyResult<Self> {
-        aside(py, move || {
-            let passphrase = passphrase.map(|text| text.0);
-            secrets::SigningKey::from_pem(pem.0.expose_secret(), passphrase.as_ref())
+        decrypted(py, passphrase, move |passphrase| {
+            secrets::SigningKey::from_pem(pem.0.expose_secret(), passphrase)
         })
         .map(Self)
     }
@@ -49,9 +48,8 @@ impl SigningKey {
     #[staticmethod]
     #[pyo3(signature = (path, passphrase = None))]
     fn read(py: Python<'_>, path: PathBuf, passphrase: Option<SecretText>) -> PyResult<Self> {
-        aside(py, move || {
-            let passphrase = passphrase.map(|text| text.0);
-            secrets::SigningKey::read(path, passphrase.as_ref())
+        decrypted(py, passphrase, move |passphrase| {
+            secrets::SigningKey::read(path, passphrase)
         })
         .map(Self)
     }
