@@ -8,9 +8,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use crate::plan::RunAs;
+use crate::script::Script;
 use crate::words::{Span, Words};
 
-/// A list of words, which reach the program as they are; or a text, which is a line for `/bin/sh`.
+/// A list of words, which reach the program as they are; a text, which is a line for `/bin/sh`; or a `Script`.
 pub(crate) struct Command(clusterops::Command);
 
 impl<'py> FromPyObject<'_, 'py> for Command {
@@ -19,6 +20,9 @@ impl<'py> FromPyObject<'_, 'py> for Command {
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if value.is_instance_of::<PyString>() {
             return Ok(Self(clusterops::Command::shell(value.extract::<String>()?)));
+        }
+        if let Ok(script) = value.cast::<Script>() {
+            return Ok(Self(script.get().command()));
         }
         Ok(Self(clusterops::Command::new(value.extract::<Words>()?.0)))
     }

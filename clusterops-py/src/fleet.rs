@@ -6,22 +6,22 @@ use std::sync::{Arc, OnceLock};
 
 use clusterops::journal::Leftover;
 use clusterops::rollout::Share;
-use clusterops::ssh::HostKeyChecking;
 use clusterops::{ConnectRetries, Control};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::PyTuple;
 
 use crate::callback::{Callback, Stash};
 use crate::credentials::Credentials;
-use crate::errors::raise;
+use crate::errors::{Raised, raise};
 use crate::hostset::Hosts;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::run::{AsyncRun, Run, Shared};
+use crate::session_options::SessionOptions;
 use crate::target::{Target, Targets};
 use crate::transfer::Limit;
-use crate::words::{Span, from_word, plain, quoted};
+use crate::words::{Span, from_word, json, plain};
 
 /// Many targets, and the terms on which plans are run on them.
 ///
@@ -290,89 +290,6 @@ fn start_line(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Arc<Shared
     })
 }
 
-/// How connections are made; what is left out is as OpenSSH's configuration says, or as ssh does it.
-///
-/// Deadlines are a `timedelta` or seconds. Host keys must be known, unless they are asked for otherwise.
-///
-/// Examples
-/// --------
-/// >>> options = SessionOptions(user="deploy", connect_deadline=5)
-#[pyclass(module = "clusterops", frozen)]
-pub(crate) struct SessionOptions(pub(crate) clusterops::SessionOptions);
-
-#[pymethods]
-impl SessionOptions {
-    #[new]
-    #[pyo3(signature = (*, user = None, identity_files = None, agent = None, known_hosts = None, accept_new_host_keys = false, danger_accept_any_host_key = false, read_config = true, connect_deadline = None, handshake_deadline = None, authentication_deadline = None, command_deadline = None))]
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn new(
-        user: Option<String>,
-        identity_files: Option<Vec<PathBuf>>,
-        agent: Option<bool>,
-        known_hosts: Option<Vec<PathBuf>>,
-        accept_new_host_keys: bool,
-        danger_accept_any_host_key: bool,
-        read_config: bool,
-        connect_deadline: Option<Span>,
-        handshake_deadline: Option<Span>,
-        authentication_deadline: Option<Span>,
-        command_deadline: Option<Span>,
-    ) -> PyResult<Self> {
-        let mut options = clusterops::SessionOptions::default();
-        options.user = user;
-        options.identity_files = identity_files.unwrap_or_default();
-        options.agent = agent;
-        options.known_hosts = known_hosts;
-        options.connect_deadline = connect_deadline.map(Into::into);
-        options.handshake_deadline = handshake_deadline.map(Into::into);
-        options.authentication_deadline = authentication_deadline.map(Into::into);
-        options.command_deadline = command_deadline.map(Into::into);
-        if accept_new_host_keys {
-            options = options.accept_new_host_keys();
-        }
-        if danger_accept_any_host_key {
-            options = options.danger_accept_any_host_key();
-        }
-        if !read_config {
-            options = options.config(clusterops::config::Config::none().map_err(raise)?);
-        }
-        Ok(Self(options))
-    }
-
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, ())> {
-        let (py, options) = (slf.py(), &slf.get().0);
-        let told = PyDict::new(py);
-        let checking = options.host_key_checking;
-        told.set_item("user", &options.user)?;
-        told.set_item("identity_files", &options.identity_files)?;
-        told.set_item("agent", options.agent)?;
-        told.set_item("known_hosts", &options.known_hosts)?;
-        for (name, which) in [
-            ("accept_new_host_keys", HostKeyChecking::AcceptNew),
-            (
-                "danger_accept_any_host_key",
-                HostKeyChecking::DangerAcceptAny,
-            ),
-        ] {
-            told.set_item(name, checking == Some(which))?;
-        }
-        told.set_item("read_config", options.config.is_none())?;
-        told.set_item("connect_deadline", options.connect_deadline)?;
-        told.set_item("handshake_deadline", options.handshake_deadline)?;
-        told.set_item("authentication_deadline", options.authentication_deadline)?;
-        told.set_item("command_deadline", options.command_deadline)?;
-        let partial = py.import("functools")?.getattr("partial")?;
-        Ok((partial.call((slf.get_type(),), Some(&told))?, ()))
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(match &self.0.user {
-            Some(user) => format!("<SessionOptions user={}>", quoted(py, user)?),
-            None => "<SessionOptions>".into(),
-        })
-    }
-}
-
 /// How a run spreads over its hosts; shares are a number of hosts or a text such as ``10%``.
 ///
 /// Examples
@@ -418,6 +335,24 @@ impl Rollout {
             .collect();
         rollout.failure_budget = failure_budget.map(|part| part.0);
         Ok(Self(rollout))
+    }
+
+    /// Reads what `to_json` wrote.
+    #[staticmethod]
+    fn from_json(text: &str) -> PyResult<Self> {
+        serde_json::from_str(text)
+            .map(Self)
+            .map_err(|error| Raised::invalid(format!("rollout: {error}")).into())
+    }
+
+    /// The rollout as JSON.
+    fn to_json(&self) -> PyResult<String> {
+        json(&self.0)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let restore = py.get_type::<Self>().getattr("from_json")?;
+        (restore, (self.to_json()?,)).into_pyobject(py)
     }
 
     /// The rollout as a dictionary.

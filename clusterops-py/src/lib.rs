@@ -6,11 +6,13 @@
 
 mod callback;
 mod command;
+mod connector;
 mod credentials;
 mod errors;
 mod event;
 mod fleet;
 mod gathered;
+mod handing;
 mod hostset;
 mod inventory;
 mod logging;
@@ -20,10 +22,13 @@ mod process;
 mod report;
 mod run;
 mod runtime;
+mod script;
 mod session;
+mod session_options;
 mod shard;
 mod sim;
 mod stop;
+mod stream;
 mod target;
 mod transfer;
 mod words;
@@ -31,6 +36,8 @@ mod words;
 // Sealed documents, and what deploys them.
 mod deploy;
 mod dry_run;
+mod edit;
+mod exec;
 mod http;
 mod identity;
 mod keys;
@@ -52,11 +59,13 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _clusterops {
     #[pymodule_export]
+    use crate::connector::Connector;
+    #[pymodule_export]
     use crate::errors::_error_kinds;
     #[pymodule_export]
     use crate::event::{HostEvent, OutputEvent, RunEvent, TransferEvent};
     #[pymodule_export]
-    use crate::fleet::{Fleet, Rollout, SessionOptions, arun, run};
+    use crate::fleet::{Fleet, Rollout, arun, run};
     #[pymodule_export]
     use crate::gathered::{Answer, Gathered};
     #[pymodule_export]
@@ -74,11 +83,17 @@ mod _clusterops {
     #[pymodule_export]
     use crate::run::{AsyncRun, Run, RunControl};
     #[pymodule_export]
+    use crate::script::Script;
+    #[pymodule_export]
     use crate::session::Session;
+    #[pymodule_export]
+    use crate::session_options::SessionOptions;
     #[pymodule_export]
     use crate::shard::{_Shard, _start_shard};
     #[pymodule_export]
     use crate::sim::{SimulatedAnswer, SimulatedFleet, SimulatedHost};
+    #[pymodule_export]
+    use crate::stream::Stream;
     #[pymodule_export]
     use crate::target::Target;
     #[pymodule_export]
@@ -88,6 +103,10 @@ mod _clusterops {
     use crate::deploy::{Deploy, Deployed, Marathon};
     #[pymodule_export]
     use crate::dry_run::{Change, DryRun, adry_run, dry_run};
+    #[pymodule_export]
+    use crate::edit::{aedit, edit};
+    #[pymodule_export]
+    use crate::exec::{aexec_and_wait, exec, exec_and_wait};
     #[pymodule_export]
     use crate::keys::{PrivateKey, PublicKey};
     #[pymodule_export]
@@ -109,8 +128,9 @@ mod _clusterops {
 
     #[pymodule_export]
     use crate::logs::{
-        Client, Export, ExportPage, ExportPages, ExportProgress, ExportSummary, Histogram, Hit,
-        LogServer, Look, Notice, Page, Query, Renderer, Tail, TailBatch, TailDocument, Top,
-        escape_kql, escape_lucene,
+        Bulk, BulkItem, Client, Excerpt, Export, ExportPage, ExportPages, ExportProgress,
+        ExportSummary, Fields, Histogram, Hit, LogServer, Look, Notice, Page, Pit, Query, Renderer,
+        Tail, TailBatch, TailDocument, TailEvent, TailMerge, Top, Validation, escape_kql,
+        escape_lucene,
     };
 }

@@ -18,7 +18,7 @@ use crate::secret::{Secret, not_pickled};
 /// ``opened["/env/DB"]`` is the `Secret` that was sealed there.
 #[pyclass(module = "clusterops.secrets", frozen)]
 #[derive(Debug)]
-pub(crate) struct Opened(secrets::Opened);
+pub(crate) struct Opened(pub(crate) secrets::Opened);
 
 #[pymethods]
 impl Opened {

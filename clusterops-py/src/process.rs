@@ -9,7 +9,6 @@ use std::time::Duration;
 use clusterops::report::Captured;
 use clusterops::ssh::{self, Error, ErrorKind, ProcessStdin};
 use clusterops::{Exit, OutputStream, Session};
-use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::io::AsyncWriteExt as _;
@@ -18,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::command::bytes;
 use crate::errors::{Raised, raise};
+use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::output::{Output, exit_status};
 use crate::runtime::{awaitable, handle, wait, wait_or};
 use crate::stop::Stop;
@@ -36,6 +36,8 @@ const OUTPUT_CAP: usize = 8 << 20;
 struct Running {
     session: Arc<Session>,
     reading: AsyncMutex<Reading>,
+    /// Output that nobody has taken yet; None at the end.
+    kept: Kept<Option<Chunk>>,
     stdin: AsyncMutex<Option<ProcessStdin>>,
     /// How it ended.
     exit: Mutex<Option<Exit>>,
@@ -99,6 +101,13 @@ impl Running {
     /// The next piece of output; none when the command has ended or was ended.
     async fn next(self: Arc<Self>) -> PyResult<Option<Chunk>> {
         let mut reading = self.reading.lock().await;
+        match self.kept.take() {
+            Some(kept) => kept,
+            None => self.read(&mut reading).await,
+        }
+    }
+
+    async fn read(&self, reading: &mut Reading) -> PyResult<Option<Chunk>> {
         if reading.end.is_some() {
             return Ok(None);
         }
@@ -111,7 +120,7 @@ impl Running {
         tokio::select! {
             biased;
             () = self.stop.asked() => {
-                self.end(&mut reading, GRACE).await;
+                self.end(reading, GRACE).await;
                 Ok(None)
             }
             next = reading.next() => {
@@ -123,7 +132,7 @@ impl Running {
             }
             () = late => {
                 let limit = self.due.map(|(_, limit)| limit).unwrap_or_default();
-                let end = self.end(&mut reading, GRACE).await;
+                let end = self.end(reading, GRACE).await;
                 let message = format!("the command did not end within {limit:?}; {end}");
                 Err(raise(Error::new(ErrorKind::Timeout, message).on(self.session.host())))
             }
@@ -188,6 +197,22 @@ impl Running {
     }
 }
 
+impl Source for Running {
+    type Piece = Option<Chunk>;
+
+    async fn fetch(self: Arc<Self>) {
+        let mut reading = self.reading.lock().await;
+        if !self.kept.is_there() {
+            let piece = self.read(&mut reading).await;
+            self.kept.keep(piece);
+        }
+    }
+
+    fn take(&self) -> Option<PyResult<Option<Chunk>>> {
+        self.kept.take()
+    }
+}
+
 /// A command that was started: iterated, with ``for`` or ``async for``, for its output as it comes.
 ///
 /// It is a context manager that ends the command, if that has not ended by then; so does losing the last reference to it.
@@ -218,6 +243,7 @@ impl Process {
         let running = Running {
             session,
             reading: AsyncMutex::new(reading),
+            kept: Kept::default(),
             stdin,
             exit: Mutex::default(),
             stop: Stop::default(),
@@ -293,18 +319,15 @@ impl Process {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Chunk>> {
-        self.wait(py, self.running()?.next())
+        blocking(&self.running()?, |fetching| self.wait(py, fetching))
     }
 
     fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let next = self.running()?.next();
-        awaitable(py, async move {
-            next.await?.ok_or_else(|| PyStopAsyncIteration::new_err(()))
-        })
+    fn __anext__(&self) -> PyResult<Handed> {
+        Ok(awaited(&self.running()?).or_end())
     }
 
     /// Waits for the command's end, and gives what was not read of its output.

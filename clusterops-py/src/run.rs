@@ -13,6 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 use crate::callback::Stash;
 use crate::errors::{Raised, raise};
 use crate::event;
+use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::report::Report;
 use crate::runtime::{awaitable, handle, wait, wait_or};
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     outcome: watch::Receiver<Outcome>,
     raised: Stash,
     events: AsyncMutex<Events>,
+    /// Events that nobody has taken yet; none when the run has ended.
+    kept: Kept<Vec<Event>>,
 }
 
 impl Drop for Shared {
@@ -69,6 +72,7 @@ impl Shared {
             outcome,
             raised,
             events: AsyncMutex::new(events),
+            kept: Kept::default(),
         }))
     }
 
@@ -118,9 +122,20 @@ impl Shared {
         })
     }
 
-    /// The next events, as many as are there; none when the run has ended.
-    pub(crate) async fn batch(self: Arc<Self>) -> Vec<Event> {
+    /// Blocks for the next events, as many as are there; none when the run has ended.
+    pub(crate) fn batch(self: &Arc<Self>, py: Python<'_>) -> PyResult<Vec<Event>> {
+        blocking(self, |fetching| wait(py, fetching))
+    }
+}
+
+impl Source for Shared {
+    type Piece = Vec<Event>;
+
+    async fn fetch(self: Arc<Self>) {
         let mut events = self.events.lock().await;
+        if self.kept.is_there() {
+            return;
+        }
         let mut batch: Vec<Event> = events.next().await.into_iter().collect();
         while !batch.is_empty() && batch.len() < BATCH {
             let more = poll_fn(|context| {
@@ -135,7 +150,11 @@ impl Shared {
                 None => break,
             }
         }
-        batch
+        self.kept.keep(Ok(batch));
+    }
+
+    fn take(&self) -> Option<PyResult<Vec<Event>>> {
+        self.kept.take()
     }
 }
 
@@ -245,8 +264,7 @@ impl Run {
                     None => continue,
                 }
             }
-            let next = Arc::clone(shared).batch();
-            let batch = match wait(py, async move { Ok(next.await) }) {
+            let batch = match shared.batch(py) {
                 Ok(batch) => batch,
                 Err(error) => {
                     // Its remote work is ended before that is raised.
@@ -267,12 +285,39 @@ impl Run {
 ///
 /// Cancelling whoever awaits it cancels the run.
 #[pyclass(module = "clusterops", extends = RunControl, frozen)]
-pub(crate) struct AsyncRun;
+pub(crate) struct AsyncRun(Py<PyAny>);
 
 impl AsyncRun {
     pub(crate) fn new(py: Python<'_>, shared: Arc<Shared>) -> PyResult<Bound<'_, Self>> {
+        let buffer = py.import("collections")?.call_method0("deque")?;
         let control = PyClassInitializer::from(RunControl(shared));
-        Bound::new(py, control.add_subclass(Self))
+        Bound::new(py, control.add_subclass(Self(buffer.unbind())))
+    }
+}
+
+/// The events of a run as Python sees them.
+struct Converting(Arc<Shared>);
+
+impl Source for Converting {
+    type Piece = Option<Py<PyList>>;
+
+    async fn fetch(self: Arc<Self>) {
+        Arc::clone(&self.0).fetch().await;
+    }
+
+    fn take(&self) -> Option<PyResult<Self::Piece>> {
+        let batch = match self.0.take()? {
+            Ok(batch) if batch.is_empty() => return Some(Ok(None)),
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Python::attach(|py| {
+            let mut events = Vec::with_capacity(batch.len());
+            for event in &batch {
+                events.extend(event::convert(py, event, &self.0.stages)?);
+            }
+            Ok(Some(PyList::new(py, events)?.unbind()))
+        }))
     }
 }
 
@@ -289,17 +334,15 @@ impl AsyncRun {
             .call_method1("iterate", (slf,))
     }
 
-    fn _events<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+    /// The events that came over from Rust and were not iterated over yet.
+    #[getter]
+    fn _buffer(&self, py: Python<'_>) -> Py<PyAny> {
+        self.0.clone_ref(py)
+    }
+
+    /// To be awaited for the next events; None when the run has ended.
+    fn _events(slf: &Bound<'_, Self>) -> Handed {
         let shared = Arc::clone(&slf.as_super().get().0);
-        awaitable(slf.py(), async move {
-            let batch = Arc::clone(&shared).batch().await;
-            Python::attach(|py| {
-                let mut events = Vec::with_capacity(batch.len());
-                for event in &batch {
-                    events.extend(event::convert(py, event, &shared.stages)?);
-                }
-                Ok(PyList::new(py, events)?.unbind())
-            })
-        })
+        awaited(&Arc::new(Converting(shared)))
     }
 }

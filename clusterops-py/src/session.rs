@@ -3,23 +3,23 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::process;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::callback::{Callback, Stash};
+use crate::callback::Callback;
 use crate::command::Command;
-use crate::credentials::Credentials;
+use crate::connector::Connector;
 use crate::errors::{Raised, raise};
-use crate::fleet::SessionOptions;
 use crate::output::Output;
 use crate::process::Process;
 use crate::runtime::{awaitable, handle, wait};
+use crate::session_options::SessionOptions;
 use crate::stop::{Stop, awaited, blocking};
-use crate::target::one;
+use crate::stream::Stream;
 use crate::transfer::{Job, Terms, Transferred, transfer};
 use crate::words::{Span, quoted};
 
@@ -28,9 +28,9 @@ use crate::words::{Span, quoted};
 /// It is a context manager, plain and asynchronous. Made by `connect` or `aconnect`; each method that waits has a twin
 /// to be awaited, whose name begins with ``a``. Ctrl-C, and cancelling whoever awaits, ends the remote work too.
 ///
-/// Commands are a list of words, which reach the program as they are, or a text, which is a line for ``/bin/sh``; they
-/// take the keywords of `clusterops.CommandOptions`, and transfers those of `clusterops.TransferOptions`. Remote paths
-/// that are not absolute start in the login directory.
+/// Commands are a list of words, which reach the program as they are, a text, which is a line for ``/bin/sh``, or a
+/// `Script`; they take the keywords of `clusterops.CommandOptions`, and transfers those of `clusterops.TransferOptions`.
+/// Remote paths that are not absolute start in the login directory. Many hosts on the same terms are a `Connector`'s.
 ///
 /// Examples
 /// --------
@@ -49,31 +49,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    fn connecting(
-        py: Python<'_>,
-        target: &Bound<'_, PyAny>,
-        options: Option<&SessionOptions>,
-        credentials: Option<Py<PyAny>>,
-    ) -> PyResult<impl Future<Output = PyResult<Self>> + Send + 'static> {
-        let target = one(target)?;
-        let mut options = options.map(|options| options.0.clone()).unwrap_or_default();
-        let raised = Stash::default();
-        if let Some(object) = credentials {
-            let object = Callback::here(py, object)?;
-            // There is no run that would have to end when they raise.
-            let control = Arc::new(OnceLock::new());
-            let credentials = Credentials::new(object, raised.clone(), control);
-            options = options.credentials(Arc::new(credentials));
+    pub(crate) fn new(session: clusterops::Session) -> Self {
+        Self {
+            host: session.host().to_owned(),
+            open: Mutex::new(Some(Arc::new(session))),
+            owner: process::id(),
         }
-        Ok(async move {
-            let connected = clusterops::Session::connect(&target, &options).await;
-            let session = raised.or(connected.map_err(raise))?;
-            Ok(Self {
-                host: session.host().to_owned(),
-                open: Mutex::new(Some(Arc::new(session))),
-                owner: process::id(),
-            })
-        })
     }
 
     /// The session, while it is open and in the process that opened it.
@@ -134,6 +115,23 @@ impl Session {
         awaited(py, |stop| transfer(session, job, terms, stop))
     }
 
+    fn streaming(
+        &self,
+        to: To,
+    ) -> PyResult<impl Future<Output = PyResult<Stream>> + Send + 'static> {
+        let session = self.open()?;
+        Ok(async move {
+            let (name, opened) = match to {
+                To::Tcp(host, port) => {
+                    (format!("{host}:{port}"), session.open_tcp(host, port).await)
+                }
+                To::Unix(path) => (path.clone(), session.open_unix(path).await),
+            };
+            let stream = opened.map_err(raise)?;
+            Ok(Stream::new(session.host(), name, stream))
+        })
+    }
+
     /// Closes it, once.
     fn closing(&self) -> impl Future<Output = PyResult<()>> + Send + 'static {
         let open = match self.owner == process::id() {
@@ -155,6 +153,12 @@ impl Session {
             .unwrap_or_else(PoisonError::into_inner)
             .take()
     }
+}
+
+/// Where a stream leads to, as the host sees it.
+enum To {
+    Tcp(String, u16),
+    Unix(String),
 }
 
 /// Runs a command to its end.
@@ -214,7 +218,8 @@ impl Session {
         options: Option<&SessionOptions>,
         credentials: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        wait(py, Self::connecting(py, target, options, credentials)?)
+        let connector = Connector::of(options, credentials.map(Callback::alone));
+        wait(py, connector.connecting(target)?)
     }
 
     /// As `connect`, to be awaited: ``async with await Session.aconnect("web1") as session``.
@@ -226,7 +231,9 @@ impl Session {
         options: Option<&SessionOptions>,
         credentials: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, Self::connecting(py, target, options, credentials)?)
+        let credentials = credentials.map(|object| Callback::here(py, object));
+        let connector = Connector::of(options, credentials.transpose()?);
+        awaitable(py, connector.connecting(target)?)
     }
 
     /// The target's name.
@@ -251,8 +258,8 @@ impl Session {
     ///
     /// Parameters
     /// ----------
-    /// command : sequence of str, or str
-    ///     Words, or a shell line.
+    /// command : sequence of str, or str, or Script
+    ///     Words, a shell line, or a script.
     /// **options
     ///     See `clusterops.CommandOptions`.
     ///
@@ -292,8 +299,8 @@ impl Session {
     ///
     /// Parameters
     /// ----------
-    /// command : sequence of str, or str
-    ///     Words, or a shell line.
+    /// command : sequence of str, or str, or Script
+    ///     Words, a shell line, or a script.
     /// stdin_streamed : bool
     ///     Leaves the standard input open, for `Process.write`.
     /// **options
@@ -415,6 +422,36 @@ impl Session {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.atransfer(py, Job::DownloadTree(remote, local), options)
+    }
+
+    /// Connects to a TCP port as the host sees it: on the host itself (``localhost``), or beyond.
+    ///
+    /// Raises
+    /// ------
+    /// UnreachableError
+    ///     The host cannot connect there, or lets no connections through.
+    fn open_tcp(&self, py: Python<'_>, host: String, port: u16) -> PyResult<Stream> {
+        wait(py, self.streaming(To::Tcp(host, port))?)
+    }
+
+    /// As `open_tcp`, to be awaited.
+    fn aopen_tcp<'py>(
+        &self,
+        py: Python<'py>,
+        host: String,
+        port: u16,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.streaming(To::Tcp(host, port))?)
+    }
+
+    /// Connects to a Unix socket of the host, such as ``/run/docker.sock``; otherwise as `open_tcp`.
+    fn open_unix(&self, py: Python<'_>, path: String) -> PyResult<Stream> {
+        wait(py, self.streaming(To::Unix(path))?)
+    }
+
+    /// As `open_unix`, to be awaited.
+    fn aopen_unix<'py>(&self, py: Python<'py>, path: String) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.streaming(To::Unix(path))?)
     }
 
     /// Says goodbye and closes the connection. What still runs on it keeps it until it has ended.

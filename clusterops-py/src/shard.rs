@@ -13,7 +13,6 @@ use crate::fleet::Fleet;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::run::{RunControl, Shared};
-use crate::runtime::wait;
 
 /// A run of some of a plan's hosts. Its events come in batches, together with the reports of hosts that have ended.
 #[pyclass(module = "clusterops", extends = RunControl, frozen)]
@@ -57,8 +56,7 @@ impl _Shard {
     /// events when the run has ended.
     fn batch<'py>(slf: &Bound<'py, Self>) -> PyResult<(Vec<Bound<'py, PyAny>>, Report)> {
         let (py, shared) = (slf.py(), Arc::clone(slf.as_super().get().shared()));
-        let next = Arc::clone(&shared).batch();
-        let batch = wait(py, async move { Ok(next.await) })?;
+        let batch = shared.batch(py)?;
         let mut events = Vec::with_capacity(batch.len());
         for event in &batch {
             events.extend(event::convert(py, event, shared.stages())?);

@@ -19,7 +19,23 @@ from typing import Any
 
 import clusterops as co
 import pytest
-from clusterops.logs import Client, Export, ExportProgress, Look, Query, Renderer, Tail, escape_kql, escape_lucene
+from clusterops.logs import (
+    Bulk,
+    BulkItem,
+    Client,
+    Export,
+    ExportProgress,
+    Fields,
+    Look,
+    Query,
+    Renderer,
+    Tail,
+    TailEvent,
+    TailMerge,
+    Validation,
+    escape_kql,
+    escape_lucene,
+)
 
 WHEN = datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.UTC)
 
@@ -148,7 +164,10 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Answering)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        server.asked.append((self.path, json.loads(body) if body else None))
+        if self.headers["Content-Type"] == "application/x-ndjson":
+            server.asked.append((self.path, [json.loads(line) for line in body.splitlines()]))
+        else:
+            server.asked.append((self.path, json.loads(body) if body else None))
         server.authorization = self.headers["Authorization"]
         status, answer = server.answers.pop(0)
         content = json.dumps(answer).encode()
@@ -214,6 +233,90 @@ def test_a_search_asks_and_gives_hits(answering: Answering) -> None:
     assert Renderer(template="{{level}}: {{message}}").render(found[0]) == "INFO: up"
     with pytest.raises(co.InvalidError):
         Renderer(time_zone="Nowhere/Town")
+
+
+FIELD_CAPS = {
+    "indices": ["logs"],
+    "fields": {
+        "level": {"keyword": {"type": "keyword", "searchable": True, "aggregatable": True}},
+        "@timestamp": {"date": {"type": "date", "searchable": True, "aggregatable": True}},
+    },
+}
+
+
+def test_kql_knows_fields_and_a_time_zone(answering: Answering) -> None:
+    answering.answers = [(200, FIELD_CAPS)] * 2
+    client = Client(answering.url)
+    fields = client.fields("logs-*")
+    assert fields.names == ["@timestamp", "level"] and len(fields) == 2 and fields["level"] == ["keyword"]
+    assert "level" in fields and "host" not in fields and repr(fields) == "<Fields: 2>"
+    with pytest.raises(KeyError):
+        fields["host"]
+    path, query = answering.asked[0][0].split("?", 1)
+    assert urllib.parse.unquote(path) == "/logs-*/_field_caps" and "fields=%2A" in query or "fields=*" in query
+
+    async def awaited() -> Fields:
+        return await client.afields("logs-*", ["lev*", "@timestamp"])
+
+    assert asyncio.run(awaited()) == fields and "lev" in answering.asked[1][0]
+    found = Query.kql("level: error", fields=fields, case_insensitive=True).to_dict()
+    assert found["bool"]["should"] == [{"term": {"level": {"value": "error", "case_insensitive": True}}}]
+    found = Query.kql("@timestamp < 2024-05-01", fields=fields, time_zone="Europe/Berlin").to_dict()
+    assert found["bool"]["should"] == [{"range": {"@timestamp": {"lt": "2024-05-01", "time_zone": "Europe/Berlin"}}}]
+    with pytest.raises(co.InvalidError, match="fields"):
+        Fields.from_dict({"fields": 7})
+
+
+def test_a_query_is_validated(answering: Answering) -> None:
+    shards = {"total": 1, "successful": 1, "failed": 0}
+    explained = {"index": "logs", "valid": True, "explanation": "level:error"}
+    refused = {"index": "logs", "valid": False, "error": "no such thing"}
+    answering.answers = [
+        (200, {"valid": True, "_shards": shards, "explanations": [explained]}),
+        (200, {"valid": False, "_shards": shards, "explanations": [refused], "error": "not at all"}),
+    ]
+    client = Client(answering.url)
+    validation = client.validate("logs", Query.term("level", "error"))
+    assert validation and validation.is_valid and validation.explanations == [("logs", "level:error")]
+
+    async def awaited() -> Validation:
+        return await client.avalidate("logs", {"term": {"level": "error"}})
+
+    validation = asyncio.run(awaited())
+    assert not validation and validation.error == "not at all" and validation.explanations == [("logs", "no such thing")]
+    assert repr(validation) == "<Validation: not accepted>"
+
+
+def test_a_bulk_is_written_at_once(answering: Answering) -> None:
+    done = {"index": {"_index": "logs", "_id": "1", "_version": 1, "_seq_no": 4, "status": 201}}
+    reason = {"type": "version_conflict_engine_exception", "reason": "is there already"}
+    failed = {"create": {"_index": "logs", "_id": "2", "status": 409, "error": reason}}
+    answering.answers = [
+        (200, {"errors": False, "items": [done]}),
+        (200, {"errors": True, "items": [done, failed]}),
+        (200, {"errors": True, "items": [done, failed]}),
+    ]
+    client = Client(answering.url)
+    bulk = Bulk().index("logs", {"message": "up"}, id="1")
+    [item] = client.bulk(bulk)
+    assert (item.index, item.id, item.version, item.seq_no, item.status, item.error) == ("logs", "1", 1, 4, 201, None)
+    assert answering.asked[0][1] == [{"index": {"_index": "logs", "_id": "1"}}, {"message": "up"}]
+    bulk.create("logs", {"message": "down"}, id="2").delete("logs", "3")
+    assert len(bulk) == 3 and bulk.bytes > 100 and repr(bulk) == "<Bulk of 3>"
+    with pytest.raises(co.ServerError, match="1 of 2 documents") as raised:
+        client.bulk(bulk)
+    assert raised.value.kind == "partial" and "is there already" in str(raised.value)
+
+    async def awaited() -> list[BulkItem]:
+        assert await client.abulk(Bulk()) == []
+        return await client.abulk(bulk, partial=True)
+
+    items = asyncio.run(awaited())
+    assert items[0].error is None and "is there already" in str(items[1].error)
+    assert [line for line in answering.asked[-1][1] if "delete" in line] == [{"delete": {"_index": "logs", "_id": "3"}}]
+    with pytest.raises(TypeError):
+        bulk.index("logs", object())  # type: ignore[arg-type]  # pyright: ignore
+    assert len(bulk) == 3
 
 
 def test_an_answer_that_lacks_something_is_an_error(answering: Answering) -> None:
@@ -334,6 +437,124 @@ def test_a_real_cluster_is_searched_and_looked_at(index: tuple[str, str]) -> Non
         return await client.acount(name, Query.match_all()), histogram.total
 
     assert asyncio.run(awaited()) == (7, 6)
+
+
+def test_a_line_has_a_context(index: tuple[str, str]) -> None:
+    url, name = index
+    client = Client(url)
+    bulk = Bulk()
+    for number in range(9):
+        time = (WHEN + datetime.timedelta(seconds=number)).isoformat()
+        document = {"@timestamp": time, "message": f"line {number}", "host": {"name": f"web-{number % 2}"}, "rack": "a"}
+        bulk.index(name, document, id=str(number))
+    assert len(client.bulk(bulk)) == 9
+    client.refresh(name)
+    look = Look(client, name, Query.match_phrase("message", "line 4"))
+    [excerpt] = look.excerpts(before=1, after=5)
+    assert excerpt.origin == {"host.name": "web-0"} and len(excerpt) == 4
+    assert [(hit.id, found) for hit, found in excerpt.lines] == [("2", False), ("4", True), ("6", False), ("8", False)]
+    around = look.around(name, "3", before=1, after=1, origin=["rack"])
+    assert around.origin == {"rack": "a"} and [hit.id for hit, _ in around.lines] == ["2", "3", "4"]
+    with pytest.raises(co.NotFoundError):
+        look.around(name, "none")
+    with pytest.raises(co.InvalidError, match="origin is"):
+        look.excerpts(origin="hots")
+
+    async def awaited() -> list[int]:
+        excerpts = await look.aexcerpts(after=1)
+        return [*map(len, excerpts), len(await look.aaround(name, "0", after=2))]
+
+    assert asyncio.run(awaited()) == [2, 3]
+    fields = client.fields(name)
+    assert fields["@timestamp"] == ["date"] and "host.name" in fields
+    query = Query.kql("@timestamp >= 2023-11-14T23:13:24 and rack: a", fields=fields, time_zone="+01:00")
+    # A text of which the servers have made a field for whole values too.
+    assert client.validate(name, query) and client.count(name, query) == 5
+
+
+def test_a_point_in_time_sees_what_was_there(index: tuple[str, str]) -> None:
+    url, name = index
+    client = Client(url)
+    write(url, name, range(3))
+    sort = [{"@timestamp": "asc"}]
+    if not (client.server().product == "opensearch" or client.server().version >= (7, 10, 0)):
+        pytest.skip("the server has no points in time")
+    with client.open_pit(name, 60) as pit:
+        assert pit.keep_alive == datetime.timedelta(minutes=1) and pit.id and repr(pit) == "<Pit>"
+        first = pit.search(Query.match_all(), size=2, sort=sort)
+        write(url, name, range(3, 5))
+        rest = pit.search(Query.match_all(), size=5, sort=sort, body={"search_after": first[-1].sort})
+        assert [hit.id for hit in [*first.hits, *rest.hits]] == ["0", "1", "2"]
+    assert client.count(name, Query.match_all()) == 5 and repr(pit) == "<Pit, closed>"
+    with pytest.raises(co.InvalidError, match="is closed"):
+        pit.search(Query.match_all())
+
+    async def awaited() -> int:
+        async with await client.aopen_pit(name, 60) as pit:
+            return len(await pit.asearch(Query.match_all()))
+
+    assert asyncio.run(awaited()) == 5
+
+
+def test_tails_are_merged_in_one_order(index: tuple[str, str]) -> None:
+    url, name = index
+    write(url, name, range(6))
+    client = Client(url)
+
+    def tails() -> dict[str, Tail]:
+        even, odd = Query.kql('host: "web-0"'), Query.kql('host: "web-1"')
+        return {
+            "even": Tail(client, name, even, since="start", pause=0.05),
+            "odd": Tail(client, name, odd, since="start", pause=0.05),
+        }
+
+    async def follow() -> tuple[list[tuple[str, str]], dict[str, str]]:
+        seen: list[tuple[str, str]] = []
+        tokens: dict[str, str] = {}
+        async for told in TailMerge(tails(), hold=2):
+            if told.document is not None:
+                assert told.kind == "document" and not told.late
+                seen.append((told.source, told.document.hit.id))
+            if told.token is not None:
+                tokens[told.source] = told.token
+            if len(seen) == 6 and len(tokens) == 2:
+                return seen, tokens
+        raise AssertionError("tails do not end")
+
+    seen, tokens = asyncio.run(asyncio.wait_for(follow(), 60))
+    assert [id for _, id in seen] == [str(number) for number in range(6)]
+    assert {source for source, id in seen if int(id) % 2 == 0} == {"even"} and set(tokens) == {"even", "odd"}
+
+    def in_order(merge: TailMerge) -> list[TailEvent]:
+        told: list[TailEvent] = []
+        while sum(event.document is not None for event in told) < 6:
+            told.append(next(merge))
+        return told
+
+    assert sorted(event.document.hit.id for event in in_order(TailMerge(tails())) if event.document) == [*"012345"]
+
+
+def test_a_tail_that_fails_does_not_stop_the_others(answering: Answering, index: tuple[str, str]) -> None:
+    url, name = index
+    write(url, name, range(2))
+    reason = {"type": "security_exception", "reason": "no"}
+    answering.answers = [(401, {"error": {**reason, "root_cause": [reason]}, "status": 401})] * 20
+    broken = Client(answering.url, attempts=1, product="opensearch", version=(2, 19, 1))
+    good = Client(url)
+    merge = TailMerge(
+        {
+            "bad": Tail(broken, "logs", Query.match_all(), since="start"),
+            "good": Tail(good, name, Query.match_all(), since="start", pause=0.05),
+        }
+    )
+    kinds: dict[str, set[str]] = {"bad": set(), "good": set()}
+    for told in merge:
+        kinds[told.source].add(told.kind)
+        if told.error is not None:
+            assert isinstance(told.error, PermissionError) and told.source == "bad"
+        if "document" in kinds["good"] and "failed" in kinds["bad"]:
+            break
+    assert repr(merge) == "<TailMerge of bad, good>"
 
 
 def test_a_tail_loses_and_repeats_nothing(index: tuple[str, str]) -> None:

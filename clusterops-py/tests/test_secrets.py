@@ -6,7 +6,13 @@ import asyncio
 import base64
 import copy
 import json
+import os
 import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -317,3 +323,138 @@ def test_documents_are_merged_without_a_key() -> None:
     same = [secrets.set(base, "/env/DB", "1", recipients).text for _ in range(2)]
     assert secrets.merge(base, *same).conflicts == ["/env/DB"]
     assert secrets.merge_opened(base, same[0], same[1], [BEN], id="/shop").is_clean
+
+
+def opened(app: str = APP) -> secrets.Opened:
+    return secrets.open(sealed(app), [BEN], id="/shop")
+
+
+LOOK = 'echo "$DB $PIN $ZONE" > out; tr "\\0" " " < /proc/$$/cmdline >> out; exit 7'
+
+
+def test_a_command_gets_opened_values_in_its_environment(tmp_path: Path) -> None:
+    assert secrets.exec_and_wait(opened(), ["sh", "-c", LOOK], current_dir=tmp_path) == 7
+    environment, arguments = (tmp_path / "out").read_text().split("\n", 1)
+    assert environment == "hunter2 1234 a" and "hunter2" not in arguments
+    assert secrets.exec_and_wait(opened(), ["sh", "-c", "kill -KILL $$"]) == -signal.SIGKILL
+
+    async def awaited() -> int:
+        return await secrets.aexec_and_wait(opened(), ["sh", "-c", 'test "$DB" = hunter2'])
+
+    assert asyncio.run(awaited()) == 0
+    with pytest.raises(co.LocalError, match="`/none` cannot be started"):
+        secrets.exec_and_wait(opened(), ["/none"])
+    with pytest.raises(co.InvalidError, match="one word"):
+        secrets.exec_and_wait(opened(), [])
+    with pytest.raises(co.InvalidError):
+        secrets.exec_and_wait(opened('{"id": "/shop", "db": "ENC[db:hunter2]"}'), ["true"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come about"
+        time.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_child_ends_with_who_waits_for_it(tmp_path: Path) -> None:
+    pid, line = tmp_path / "pid", "trap '' INT TERM; echo $$ > new; mv new pid; while :; do sleep 0.01; done"
+
+    def interrupt() -> None:
+        wait_for(pid.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        secrets.exec_and_wait(opened(), ["sh", "-c", line], current_dir=tmp_path)
+    thread.join()
+    assert is_gone(int(pid.read_text()))
+    pid.unlink()
+
+    async def cancelled() -> None:
+        waiting = asyncio.ensure_future(secrets.aexec_and_wait(opened(), ["sh", "-c", line], current_dir=tmp_path))
+        await asyncio.to_thread(wait_for, pid.exists)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(cancelled())
+    wait_for(lambda: is_gone(int(pid.read_text())))
+
+
+def test_a_process_becomes_a_command(tmp_path: Path) -> None:
+    program = (
+        "import sys; from clusterops import secrets\n"
+        "key = secrets.PrivateKey.read(sys.argv[1])\n"
+        "secrets.exec(secrets.open(sys.stdin.read(), [key], id='/shop'), ['sh', '-c', sys.argv[2]])\n"
+        "print('not reached')\n"
+    )
+    key = tmp_path / "key.pem"
+    key.write_text((DATA / "ben.pem").read_text())
+    key.chmod(0o600)
+    command = [sys.executable, "-c", program, str(key), LOOK]
+    done = subprocess.run(command, input=sealed(), text=True, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (7, ""), done.stderr
+    assert (tmp_path / "out").read_text().startswith("hunter2 1234 a\n")
+    with pytest.raises(co.LocalError):
+        secrets.exec(opened(), ["/none"])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> secrets.SealedFile:
+    path = tmp_path / "shop.json"
+    path.write_text(sealed())
+    return secrets.SealedFile.read(path)
+
+
+def test_a_file_is_edited(file: secrets.SealedFile) -> None:
+    recipients = {"ben": BEN.public_key}
+    edited = secrets.edit(file, [Agent()], recipients, editor="sed -i -e s/hunter2/hunter3/ -e s/1234/99/")
+    assert edited is not None
+    newer, made = edited
+    assert made.values == ["/env/DB"] and newer.text == file.path.read_text() and "hunter" not in newer.text
+    assert secrets.open(newer, [BEN])["/env/DB"].reveal() == "hunter3" and '"PIN": 99' in newer.text
+    assert secrets.edit(newer, [BEN], recipients, editor="true") is None
+    with pytest.raises(co.LocalError, match="the editor `false`"):
+        secrets.edit(newer, [BEN], recipients, editor="false")
+    with pytest.raises(LookupError, match="plugged in"):
+        secrets.edit(newer, [BrokenAgent()], recipients, editor="true")
+    with pytest.raises(co.LocalError, match="no folder in memory"):
+        secrets.edit(newer, [BEN], recipients, editor="true", folder="/proc")
+
+    async def awaited() -> tuple[secrets.SealedFile, secrets.Sealed] | None:
+        return await secrets.aedit(newer, [AsyncAgent()], recipients, editor="sed -i s/hunter3/hunter4/")
+
+    edited = asyncio.run(awaited())
+    assert edited is not None and secrets.open(edited[0], [BEN])["/env/DB"].reveal() == "hunter4"
+
+
+def test_an_edit_that_cannot_be_sealed_is_asked_about(file: secrets.SealedFile) -> None:
+    recipients = {"ben": BEN.public_key}
+    # Spoils the document at first, and mends it when it is called again.
+    editor = "sed -i -e 's/hunter2/hunter3/' -e 's/^{/[{/;t' -e 's/^\\[{/{/'"
+    asked: list[co.ClusterOpsError] = []
+
+    def again(error: co.ClusterOpsError) -> bool:
+        asked.append(error)
+        return True
+
+    edited = secrets.edit(file, [BEN], recipients, editor=editor, again=again)
+    assert edited is not None and len(asked) == 1 and isinstance(asked[0], co.InvalidError)
+    assert "hunter" not in str(asked[0])
+    assert secrets.open(edited[0], [BEN])["/env/DB"].reveal() == "hunter3"
+
+    async def refuse(error: co.ClusterOpsError) -> bool:
+        raise RuntimeError("not in the mood")
+
+    with pytest.raises(RuntimeError, match="mood"):
+        secrets.edit(edited[0], [BEN], recipients, editor="sed -i 's/^{/[{/'", again=refuse)

@@ -99,6 +99,51 @@ def test_options_that_there_are_not_are_refused(session: co.Session) -> None:
         session.run(7)  # type: ignore[arg-type]  # pyright: ignore
 
 
+def test_a_script_has_an_interpreter_and_arguments(simulated_fleet: Callable[..., SimulatedFleet]) -> None:
+    script = co.Script("set -e\necho secret words\n", ["a b"], interpreter=["/bin/bash", "-u"])
+    assert repr(script) == "<Script for /bin/bash -u, 25 bytes>"
+    assert repr(co.Script(b"")) == "<Script for /bin/sh, 0 bytes>"
+    with pytest.raises(TypeError, match="bytes or a text"):
+        co.Script(7)  # type: ignore[arg-type]  # pyright: ignore
+
+
+def test_a_connector_serves_many_hosts(simulated_fleet: Callable[..., SimulatedFleet]) -> None:
+    simulated = simulated_fleet("web[1-3]", answers=ANSWERS)
+    connector = co.Connector(co.SessionOptions(connect_deadline=5))
+    assert repr(connector) == "<Connector>" and connector.warnings == []
+    for target in simulated.targets:
+        with connector.connect(target) as session:
+            assert session.host == target.name and session.run("uname -r").is_success
+
+    async def side_by_side() -> list[str]:
+        sessions = await asyncio.gather(*(connector.aconnect(target) for target in simulated.targets))
+        outputs = await asyncio.gather(*(session.arun("uname -r") for session in sessions))
+        await asyncio.gather(*(session.aclose() for session in sessions))
+        return [output.stdout for output in outputs]
+
+    assert asyncio.run(side_by_side()) == ["6.1.0\n"] * 3
+    simulated["web2"].fault("refuse")
+    with pytest.raises(ConnectionError, match="web2"):
+        connector.connect(simulated.targets[1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        co.SessionOptions(jump="ana@gate:2222,second", keepalive_interval=5, keepalive_max=2, identities_only=True),
+        co.SessionOptions(proxy_command="nc %h %p", agent_socket="/run/agent", certificate_files=["a-cert.pub"]),
+        co.SessionOptions(revoked_host_keys=["revoked"], hash_known_hosts=True, update_host_keys=False),
+    ],
+)
+def test_options_of_sessions_travel(options: co.SessionOptions) -> None:
+    assert pickle.loads(pickle.dumps(options)).__reduce__()[0].keywords == options.__reduce__()[0].keywords
+
+
+def test_hosts_are_reached_in_one_way() -> None:
+    with pytest.raises(co.InvalidError, match="not by both"):
+        co.SessionOptions(jump="gate", proxy_command="nc %h %p")
+
+
 def test_deadlines_end_the_remote_work(session: co.Session, host: SimulatedHost) -> None:
     with pytest.raises(TimeoutError, match="web1") as raised:
         session.run("sleep 1000", deadline=0.1)
@@ -139,6 +184,45 @@ def test_ctrl_c_ends_the_remote_work(session: co.Session, host: SimulatedHost, t
     begun = threading.Event()
     with interrupted(begun.is_set):
         session.upload(content, "/tmp/content", bandwidth=100_000, progress=lambda done, total: begun.set())
+
+
+def test_ctrl_c_is_obeyed_at_once(
+    session: co.Session,
+    simulated: SimulatedFleet,
+    host: SimulatedHost,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fleet, plan = co.Fleet(simulated.targets), co.Plan("p").shell("wait", "sleep 1000")
+    calls: dict[str, Callable[[], object]] = {
+        "Session.run": lambda: session.run("sleep 1000"),
+        "Process": lambda: next(session.start("sleep 1000")),
+        "Fleet.run": lambda: fleet.run(plan),
+        "Run": lambda: list(fleet.start(plan)),
+    }
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for name, call in calls.items():
+        for _ in range(8):
+            pressed: list[float] = []
+
+            def interrupt(pressed: list[float] = pressed) -> None:
+                wait_for(lambda: host.process_count == 1)
+                pressed.append(time.monotonic())
+                os.kill(os.getpid(), signal.SIGINT)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt):
+                call()
+                time.sleep(20)
+            took[name].append(time.monotonic() - pressed[0])
+            thread.join()
+            assert host.process_count == 0
+    with capsys.disabled():
+        for name, seconds in took.items():
+            spread = [f"{1000 * second:.0f}" for second in (min(seconds), sorted(seconds)[4], max(seconds))]
+            print(f"\nCtrl-C ends {name} within {' / '.join(spread)} ms (least, median, most)", end="")
+    # The machine may be busy with something else for a while, and hardly for all of them.
+    assert all(min(seconds) < 0.1 and max(seconds) < 20 for seconds in took.values()), took
 
 
 def test_a_cancelled_task_ends_the_remote_work(session: co.Session, host: SimulatedHost) -> None:

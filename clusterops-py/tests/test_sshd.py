@@ -6,10 +6,12 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +28,7 @@ class Sshd(Protocol):
     user: str
 
     def target(self, name: str = "web1", *, known_hosts: Path | None = None) -> co.Target: ...
+    def log(self) -> str: ...
     def knowing(self, key: str) -> Path: ...
 
 
@@ -79,6 +82,201 @@ def test_a_session_runs_commands(sshd: Sshd) -> None:
         with pytest.raises(co.ClusterOpsError) as raised:
             session.run("true", current_dir="/nonexistent")
         assert raised.value.host == "web1"
+
+
+def test_a_script_runs_there(sshd: Sshd) -> None:
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        script = co.Script('for word; do printf "%s." "$word"; done; cat; exit 3', ["a b", "$HOME", ""])
+        output = session.run(script, stdin="input")
+        assert (output.stdout, output.exit_status) == ("a b.$HOME..input", 3)
+        script = co.Script(b"import os, sys; print(sys.argv[1:], os.environ['A'])", ["x"], interpreter=[sys.executable])
+        assert session.run(script, env={"A": "1"}).stdout == "['x'] 1\n"
+        with session.start(co.Script("read line; echo got $line"), stdin_streamed=True) as process:
+            process.write("this\n")
+            assert process.output().stdout == "got this\n"
+
+
+class Echo:
+    """A server that repeats what it hears, to the end of it; each connection in a thread of its own."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self.socket = listening
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            connection = self.socket.accept()[0]
+            with connection:
+                data = connection.recv(65536)
+                if data == b"END":
+                    return
+                while data:
+                    connection.sendall(data)
+                    data = connection.recv(65536)
+
+    def close(self) -> None:
+        with socket.socket(self.socket.family) as connection:
+            connection.connect(self.socket.getsockname())
+            connection.sendall(b"END")
+        self._thread.join()
+        self.socket.close()
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def echo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Echo]:
+    if request.param == "tcp":
+        server = Echo(socket.create_server(("127.0.0.1", 0)))
+    else:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(tmp_path / "echo"))
+        listening.listen()
+        server = Echo(listening)
+    yield server
+    server.close()
+
+
+def opened(session: co.Session, echo: Echo) -> co.Stream:
+    name = echo.socket.getsockname()
+    return session.open_unix(name) if isinstance(name, str) else session.open_tcp(*name)
+
+
+def test_a_stream_leads_beyond(sshd: Sshd, echo: Echo) -> None:
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        with opened(session, echo) as stream:
+            assert repr(stream).startswith("<Stream by 'web1' to ")
+            stream.write(b"hello ")
+            stream.write("world")
+            heard = b""
+            while len(heard) < 11:
+                heard += stream.read(4)
+            assert heard == b"hello world"
+            with pytest.raises(TimeoutError, match="web1: nothing came within 50ms"):
+                stream.read(deadline=0.05)
+            # More than lies on the way: whoever writes waits for whoever reads.
+            content = os.urandom(3_000_000)
+
+            def write() -> None:
+                stream.write(content)
+                stream.end()
+
+            writer = threading.Thread(target=write)
+            writer.start()
+            heard = b""
+            while piece := stream.read():
+                heard += piece
+            writer.join()
+            assert heard == content and stream.read() == b""
+        for use in (stream.read, lambda: stream.write("x")):
+            with pytest.raises(co.InvalidError, match="is closed"):
+                use()
+
+
+def test_a_stream_is_awaited(sshd: Sshd, echo: Echo) -> None:
+    async def work() -> bytes:
+        async with await co.Session.aconnect(sshd.target(), OPTIONS) as session:
+            name = echo.socket.getsockname()
+            opening = session.aopen_unix(name) if isinstance(name, str) else session.aopen_tcp(*name)
+            stream = await opening
+        # It outlives the session.
+        async with stream:
+            heard = b""
+            for number in range(50):
+                reading = asyncio.ensure_future(stream.aread())
+                await asyncio.sleep(0)
+                await stream.awrite(f"{number}.")
+                for _ in range(number % 7):
+                    await asyncio.sleep(0.001)
+                reading.cancel()
+                try:
+                    heard += await reading
+                except asyncio.CancelledError:
+                    pass
+            await stream.aend()
+            while piece := await stream.aread():
+                heard += piece
+            return heard
+
+    assert asyncio.run(work()) == b"".join(b"%d." % number for number in range(50))
+
+
+def test_a_stream_that_leads_nowhere(sshd: Sshd, tmp_path: Path) -> None:
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with pytest.raises(ConnectionError, match=f"web1: .*127.0.0.1:{port}"):
+            session.open_tcp("127.0.0.1", port)
+        with pytest.raises(co.UnreachableError, match="web1"):
+            session.open_unix(f"{tmp_path}/none")
+
+
+def test_closing_a_stream_ends_who_reads(sshd: Sshd, echo: Echo) -> None:
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        stream = opened(session, echo)
+        raised: list[str] = []
+
+        def read() -> None:
+            try:
+                stream.read()
+            except co.InvalidError as error:
+                raised.append(str(error))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        stream.close()
+        reader.join(20)
+        assert len(raised) == 1 and "is closed" in raised[0]
+
+
+def test_a_connector_shares_its_jump_host(sshd: Sshd) -> None:
+    gate = sshd.target("gate")
+    options = co.SessionOptions(
+        read_config=False,
+        agent=False,
+        identity_files=[gate.identity_file] if gate.identity_file else [],
+        known_hosts=[gate.known_hosts] if gate.known_hosts else [],
+        jump=f"{sshd.user}@127.0.0.1:{gate.port}",
+    )
+    connector = co.Connector(options)
+    sessions = [connector.connect(sshd.target(name)) for name in ("web1", "web2", "web3")]
+    line = 'set -- $SSH_CONNECTION; echo "$1 $2"'
+    seen = {session.run(line).stdout for session in sessions}
+    assert len(seen) == 3
+    accepted = sshd.log().count("Accepted publickey")
+    more = connector.connect(sshd.target("web4"))
+    assert more.run("true").is_success
+    # One login for the target, none for the jump host.
+    assert sshd.log().count("Accepted publickey") == accepted + 1
+    for session in [*sessions, more]:
+        session.close()
+
+
+def test_ctrl_c_ends_what_runs_there(sshd: Sshd, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pid = tmp_path / "pid"
+    line = f"sleep 1000 & echo $! > {tmp_path}/new && mv {tmp_path}/new {pid}; wait"
+    took: list[float] = []
+    with co.Session.connect(sshd.target(), OPTIONS) as session:
+        for _ in range(8):
+            pressed: list[float] = []
+
+            def interrupt(pressed: list[float] = pressed) -> None:
+                wait_for(pid.exists)
+                pressed.append(time.monotonic())
+                os.kill(os.getpid(), signal.SIGINT)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt):
+                session.run(line)
+                time.sleep(20)
+            took.append(time.monotonic() - pressed[0])
+            thread.join()
+            assert not is_running(int(pid.read_text()))
+            pid.unlink()
+    with capsys.disabled():
+        spread = [f"{1000 * second:.0f}" for second in (min(took), sorted(took)[4], max(took))]
+        print(f"\nCtrl-C ends a command under sshd within {' / '.join(spread)} ms (least, median, most)", end="")
+    assert max(took) < 20, took
 
 
 def test_the_end_of_a_command_is_seen_to(sshd: Sshd, tmp_path: Path) -> None:

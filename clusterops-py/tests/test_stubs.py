@@ -62,7 +62,7 @@ def real(item: Any) -> list[Parameter]:
 
 def test_the_module_and_the_stubs_have_the_same_names() -> None:
     exported = {name for name in vars(_clusterops) if not name.startswith("__")}
-    assert exported == set(CLASSES) | set(FUNCTIONS)
+    assert exported == set(CLASSES) | set(FUNCTIONS) == set(_clusterops.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))

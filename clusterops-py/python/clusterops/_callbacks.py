@@ -40,7 +40,15 @@ def finish(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) ->
 
 
 async def iterate(run: AsyncRun) -> AsyncIterator[Event]:
-    """The events of a run, which cross from Rust as many at once as there are."""
-    while batch := await run._events():  # pyright: ignore[reportPrivateUsage]
-        for event in batch:
-            yield event
+    """The events of a run, which cross from Rust as many at once as there are.
+
+    The run keeps what was not yielded, so that whoever is cancelled, or leaves the loop, can go on.
+    """
+    buffer = run._buffer  # pyright: ignore[reportPrivateUsage]
+    while True:
+        while buffer:
+            yield buffer.popleft()
+        batch = await run._events()  # pyright: ignore[reportPrivateUsage]
+        if batch is None:
+            return
+        buffer.extend(batch)

@@ -1,49 +1,130 @@
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn, SupportsIndex, TypeAlias, Unpack, final, overload
+from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias, Unpack, final, overload
 
 from .errors import ClusterOpsError
-from .options import CommandOptions, StageOptions, TransferOptions
-from .protocols import Credentials, GroupSource
+from .options import CommandOptions, HttpOptions, SearchOptions, StageOptions, TransferOptions
+from .protocols import Credentials, GroupSource, Identity
 
 __all__ = [
     "Answer",
     "AsyncRun",
+    "Bulk",
+    "BulkItem",
+    "Change",
     "Chunk",
+    "Client",
+    "Connector",
+    "Deploy",
+    "Deployed",
+    "DryRun",
+    "Excerpt",
+    "Export",
+    "ExportPage",
+    "ExportPages",
+    "ExportProgress",
+    "ExportSummary",
+    "Fields",
+    "Finding",
     "Fleet",
     "Gathered",
+    "Histogram",
+    "Hit",
     "HostEvent",
     "HostReport",
     "HostSet",
     "Inventory",
+    "LogServer",
+    "Look",
+    "Marathon",
+    "Merged",
+    "Notice",
+    "Opened",
     "Output",
     "OutputEvent",
+    "Page",
+    "Pit",
     "Plan",
+    "PrivateKey",
     "Process",
+    "PublicKey",
+    "Query",
+    "Recipients",
+    "RecipientsFile",
+    "Renderer",
     "Report",
+    "Resealed",
     "Rollout",
     "Run",
     "RunAs",
     "RunControl",
     "RunEvent",
+    "Script",
+    "Sealed",
+    "SealedFile",
+    "Secret",
     "Session",
     "SessionOptions",
+    "SigningKey",
     "SimulatedAnswer",
     "SimulatedFleet",
     "SimulatedHost",
     "StageReport",
     "Step",
+    "Stream",
+    "Tail",
+    "TailBatch",
+    "TailDocument",
+    "TailEvent",
+    "TailMerge",
     "Target",
+    "Top",
     "TransferEvent",
-    "_Shard",
     "Transferred",
+    "Unsealed",
+    "Validation",
+    "VerifyingKey",
+    "_Shard",
     "_error_kinds",
     "_start_shard",
+    "acompact",
+    "adry_run",
+    "aedit",
+    "aexec_and_wait",
+    "aextract",
+    "amerge_opened",
+    "aopen",
+    "areseal",
+    "arotate",
     "arun",
+    "check",
+    "compact",
+    "dry_run",
+    "edit",
+    "escape_kql",
+    "escape_lucene",
+    "exec",
+    "exec_and_wait",
+    "extract",
+    "merge",
+    "merge_opened",
+    "open",
+    "reseal",
+    "rotate",
     "run",
+    "seal",
+    "seal_paths",
+    "set",
+    "show",
+    "sign",
+    "sign_file",
+    "verify",
+    "verify_file",
 ]
 
 def _error_kinds() -> dict[str, dict[str, tuple[str, str]]]: ...
@@ -216,15 +297,25 @@ class SessionOptions:
         *,
         user: str | None = None,
         identity_files: Sequence[str | PathLike[str]] | None = None,
+        certificate_files: Sequence[str | PathLike[str]] | None = None,
+        identities_only: bool | None = None,
         agent: bool | None = None,
+        agent_socket: str | PathLike[str] | None = None,
         known_hosts: Sequence[str | PathLike[str]] | None = None,
+        revoked_host_keys: Sequence[str | PathLike[str]] | None = None,
         accept_new_host_keys: bool = False,
+        hash_known_hosts: bool | None = None,
+        update_host_keys: bool | None = None,
         danger_accept_any_host_key: bool = False,
         read_config: bool = True,
+        jump: str | None = None,
+        proxy_command: str | None = None,
         connect_deadline: timedelta | float | None = None,
         handshake_deadline: timedelta | float | None = None,
         authentication_deadline: timedelta | float | None = None,
         command_deadline: timedelta | float | None = None,
+        keepalive_interval: timedelta | float | None = None,
+        keepalive_max: int | None = None,
     ) -> SessionOptions: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
@@ -239,6 +330,10 @@ class Rollout:
         failure_budget: int | str | None = None,
         when_exceeded: str = "stop",
     ) -> Rollout: ...
+    @staticmethod
+    def from_json(text: str) -> Rollout: ...
+    def to_json(self) -> str: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
     def to_dict(self) -> dict[str, Any]: ...
 
 @final
@@ -295,7 +390,9 @@ class Run(RunControl):
 class AsyncRun(RunControl):
     def __await__(self) -> Generator[Any, None, Report]: ...
     def __aiter__(self) -> AsyncIterator[Event]: ...
-    def _events(self) -> Awaitable[list[Event]]: ...
+    @property
+    def _buffer(self) -> deque[Event]: ...
+    def _events(self) -> Awaitable[list[Event] | None]: ...
 
 @final
 class _Shard(RunControl):
@@ -473,6 +570,43 @@ class Answer:
     def __eq__(self, other: object, /) -> bool: ...
 
 @final
+class Script:
+    def __new__(
+        cls,
+        text: str | bytes | bytearray,
+        arguments: Sequence[str] = (),
+        *,
+        interpreter: Sequence[str] | None = None,
+    ) -> Script: ...
+
+@final
+class Connector:
+    def __new__(
+        cls, options: SessionOptions | None = None, *, credentials: Credentials | None = None
+    ) -> Connector: ...
+    def connect(self, target: Target | str) -> Session: ...
+    def aconnect(self, target: Target | str) -> Awaitable[Session]: ...
+    @property
+    def warnings(self) -> list[str]: ...
+
+@final
+class Stream:
+    def read(self, size: int = 65536, *, deadline: timedelta | float | None = None) -> bytes: ...
+    def aread(self, size: int = 65536, *, deadline: timedelta | float | None = None) -> Awaitable[bytes]: ...
+    def write(self, data: bytes | bytearray | str, *, deadline: timedelta | float | None = None) -> None: ...
+    def awrite(
+        self, data: bytes | bytearray | str, *, deadline: timedelta | float | None = None
+    ) -> Awaitable[None]: ...
+    def end(self) -> None: ...
+    def aend(self) -> Awaitable[None]: ...
+    def close(self) -> None: ...
+    def aclose(self) -> Awaitable[None]: ...
+    def __enter__(self) -> Stream: ...
+    def __exit__(self, *_exception: object) -> None: ...
+    def __aenter__(self) -> Awaitable[Stream]: ...
+    def __aexit__(self, *_exception: object) -> Awaitable[None]: ...
+
+@final
 class Session:
     @staticmethod
     def connect(
@@ -488,13 +622,13 @@ class Session:
     def is_closed(self) -> bool: ...
     @property
     def warnings(self) -> list[str]: ...
-    def run(self, command: Sequence[str] | str, **options: Unpack[CommandOptions]) -> Output: ...
-    def arun(self, command: Sequence[str] | str, **options: Unpack[CommandOptions]) -> Awaitable[Output]: ...
+    def run(self, command: Sequence[str] | str | Script, **options: Unpack[CommandOptions]) -> Output: ...
+    def arun(self, command: Sequence[str] | str | Script, **options: Unpack[CommandOptions]) -> Awaitable[Output]: ...
     def start(
-        self, command: Sequence[str] | str, *, stdin_streamed: bool = False, **options: Unpack[CommandOptions]
+        self, command: Sequence[str] | str | Script, *, stdin_streamed: bool = False, **options: Unpack[CommandOptions]
     ) -> Process: ...
     def astart(
-        self, command: Sequence[str] | str, *, stdin_streamed: bool = False, **options: Unpack[CommandOptions]
+        self, command: Sequence[str] | str | Script, *, stdin_streamed: bool = False, **options: Unpack[CommandOptions]
     ) -> Awaitable[Process]: ...
     def upload(
         self, local: str | PathLike[str], remote: str, **options: Unpack[TransferOptions]
@@ -520,6 +654,10 @@ class Session:
     def adownload_tree(
         self, remote: str, local: str | PathLike[str], **options: Unpack[TransferOptions]
     ) -> Awaitable[Transferred]: ...
+    def open_tcp(self, host: str, port: int) -> Stream: ...
+    def aopen_tcp(self, host: str, port: int) -> Awaitable[Stream]: ...
+    def open_unix(self, path: str) -> Stream: ...
+    def aopen_unix(self, path: str) -> Awaitable[Stream]: ...
     def close(self) -> None: ...
     def aclose(self) -> Awaitable[None]: ...
     def __enter__(self) -> Session: ...
@@ -648,54 +786,6 @@ class SimulatedHost:
     def write_file(self, path: str, content: bytes) -> None: ...
 
 # Sealed documents.
-from .options import HttpOptions
-from .protocols import Identity
-
-__all__ += [
-    "Change",
-    "Deploy",
-    "Deployed",
-    "DryRun",
-    "Finding",
-    "Marathon",
-    "Merged",
-    "Opened",
-    "PrivateKey",
-    "PublicKey",
-    "Recipients",
-    "RecipientsFile",
-    "Resealed",
-    "Sealed",
-    "SealedFile",
-    "Secret",
-    "SigningKey",
-    "Unsealed",
-    "VerifyingKey",
-    "acompact",
-    "adry_run",
-    "aextract",
-    "amerge_opened",
-    "aopen",
-    "areseal",
-    "arotate",
-    "check",
-    "compact",
-    "dry_run",
-    "extract",
-    "merge",
-    "merge_opened",
-    "open",
-    "reseal",
-    "rotate",
-    "seal",
-    "seal_paths",
-    "set",
-    "show",
-    "sign",
-    "sign_file",
-    "verify",
-    "verify_file",
-]
 
 @final
 class Secret:
@@ -985,6 +1075,37 @@ def aextract(
     id: str | None = None,
     format: str | None = None,
 ) -> Awaitable[Secret]: ...
+def exec(
+    opened: Opened, command: Sequence[str], *, current_dir: str | PathLike[str] | None = None
+) -> NoReturn: ...
+def exec_and_wait(
+    opened: Opened, command: Sequence[str], *, current_dir: str | PathLike[str] | None = None
+) -> int: ...
+def aexec_and_wait(
+    opened: Opened, command: Sequence[str], *, current_dir: str | PathLike[str] | None = None
+) -> Awaitable[int]: ...
+def edit(
+    file: SealedFile,
+    identities: Sequence[Identity],
+    recipients: Recipients | dict[str, PublicKey],
+    *,
+    id: str | None = None,
+    pins: Sequence[str] | None = None,
+    editor: str | None = None,
+    folder: str | PathLike[str] | None = None,
+    again: Callable[[ClusterOpsError], bool | Awaitable[bool]] | None = None,
+) -> tuple[SealedFile, Sealed] | None: ...
+def aedit(
+    file: SealedFile,
+    identities: Sequence[Identity],
+    recipients: Recipients | dict[str, PublicKey],
+    *,
+    id: str | None = None,
+    pins: Sequence[str] | None = None,
+    editor: str | None = None,
+    folder: str | PathLike[str] | None = None,
+    again: Callable[[ClusterOpsError], bool | Awaitable[bool]] | None = None,
+) -> Awaitable[tuple[SealedFile, Sealed] | None]: ...
 def show(document: SealedFile | str, *, names: RecipientsFile | None = None, format: str | None = None) -> str: ...
 def check(
     root: str | PathLike[str], *, secret_words: Sequence[str] | None = None, skip: Sequence[str] | None = None
@@ -1079,34 +1200,6 @@ def adry_run(
 ) -> Awaitable[list[DryRun]]: ...
 
 # Logs.
-from ipaddress import IPv4Address, IPv6Address
-from datetime import date
-from collections.abc import Callable
-from typing import Literal
-from .options import SearchOptions
-
-__all__ += [
-    "Client",
-    "Export",
-    "ExportPage",
-    "ExportPages",
-    "ExportProgress",
-    "ExportSummary",
-    "Histogram",
-    "Hit",
-    "LogServer",
-    "Look",
-    "Notice",
-    "Page",
-    "Query",
-    "Renderer",
-    "Tail",
-    "TailBatch",
-    "TailDocument",
-    "Top",
-    "escape_kql",
-    "escape_lucene",
-]
 
 _Asked: TypeAlias = Query | dict[str, Any]
 _Value: TypeAlias = str | float | bool | date | IPv4Address | IPv6Address | None
@@ -1122,7 +1215,16 @@ class Query:
     @staticmethod
     def raw(query: dict[str, Any]) -> Query: ...
     @staticmethod
-    def kql(text: str, *, leading_wildcards: _Bool = True, scored: _Bool = False) -> Query: ...
+    def kql(
+        text: str,
+        *,
+        fields: Fields | None = None,
+        time_zone: str | None = None,
+        case_insensitive: _Bool | None = None,
+        ignore_unmapped: _Bool | None = None,
+        leading_wildcards: _Bool = True,
+        scored: _Bool = False,
+    ) -> Query: ...
     @staticmethod
     def bool(
         *,
@@ -1252,6 +1354,78 @@ class Client:
     ) -> Awaitable[Page]: ...
     def count(self, indices: str, query: _Asked) -> int: ...
     def acount(self, indices: str, query: _Asked) -> Awaitable[int]: ...
+    def fields(self, indices: str, names: Sequence[str] | None = None) -> Fields: ...
+    def afields(self, indices: str, names: Sequence[str] | None = None) -> Awaitable[Fields]: ...
+    def validate(self, indices: str, query: _Asked) -> Validation: ...
+    def avalidate(self, indices: str, query: _Asked) -> Awaitable[Validation]: ...
+    def bulk(self, bulk: Bulk, *, partial: bool = False) -> list[BulkItem]: ...
+    def abulk(self, bulk: Bulk, *, partial: bool = False) -> Awaitable[list[BulkItem]]: ...
+    def refresh(self, indices: str) -> None: ...
+    def arefresh(self, indices: str) -> Awaitable[None]: ...
+    def open_pit(self, indices: str, keep_alive: _Span) -> Pit: ...
+    def aopen_pit(self, indices: str, keep_alive: _Span) -> Awaitable[Pit]: ...
+
+@final
+class Fields:
+    @staticmethod
+    def from_dict(answer: Mapping[str, Any]) -> Fields: ...
+    @property
+    def names(self) -> list[str]: ...
+    def __getitem__(self, name: str, /) -> list[str]: ...
+    def __contains__(self, name: str, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Validation:
+    @property
+    def is_valid(self) -> bool: ...
+    @property
+    def explanations(self) -> list[tuple[str, str | None]]: ...
+    @property
+    def error(self) -> str | None: ...
+    def __bool__(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Bulk:
+    def __new__(cls) -> Bulk: ...
+    def index(self, index: str, document: Mapping[str, Any], *, id: str | None = None) -> Bulk: ...
+    def create(self, index: str, document: Mapping[str, Any], *, id: str | None = None) -> Bulk: ...
+    def delete(self, index: str, id: str) -> Bulk: ...
+    @property
+    def bytes(self) -> int: ...
+    def __len__(self) -> int: ...
+
+@final
+class BulkItem:
+    @property
+    def index(self) -> str: ...
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def version(self) -> int | None: ...
+    @property
+    def seq_no(self) -> int | None: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def error(self) -> str | None: ...
+
+@final
+class Pit:
+    @property
+    def id(self) -> str: ...
+    @property
+    def keep_alive(self) -> timedelta: ...
+    def search(self, query: _Asked, **options: Unpack[SearchOptions]) -> Page: ...
+    def asearch(self, query: _Asked, **options: Unpack[SearchOptions]) -> Awaitable[Page]: ...
+    def close(self) -> None: ...
+    def aclose(self) -> Awaitable[None]: ...
+    def __enter__(self) -> Pit: ...
+    def __exit__(self, *_exception: object) -> None: ...
+    def __aenter__(self) -> Awaitable[Pit]: ...
+    def __aexit__(self, *_exception: object) -> Awaitable[None]: ...
 
 @final
 class Look:
@@ -1270,6 +1444,26 @@ class Look:
     def ahistogram(self, most: int = 60, *, interval: _Span | None = None) -> Awaitable[Histogram]: ...
     def top(self, field: str, most: int = 10) -> Top: ...
     def atop(self, field: str, most: int = 10) -> Awaitable[Top]: ...
+    def excerpts(
+        self, most: int = 10, *, before: int = 0, after: int = 0, origin: str | Sequence[str] | None = None
+    ) -> list[Excerpt]: ...
+    def aexcerpts(
+        self, most: int = 10, *, before: int = 0, after: int = 0, origin: str | Sequence[str] | None = None
+    ) -> Awaitable[list[Excerpt]]: ...
+    def around(
+        self, index: str, id: str, *, before: int = 0, after: int = 0, origin: str | Sequence[str] | None = None
+    ) -> Excerpt: ...
+    def aaround(
+        self, index: str, id: str, *, before: int = 0, after: int = 0, origin: str | Sequence[str] | None = None
+    ) -> Awaitable[Excerpt]: ...
+
+@final
+class Excerpt:
+    @property
+    def origin(self) -> dict[str, str]: ...
+    @property
+    def lines(self) -> list[tuple[Hit, bool]]: ...
+    def __len__(self) -> int: ...
 
 @final
 class Histogram:
@@ -1332,6 +1526,31 @@ class Tail:
     def __next__(self) -> TailBatch: ...
     def __aiter__(self) -> Tail: ...
     def __anext__(self) -> Awaitable[TailBatch]: ...
+
+@final
+class TailMerge:
+    def __new__(cls, tails: dict[str, Tail], *, hold: _Span = 0.5) -> TailMerge: ...
+    def __iter__(self) -> TailMerge: ...
+    def __next__(self) -> TailEvent: ...
+    def __aiter__(self) -> TailMerge: ...
+    def __anext__(self) -> Awaitable[TailEvent]: ...
+
+@final
+class TailEvent:
+    @property
+    def source(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def document(self) -> TailDocument | None: ...
+    @property
+    def late(self) -> bool: ...
+    @property
+    def notice(self) -> Notice | None: ...
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def error(self) -> ClusterOpsError | None: ...
 
 @final
 class TailBatch:

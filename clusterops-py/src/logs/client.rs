@@ -7,13 +7,16 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::bulk::{Bulk, BulkItem};
+use super::fields::{Fields, Validation};
 use super::hit::Page;
+use super::pit::Pit;
 use super::query::Asked;
 use super::value_of;
 use crate::errors::raise;
 use crate::http::http_options;
 use crate::runtime::{awaitable, wait};
-use crate::words::quoted;
+use crate::words::{Span, quoted};
 
 /// Speaks to one cluster of OpenSearch or Elasticsearch over some of its nodes.
 ///
@@ -73,7 +76,8 @@ pub(super) fn indices(expression: &str) -> PyResult<Indices> {
     Indices::new(expression).map_err(raise)
 }
 
-fn search(query: Asked, options: Option<&Bound<'_, PyDict>>) -> PyResult<Search> {
+/// A search with the keywords of `clusterops.SearchOptions`.
+pub(super) fn search(query: Asked, options: Option<&Bound<'_, PyDict>>) -> PyResult<Search> {
     let mut search = Search::new(query.0);
     for (name, value) in options.into_iter().flatten() {
         let name: String = name.extract()?;
@@ -142,6 +146,56 @@ impl Client {
     ) -> PyResult<impl Future<Output = PyResult<u64>> + Send + 'static> {
         let (client, indices) = (self.0.clone(), indices(expression)?);
         Ok(async move { client.count(&indices, &query.0).await.map_err(raise) })
+    }
+
+    fn describing(
+        &self,
+        expression: &str,
+        names: Option<Vec<String>>,
+    ) -> PyResult<impl Future<Output = PyResult<Fields>> + Send + 'static> {
+        let (client, indices) = (self.0.clone(), indices(expression)?);
+        Ok(async move {
+            let names = names.unwrap_or_else(|| vec!["*".into()]);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let caps = client.field_caps(&indices, &names).await.map_err(raise)?;
+            Ok(Fields((&caps).into()))
+        })
+    }
+
+    fn validating(
+        &self,
+        expression: &str,
+        query: Asked,
+    ) -> PyResult<impl Future<Output = PyResult<Validation>> + Send + 'static> {
+        let (client, indices) = (self.0.clone(), indices(expression)?);
+        Ok(async move {
+            let validation = client.validate(&indices, &query.0).await;
+            validation.map(Validation).map_err(raise)
+        })
+    }
+
+    fn writing(
+        &self,
+        bulk: &Bulk,
+        partial: bool,
+    ) -> impl Future<Output = PyResult<Vec<BulkItem>>> + Send + 'static {
+        let (client, bulk) = (self.0.clone(), bulk.inner());
+        async move {
+            let answer = match partial {
+                true => client.bulk_partial(&bulk).await,
+                false => client.bulk(&bulk).await,
+            };
+            let items = answer.map_err(raise)?.items;
+            Ok(items.into_iter().map(BulkItem).collect())
+        }
+    }
+
+    fn refreshing(
+        &self,
+        expression: &str,
+    ) -> PyResult<impl Future<Output = PyResult<()>> + Send + 'static> {
+        let (client, indices) = (self.0.clone(), indices(expression)?);
+        Ok(async move { client.refresh(&indices).await.map_err(raise) })
     }
 
     fn asking(&self) -> impl Future<Output = PyResult<LogServer>> + Send + 'static {
@@ -265,6 +319,122 @@ impl Client {
         query: Asked,
     ) -> PyResult<Bound<'py, PyAny>> {
         awaitable(py, self.counting(indices, query)?)
+    }
+
+    /// The fields of indices and their types, for `Query.kql`.
+    ///
+    /// Parameters
+    /// ----------
+    /// indices : str
+    /// names : sequence of str, optional
+    ///     Names or patterns; all fields, where they are left out.
+    #[pyo3(signature = (indices, names = None))]
+    fn fields(
+        &self,
+        py: Python<'_>,
+        indices: &str,
+        names: Option<Vec<String>>,
+    ) -> PyResult<Fields> {
+        wait(py, self.describing(indices, names)?)
+    }
+
+    /// As `fields`, to be awaited.
+    #[pyo3(signature = (indices, names = None))]
+    fn afields<'py>(
+        &self,
+        py: Python<'py>,
+        indices: &str,
+        names: Option<Vec<String>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.describing(indices, names)?)
+    }
+
+    /// Whether a query would be accepted by these indices; one that would not is no error.
+    fn validate(&self, py: Python<'_>, indices: &str, query: Asked) -> PyResult<Validation> {
+        wait(py, self.validating(indices, query)?)
+    }
+
+    /// As `validate`, to be awaited.
+    fn avalidate<'py>(
+        &self,
+        py: Python<'py>,
+        indices: &str,
+        query: Asked,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.validating(indices, query)?)
+    }
+
+    /// Writes and deletes documents in one request, which is sent once.
+    ///
+    /// Parameters
+    /// ----------
+    /// bulk : Bulk
+    /// partial : bool
+    ///     Whether what failed stands in the answer, in place of an error.
+    ///
+    /// Returns
+    /// -------
+    /// list of BulkItem
+    ///     What became of each, in the order given.
+    ///
+    /// Raises
+    /// ------
+    /// ServerError
+    ///     Something failed (``kind`` is ``partial``); what did not is written.
+    #[pyo3(signature = (bulk, *, partial = false))]
+    fn bulk(&self, py: Python<'_>, bulk: &Bulk, partial: bool) -> PyResult<Vec<BulkItem>> {
+        wait(py, self.writing(bulk, partial))
+    }
+
+    /// As `bulk`, to be awaited.
+    #[pyo3(signature = (bulk, *, partial = false))]
+    fn abulk<'py>(
+        &self,
+        py: Python<'py>,
+        bulk: &Bulk,
+        partial: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.writing(bulk, partial))
+    }
+
+    /// Makes visible to searches what was written to these indices.
+    fn refresh(&self, py: Python<'_>, indices: &str) -> PyResult<()> {
+        wait(py, self.refreshing(indices)?)
+    }
+
+    /// As `refresh`, to be awaited.
+    fn arefresh<'py>(&self, py: Python<'py>, indices: &str) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.refreshing(indices)?)
+    }
+
+    /// Opens a point in time, which the server keeps for this long after each search.
+    ///
+    /// Parameters
+    /// ----------
+    /// indices : str
+    /// keep_alive : timedelta or float
+    ///     Floats are seconds.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidError
+    ///     The server has no points in time.
+    #[pyo3(signature = (indices, keep_alive))]
+    fn open_pit(&self, py: Python<'_>, indices: &str, keep_alive: Span) -> PyResult<Pit> {
+        let indices = self::indices(indices)?;
+        wait(py, Pit::open(self.0.clone(), indices, keep_alive.0))
+    }
+
+    /// As `open_pit`, to be awaited: ``async with await client.aopen_pit("logs-*", 60) as pit``.
+    #[pyo3(signature = (indices, keep_alive))]
+    fn aopen_pit<'py>(
+        &self,
+        py: Python<'py>,
+        indices: &str,
+        keep_alive: Span,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let indices = self::indices(indices)?;
+        awaitable(py, Pit::open(self.0.clone(), indices, keep_alive.0))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

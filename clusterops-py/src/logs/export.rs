@@ -14,6 +14,7 @@ use super::hit::Hit;
 use super::query::Asked;
 use crate::callback::Stash;
 use crate::errors::{Raised, raise};
+use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::runtime::{awaitable, wait};
 use crate::words::Span;
 
@@ -104,7 +105,10 @@ impl Export {
             let pages = pages.map_err(raise)?;
             Ok(ExportPages {
                 total: pages.total(),
-                inner: Arc::new(Mutex::new(pages)),
+                source: Arc::new(Paging {
+                    pages: Mutex::new(pages),
+                    kept: Kept::default(),
+                }),
             })
         })
     }
@@ -226,23 +230,35 @@ impl Export {
 
 /// The pages of an export that goes on: iterated by ``for`` or ``async for``.
 ///
-/// Who was interrupted, or cancelled what was awaited, goes on from the token of the last page: one that was just ready is
-/// lost then.
+/// Who is interrupted, or cancels what is awaited, can go on with it: a page that was just ready comes next.
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
 pub(crate) struct ExportPages {
-    inner: Arc<Mutex<export::Pages>>,
+    source: Arc<Paging>,
     total: u64,
 }
 
-impl ExportPages {
-    /// Dropped, it takes no page with it; done, and then not taken by Python, it does.
-    fn next(&self) -> impl Future<Output = PyResult<Option<ExportPage>>> + Send + 'static {
-        let pages = Arc::clone(&self.inner);
-        async move {
-            let page = pages.lock().await.next().await.map_err(raise)?;
-            Ok(page.map(|page| ExportPage(Arc::new(page))))
+/// The pages, and the one that nobody has taken yet.
+#[derive(Debug)]
+struct Paging {
+    pages: Mutex<export::Pages>,
+    kept: Kept<Option<ExportPage>>,
+}
+
+impl Source for Paging {
+    type Piece = Option<ExportPage>;
+
+    async fn fetch(self: Arc<Self>) {
+        let mut pages = self.pages.lock().await;
+        if !self.kept.is_there() {
+            let page = pages.next().await.map_err(raise);
+            self.kept
+                .keep(page.map(|page| page.map(|page| ExportPage(Arc::new(page)))));
         }
+    }
+
+    fn take(&self) -> Option<PyResult<Option<ExportPage>>> {
+        self.kept.take()
     }
 }
 
@@ -259,19 +275,15 @@ impl ExportPages {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<ExportPage>> {
-        wait(py, self.next())
+        blocking(&self.source, |fetching| wait(py, fetching))
     }
 
     fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let next = self.next();
-        awaitable(py, async move {
-            let page = next.await?;
-            page.ok_or_else(|| pyo3::exceptions::PyStopAsyncIteration::new_err(()))
-        })
+    fn __anext__(&self) -> Handed {
+        awaited(&self.source).or_end()
     }
 
     fn __repr__(&self) -> String {

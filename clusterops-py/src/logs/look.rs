@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDelta;
 
 use super::client::{Client, indices};
+use super::context::{Excerpt, Whose, context};
 use super::query::Asked;
 use crate::errors::raise;
 use crate::report::time;
@@ -63,6 +64,31 @@ impl Look {
     ) -> impl Future<Output = PyResult<Top>> + Send + 'static {
         let look = self.inner.clone();
         async move { look.top(&field, most).await.map(Top).map_err(raise) }
+    }
+
+    fn excerpting(
+        &self,
+        most: usize,
+        context: look::Context,
+    ) -> impl Future<Output = PyResult<Vec<Excerpt>>> + Send + 'static {
+        let look = self.inner.clone();
+        async move {
+            let excerpts = look.excerpts(&context, most).await.map_err(raise)?;
+            Ok(excerpts.into_iter().map(Excerpt).collect())
+        }
+    }
+
+    fn showing(
+        &self,
+        index: String,
+        id: String,
+        context: look::Context,
+    ) -> impl Future<Output = PyResult<Excerpt>> + Send + 'static {
+        let look = self.inner.clone();
+        async move {
+            let excerpt = look.around(&index, &id, &context).await;
+            excerpt.map(Excerpt).map_err(raise)
+        }
     }
 }
 
@@ -135,6 +161,78 @@ impl Look {
     #[pyo3(signature = (field, most = 10))]
     fn atop<'py>(&self, py: Python<'py>, field: String, most: u32) -> PyResult<Bound<'py, PyAny>> {
         awaitable(py, self.topping(field, most))
+    }
+
+    /// The newest lines that are found, with what stands around them: the oldest first, and excerpts that overlap or touch as
+    /// one, as with grep(1).
+    ///
+    /// Around a line the query does not hold, but what is excluded stays so.
+    ///
+    /// Parameters
+    /// ----------
+    /// most : int
+    ///     How many lines at most.
+    /// before, after : int
+    ///     How many lines before and after each.
+    /// origin : {'host', 'service', 'container'} or sequence of str, optional
+    ///     Whose lines stand around a line: those of the same host, where it is left out; else those with the same values in
+    ///     all of these fields.
+    #[pyo3(signature = (most = 10, *, before = 0, after = 0, origin = None))]
+    fn excerpts(
+        &self,
+        py: Python<'_>,
+        most: usize,
+        before: usize,
+        after: usize,
+        origin: Option<Whose>,
+    ) -> PyResult<Vec<Excerpt>> {
+        wait(py, self.excerpting(most, context(before, after, origin)))
+    }
+
+    /// As `excerpts`, to be awaited.
+    #[pyo3(signature = (most = 10, *, before = 0, after = 0, origin = None))]
+    fn aexcerpts<'py>(
+        &self,
+        py: Python<'py>,
+        most: usize,
+        before: usize,
+        after: usize,
+        origin: Option<Whose>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.excerpting(most, context(before, after, origin)))
+    }
+
+    /// A line, and what stands around it; the query need not find it. The keywords are those of `excerpts`.
+    ///
+    /// Raises
+    /// ------
+    /// NotFoundError
+    ///     The document is not there.
+    #[pyo3(signature = (index, id, *, before = 0, after = 0, origin = None))]
+    fn around(
+        &self,
+        py: Python<'_>,
+        index: String,
+        id: String,
+        before: usize,
+        after: usize,
+        origin: Option<Whose>,
+    ) -> PyResult<Excerpt> {
+        wait(py, self.showing(index, id, context(before, after, origin)))
+    }
+
+    /// As `around`, to be awaited.
+    #[pyo3(signature = (index, id, *, before = 0, after = 0, origin = None))]
+    fn aaround<'py>(
+        &self,
+        py: Python<'py>,
+        index: String,
+        id: String,
+        before: usize,
+        after: usize,
+        origin: Option<Whose>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.showing(index, id, context(before, after, origin)))
     }
 
     fn __repr__(&self) -> String {

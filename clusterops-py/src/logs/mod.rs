@@ -1,17 +1,27 @@
 //! Logs: queries, searches, looks, tails and exports.
 
+mod bulk;
 mod client;
+mod context;
 mod export;
+mod fields;
 mod hit;
 mod look;
+mod merge;
+mod pit;
 mod query;
 mod render;
 mod tail;
 
+pub(crate) use bulk::{Bulk, BulkItem};
 pub(crate) use client::{Client, LogServer};
+pub(crate) use context::Excerpt;
 pub(crate) use export::{Export, ExportPage, ExportPages, ExportProgress, ExportSummary};
+pub(crate) use fields::{Fields, Validation};
 pub(crate) use hit::{Hit, Page};
 pub(crate) use look::{Histogram, Look, Top};
+pub(crate) use merge::{TailEvent, TailMerge};
+pub(crate) use pit::Pit;
 pub(crate) use query::{Query, escape_kql, escape_lucene};
 pub(crate) use render::Renderer;
 pub(crate) use tail::{Notice, Tail, TailBatch, TailDocument};

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 use serde_json::Value;
 
+use super::fields::Fields;
 use super::{instant_of, value_of};
 use crate::errors::{Raised, raise};
 use crate::words::{json, plain};
@@ -143,11 +144,20 @@ impl Query {
         Ok(Self(RustQuery::raw(value_of(query.as_any())?)))
     }
 
-    /// A query in KQL, Kibana's language, without knowing any field.
+    /// A query in KQL, Kibana's language.
     ///
     /// Parameters
     /// ----------
     /// text : str
+    /// fields : Fields, optional
+    ///     The fields of the indices that are searched (`Client.fields`): with them a keyword is looked for exactly, a date in
+    ///     its zone, and a nested field where it is.
+    /// time_zone : str, optional
+    ///     The zone of dates that name none, an offset such as ``+01:00`` or a name; it needs `fields`.
+    /// case_insensitive : bool, optional
+    ///     Whether keywords are found in other cases too; it needs `fields`.
+    /// ignore_unmapped : bool, optional
+    ///     Whether nested paths that an index does not have are passed over.
     /// leading_wildcards : bool
     ///     Whether values can start with ``*``, which is slow.
     /// scored : bool
@@ -158,11 +168,31 @@ impl Query {
     /// InvalidError
     ///     What does not read, at its column.
     #[staticmethod]
-    #[pyo3(signature = (text, *, leading_wildcards = true, scored = false))]
-    fn kql(text: &str, leading_wildcards: bool, scored: bool) -> PyResult<Self> {
-        let language = Kql::new()
+    #[pyo3(signature = (text, *, fields = None, time_zone = None, case_insensitive = None, ignore_unmapped = None, leading_wildcards = true, scored = false))]
+    fn kql(
+        text: &str,
+        fields: Option<&Fields>,
+        time_zone: Option<&str>,
+        case_insensitive: Option<bool>,
+        ignore_unmapped: Option<bool>,
+        leading_wildcards: bool,
+        scored: bool,
+    ) -> PyResult<Self> {
+        let mut language = Kql::new()
             .leading_wildcards(leading_wildcards)
             .scored(scored);
+        if let Some(fields) = fields {
+            language = language.fields(fields.0.clone());
+        }
+        if let Some(zone) = time_zone {
+            language = language.time_zone(zone);
+        }
+        if let Some(ignore) = case_insensitive {
+            language = language.case_insensitive(ignore);
+        }
+        if let Some(ignore) = ignore_unmapped {
+            language = language.ignore_unmapped(ignore);
+        }
         language.query(text).map(Self).map_err(raise)
     }
 

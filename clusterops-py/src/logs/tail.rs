@@ -12,14 +12,15 @@ use super::hit::Hit;
 use super::instant_of;
 use super::query::Asked;
 use crate::errors::{Raised, raise};
+use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::report::time;
-use crate::runtime::{awaitable, wait};
+use crate::runtime::wait;
 use crate::words::{Span, quoted, snake_case};
 
 /// Follows what a query finds in some indices, losing and repeating nothing: iterated (``for``, ``async for``) for batches.
 ///
-/// Iterating does not end by itself. What is begun anew from the `token` of a batch goes on behind its documents; so does who
-/// was interrupted, or cancelled what was awaited, since a batch that was just ready is lost then.
+/// Iterating does not end by itself. Who is interrupted, or cancels what is awaited, can go on with it: a batch that was just
+/// ready comes next. What is begun anew from the `token` of a batch goes on behind its documents.
 ///
 /// Parameters
 /// ----------
@@ -47,8 +48,55 @@ use crate::words::{Span, quoted, snake_case};
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
 pub(crate) struct Tail {
-    inner: Arc<Mutex<tail::Tail>>,
+    source: Arc<Batches>,
     indices: String,
+}
+
+/// The tail, and the batch that nobody has taken yet.
+#[derive(Debug)]
+pub(super) struct Batches {
+    tail: Mutex<tail::Tail>,
+    kept: Kept<TailBatch>,
+}
+
+impl Batches {
+    /// The next batch, for who tries again after an error.
+    pub(super) async fn next(&self) -> clusterops::logs::Result<TailBatch> {
+        let mut tail = self.tail.lock().await;
+        match self.kept.take() {
+            Some(Ok(batch)) => Ok(batch),
+            _ => Ok(TailBatch(Arc::new(tail.next().await?))),
+        }
+    }
+
+    /// Whether a server has understood the query.
+    pub(super) fn has_worked(&self) -> bool {
+        // Whoever holds it waits for an answer.
+        self.tail.try_lock().is_ok_and(|tail| tail.has_worked())
+    }
+}
+
+impl Tail {
+    pub(super) fn source(&self) -> &Arc<Batches> {
+        &self.source
+    }
+}
+
+impl Source for Batches {
+    type Piece = TailBatch;
+
+    async fn fetch(self: Arc<Self>) {
+        let mut tail = self.tail.lock().await;
+        if !self.kept.is_there() {
+            let batch = tail.next().await.map_err(raise);
+            self.kept
+                .keep(batch.map(|batch| TailBatch(Arc::new(batch))));
+        }
+    }
+
+    fn take(&self) -> Option<PyResult<TailBatch>> {
+        self.kept.take()
+    }
 }
 
 /// Where a tail begins, as Python says it.
@@ -68,17 +116,6 @@ impl<'py> FromPyObject<'_, 'py> for Beginning {
                 let message = format!("since is 'now', 'start' or a datetime, not '{other}'");
                 Err(Raised::invalid(message).into())
             }
-        }
-    }
-}
-
-impl Tail {
-    /// Dropped, it loses nothing; done, and then not taken by Python, it loses its batch.
-    fn batch(&self) -> impl Future<Output = PyResult<TailBatch>> + Send + 'static {
-        let tail = Arc::clone(&self.inner);
-        async move {
-            let batch = tail.lock().await.next().await.map_err(raise)?;
-            Ok(TailBatch(Arc::new(batch)))
         }
     }
 }
@@ -129,7 +166,10 @@ impl Tail {
             tail = tail.resume(token).map_err(raise)?;
         }
         Ok(Self {
-            inner: Arc::new(Mutex::new(tail)),
+            source: Arc::new(Batches {
+                tail: Mutex::new(tail),
+                kept: Kept::default(),
+            }),
             indices: indices.to_owned(),
         })
     }
@@ -139,15 +179,15 @@ impl Tail {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<TailBatch> {
-        wait(py, self.batch())
+        blocking(&self.source, |fetching| wait(py, fetching))
     }
 
     fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.batch())
+    fn __anext__(&self) -> Handed {
+        awaited(&self.source)
     }
 
     fn __repr__(&self) -> String {
@@ -158,7 +198,7 @@ impl Tail {
 /// What a tail hands over in one go; one without documents and notices has a better token than the last.
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
-pub(crate) struct TailBatch(Arc<tail::Batch>);
+pub(crate) struct TailBatch(pub(super) Arc<tail::Batch>);
 
 #[pymethods]
 impl TailBatch {
@@ -190,7 +230,7 @@ impl TailBatch {
 /// A document that a tail found.
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
-pub(crate) struct TailDocument(tail::Document);
+pub(crate) struct TailDocument(pub(super) tail::Document);
 
 #[pymethods]
 impl TailDocument {
@@ -234,7 +274,7 @@ impl TailDocument {
 /// Something that a reader of a tail should know; its text is a sentence.
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
-pub(crate) struct Notice(tail::Notice);
+pub(crate) struct Notice(pub(super) tail::Notice);
 
 #[pymethods]
 impl Notice {
