@@ -9,7 +9,7 @@ use clusterops::rollout::Share;
 use clusterops::{ConnectRetries, Control};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::callback::{Callback, Stash};
 use crate::credentials::Credentials;
@@ -18,6 +18,7 @@ use crate::hostset::Hosts;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::run::{AsyncRun, Run, Shared};
+use crate::secret::not_pickled;
 use crate::session_options::SessionOptions;
 use crate::target::{Target, Targets};
 use crate::transfer::Limit;
@@ -52,6 +53,8 @@ use crate::words::{Span, from_word, json, plain};
 /// leftover : {'wait', 'end'}
 ///     What a resumed run does about what was under way.
 ///
+/// A fleet without credentials can be pickled; passwords that an inventory held stay behind.
+///
 /// Examples
 /// --------
 /// >>> fleet = Fleet(Inventory.parse("hosts: {'web[1-3]': {zone: a}}", "fleet.yaml").select("@zone:a"), parallelism=200)
@@ -61,6 +64,8 @@ use crate::words::{Span, from_word, json, plain};
 pub(crate) struct Fleet {
     inner: clusterops::Fleet,
     credentials: Option<Py<PyAny>>,
+    /// The keywords that it was made with, but for the credentials.
+    terms: Py<PyDict>,
 }
 
 impl Fleet {
@@ -102,11 +107,12 @@ impl Fleet {
     #[pyo3(signature = (targets, *, parallelism = 100, session = None, connection_attempts = 4, rollout = None, host_deadline = None, run_deadline = None, credentials = None, output_cap = None, output_budget = None, output_folder = None, bandwidth = None, journal = None, leftover = "wait"))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
+        py: Python<'_>,
         targets: Targets,
         parallelism: usize,
-        session: Option<&SessionOptions>,
+        session: Option<Bound<'_, SessionOptions>>,
         connection_attempts: u32,
-        rollout: Option<&Rollout>,
+        rollout: Option<Bound<'_, Rollout>>,
         host_deadline: Option<Span>,
         run_deadline: Option<Span>,
         credentials: Option<Py<PyAny>>,
@@ -117,6 +123,19 @@ impl Fleet {
         journal: Option<PathBuf>,
         leftover: &str,
     ) -> PyResult<Self> {
+        let terms = PyDict::new(py);
+        terms.set_item("parallelism", parallelism)?;
+        terms.set_item("session", &session)?;
+        terms.set_item("connection_attempts", connection_attempts)?;
+        terms.set_item("rollout", &rollout)?;
+        terms.set_item("host_deadline", host_deadline.map(|span| span.0))?;
+        terms.set_item("run_deadline", run_deadline.map(|span| span.0))?;
+        terms.set_item("output_cap", output_cap)?;
+        terms.set_item("output_budget", output_budget)?;
+        terms.set_item("output_folder", &output_folder)?;
+        terms.set_item("bandwidth", bandwidth)?;
+        terms.set_item("journal", &journal)?;
+        terms.set_item("leftover", leftover)?;
         let leftover = match leftover {
             "wait" => Leftover::Wait,
             "end" => Leftover::End,
@@ -131,10 +150,10 @@ impl Fleet {
             .connect_retries(ConnectRetries::default().attempts(connection_attempts))
             .leftover(leftover);
         if let Some(session) = session {
-            fleet = fleet.session(session.0.clone());
+            fleet = fleet.session(session.get().0.clone());
         }
         if let Some(rollout) = rollout {
-            fleet = fleet.rollout(rollout.0.clone());
+            fleet = fleet.rollout(rollout.get().0.clone());
         }
         if let Some(deadline) = host_deadline {
             fleet = fleet.host_deadline(deadline.0);
@@ -151,8 +170,8 @@ impl Fleet {
         if let Some(folder) = output_folder {
             fleet = fleet.output_folder(folder);
         }
-        if let Some(Limit(bandwidth)) = bandwidth {
-            fleet = fleet.bandwidth(bandwidth);
+        if let Some(limit) = bandwidth {
+            fleet = fleet.bandwidth(limit.bandwidth());
         }
         if let Some(file) = journal {
             fleet = fleet.journal(file);
@@ -160,7 +179,17 @@ impl Fleet {
         Ok(Self {
             inner: fleet,
             credentials,
+            terms: terms.unbind(),
         })
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        if self.credentials.is_some() {
+            return Err(not_pickled("a fleet with credentials"));
+        }
+        let partial = py.import("functools")?.getattr("partial")?;
+        let restore = partial.call((py.get_type::<Self>(),), Some(self.terms.bind(py)))?;
+        (restore, (self.targets(),)).into_pyobject(py)
     }
 
     /// The targets.

@@ -20,7 +20,15 @@ use crate::stop::Stop;
 use crate::words::{Span, plain, word};
 
 /// How many bytes per second may be transferred.
-pub(crate) struct Limit(pub(crate) Bandwidth);
+#[derive(Clone, Copy, IntoPyObject)]
+#[pyo3(transparent)]
+pub(crate) struct Limit(u64);
+
+impl Limit {
+    pub(crate) fn bandwidth(self) -> Bandwidth {
+        Bandwidth::per_second(self.0)
+    }
+}
 
 impl FromPyObject<'_, '_> for Limit {
     type Error = PyErr;
@@ -31,7 +39,7 @@ impl FromPyObject<'_, '_> for Limit {
                 let message = "with a bandwidth of 0 bytes per second nothing is ever over; None sets no limit";
                 Err(PyValueError::new_err(message))
             }
-            bytes => Ok(Self(Bandwidth::per_second(bytes))),
+            bytes => Ok(Self(bytes)),
         }
     }
 }
@@ -94,7 +102,7 @@ impl Terms {
             "resume" => self.options.resume = value.extract()?,
             "sync" => self.options.sync = value.extract()?,
             "bandwidth" => {
-                self.bandwidth = value.extract::<Option<Limit>>()?.map(|limit| limit.0);
+                self.bandwidth = value.extract::<Option<Limit>>()?.map(Limit::bandwidth);
             }
             "deadline" => self.deadline = value.extract::<Option<Span>>()?.map(Into::into),
             "progress" if value.is_none() => self.progress = None,

@@ -33,6 +33,34 @@ def test_events_survive_pickling(simulated_fleet: Simulated, tmp_path: Path) -> 
     assert seen == {co.RunEvent, co.HostEvent, co.OutputEvent, co.TransferEvent}
 
 
+def test_fleets_and_rollouts_survive_pickling(simulated_fleet: Simulated, tmp_path: Path) -> None:
+    simulated = simulated_fleet("n[1-4]", answers={"uname -r": "6.1.0\n"})
+    rollout = co.Rollout(canaries="n1", batches=[1, "50%"], failure_budget="10%", when_exceeded="pause")
+    assert pickle.loads(pickle.dumps(rollout)).to_dict() == rollout.to_dict()
+    fleet = co.Fleet(
+        simulated.targets,
+        parallelism=2,
+        session=co.SessionOptions(connect_deadline=5),
+        rollout=rollout,
+        run_deadline=60,
+        journal=tmp_path / "journal",
+        leftover="end",
+    )
+    again: co.Fleet = pickle.loads(pickle.dumps(fleet))
+    assert again.targets == fleet.targets and again.dry_run(PLAN) == fleet.dry_run(PLAN)
+    told: dict[str, Any] = again.__reduce__()[0].keywords
+    assert told["session"].__reduce__()[0].keywords["connect_deadline"].total_seconds() == 5
+    assert (told["run_deadline"].total_seconds(), told["leftover"], told["parallelism"]) == (60, "end", 2)
+    assert again.run(PLAN).is_success and (tmp_path / "journal").exists()
+
+    class Vault:
+        def secret(self, target: co.Target, purpose: co.Purpose) -> str:
+            return "hunter2"
+
+    with pytest.raises(TypeError, match="a fleet with credentials is not pickled"):
+        pickle.dumps(co.Fleet("web1", credentials=Vault()))
+
+
 def test_session_options_survive_pickling() -> None:
     told: dict[str, Any] = {
         "user": "a",
