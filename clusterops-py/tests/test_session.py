@@ -216,7 +216,8 @@ def test_ctrl_c_is_obeyed_at_once(
                 time.sleep(20)
             took[name].append(time.monotonic() - pressed[0])
             thread.join()
-            assert host.process_count == 0
+            # A command that had just been started, and was not known here yet, ends a moment later.
+            wait_for(lambda: host.process_count == 0)
     with capsys.disabled():
         for name, seconds in took.items():
             spread = [f"{1000 * second:.0f}" for second in (min(seconds), sorted(seconds)[4], max(seconds))]
