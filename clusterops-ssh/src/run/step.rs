@@ -489,7 +489,8 @@ impl StepRun<'_> {
         process: &mut Process,
         sink: &mut Option<(Sink<'_>, &mut StageReport)>,
     ) -> Termination {
-        let _ = tokio::time::timeout(GRACE / 2, async {
+        let patience = self.session.signal_patience(GRACE);
+        let _ = tokio::time::timeout(patience, async {
             process.ask_to_end().await;
             keep_output(process, sink).await;
         })

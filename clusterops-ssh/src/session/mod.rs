@@ -231,6 +231,15 @@ impl Session {
         self.link.session_channel().await
     }
 
+    /// How much of the time that a process has to end is given to a signal request. sshd sends none for root and forced
+    /// commands (session.c, session_signal_req).
+    pub(crate) fn signal_patience(&self, grace: Duration) -> Duration {
+        match self.link.settings.user.as_str() {
+            "root" => Duration::ZERO,
+            _ => grace / 2,
+        }
+    }
+
     /// Adds the host, and why the connection was lost where it was.
     pub(crate) fn on_host(&self, error: Error) -> Error {
         self.link.on_host(error)

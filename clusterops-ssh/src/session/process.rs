@@ -526,7 +526,7 @@ impl Process {
     /// First by a signal request on its own channel, then from a second channel of the session: SIGTERM, after `grace`
     /// SIGKILL. Output that still comes is dropped.
     pub async fn terminate(&mut self, session: &Session, grace: Duration) -> Termination {
-        let _ = tokio::time::timeout(grace / 2, async {
+        let _ = tokio::time::timeout(session.signal_patience(grace), async {
             self.ask_to_end().await;
             self.drop_output().await;
         })
@@ -546,8 +546,7 @@ impl Process {
         while let Ok(Some(_)) = self.next().await {}
     }
 
-    /// Asks the server to send SIGTERM. sshd does not do it for root and forced commands (session.c,
-    /// session_signal_req), so this is a first, cheap try.
+    /// Asks the server to send SIGTERM: a first, cheap try, for which [`Session::signal_patience`] is waited.
     pub(crate) async fn ask_to_end(&mut self) {
         if self.is_rising() {
             self.cue(Cue::GiveUp);
