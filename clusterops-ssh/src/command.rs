@@ -165,7 +165,8 @@ impl Command {
     /// ended.
     ///
     /// Under sudo the command is not the leader of its process group, and a signal that ends it is told as an exit status
-    /// of 128 and the signal's number where the host's `/bin/sh` is bash, or the signal is SIGINT or SIGPIPE.
+    /// of 128 and the signal's number where the host's `/bin/sh` is bash, or the signal is SIGINT or SIGPIPE. A byte 1 at
+    /// the end of what it has written so far comes with what it writes next, or at its end.
     ///
     /// A command that says nothing about it has a terminal where OpenSSH's configuration has `RequestTTY force` for the
     /// host. `RequestTTY yes` gives none: ssh(1) asks for none either when its standard input is no terminal.

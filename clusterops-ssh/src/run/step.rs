@@ -472,7 +472,10 @@ impl StepRun<'_> {
                 biased;
                 () = &mut stopped => return Err(watch.error()),
                 next = process.next() => next?,
-                () = &mut deadline => return Err(late(limit, process.has_exited())),
+                () = &mut deadline => match process.is_complete() {
+                    true => return Ok(process.exit()),
+                    false => return Err(late(limit, process.has_exited())),
+                },
             };
             let Some(chunk) = next else {
                 return Ok(process.exit());

@@ -141,8 +141,14 @@ impl Feed {
             Some(Written::All) => true,
             // What was interrupted is dropped with its writer.
             Some(Written::UntilEnd) => {
-                let answered = channel.data_bytes(answer).await.is_ok();
-                answered && cues.recv().await.is_none()
+                tokio::select! {
+                    biased;
+                    answered = channel.data_bytes(answer) => {
+                        answered.is_ok() && cues.recv().await.is_none()
+                    }
+                    // No room for it comes any more.
+                    _ = cues.recv() => false,
+                }
             }
             None => false,
         };

@@ -201,11 +201,10 @@ impl Session {
         let (process, (kind, mut message)) = tokio::select! {
             started = &mut starting => {
                 let mut process = started?;
-                let why = tokio::select! {
-                    collected = collect(&mut process) => return collected,
-                    why = &mut ended => why,
-                };
-                (Some(process), why)
+                match collect(&mut process, &mut ended).await? {
+                    Ok(output) => return Ok(output),
+                    Err(why) => (Some(process), why),
+                }
             }
             // Dropped now, it might have started the command.
             why = &mut ended => match timeout(GRACE, starting).await {
@@ -246,20 +245,34 @@ impl Session {
     }
 }
 
-/// Reads a command to its end.
-async fn collect(process: &mut Process) -> Result<Output> {
+/// Reads a command to its end, or until there is a reason not to.
+async fn collect<Reason>(
+    process: &mut Process,
+    until: impl Future<Output = Reason>,
+) -> Result<Result<Output, Reason>> {
+    tokio::pin!(until);
     let (mut stdout, mut stderr) = (Captured::new(OUTPUT_CAP), Captured::new(OUTPUT_CAP));
-    while let Some(chunk) = process.next().await? {
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            chunk = process.next() => chunk?,
+            reason = &mut until => match process.is_complete() {
+                true => None,
+                false => return Ok(Err(reason)),
+            },
+        };
+        let Some(chunk) = chunk else {
+            return Ok(Ok(Output {
+                exit: process.exit(),
+                stdout,
+                stderr,
+            }));
+        };
         match chunk.stream {
             OutputStream::Stdout => stdout.push(&chunk.bytes),
             OutputStream::Stderr => stderr.push(&chunk.bytes),
         }
     }
-    Ok(Output {
-        exit: process.exit(),
-        stdout,
-        stderr,
-    })
 }
 
 impl std::fmt::Debug for Session {

@@ -367,9 +367,13 @@ impl Process {
                 Ok(message) => message,
                 Err(_) if self.closing_due.is_some() => {
                     // All is known that there is to know.
+                    let is_started = !matches!(self.state, State::Starting { .. });
                     self.let_go();
-                    self.close();
-                    return Ok(Read::Closed);
+                    let said = self.close();
+                    return match is_started {
+                        true => Ok(Read::Closed),
+                        false => Err(self.not_started(&said)),
+                    };
                 }
                 Err(_) => {
                     let error = match &self.state {
@@ -502,6 +506,11 @@ impl Process {
     /// Whether the server has said how the command ended; output may still come.
     pub fn has_exited(&self) -> bool {
         self.exit.is_some()
+    }
+
+    /// Whether the command has ended and all its output came, though the channel is still open.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.closing_due.is_some() && !matches!(self.state, State::Closed { .. })
     }
 
     /// The remote process group, once the command runs.
@@ -734,7 +743,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.is_rising() {
+        // Sudo is answered before its channel is closed.
+        if self.is_rising() || self.is_complete() {
             self.let_go();
         }
         if let Some(feeding) = &self.feeding {

@@ -1,7 +1,9 @@
 //! Ending remote processes, and making sure of it.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -253,9 +255,12 @@ async fn ask(session: &Session, line: String, remnant: &Remnant) -> Result<Outpu
     if command.raised.is_some() && remnant.has_terminal {
         command = command.pty();
     }
-    let looking = async { collect(&mut session.exec(&command).await?).await };
+    let looking = async {
+        let mut process = session.exec(&command).await?;
+        collect(&mut process, pending::<Infallible>()).await
+    };
     match timeout(LOOK, looking).await {
-        Ok(result) => result,
+        Ok(result) => result.map(|Ok(output)| output),
         Err(_) => Err(Error::new(
             ErrorKind::Timeout,
             format!("the host did not answer within {LOOK:?}"),

@@ -10,7 +10,8 @@
 //! it, so no command can tell an end that is none.
 //!
 //! The shell catches the signals that may be meant for its process group, and waits on; its command gets them as they
-//! are. When no answer comes it ends all the same, after [`PATIENCE`], or at once after a SIGHUP.
+//! are. When no answer comes it ends all the same, after [`PATIENCE`], or soon after a SIGHUP where signals interrupt its
+//! `read` (dash, and bash as `sh`).
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -20,6 +21,9 @@ use crate::Exit;
 
 /// How long the shell waits for more that is typed, in tenths of a second (VTIME, termios(3)), and after a SIGHUP.
 const PATIENCE: (u8, u8) = (250, 5);
+
+/// The same in seconds, for shells whose `read` waits by other means and has an option for it.
+const READ_PATIENCE: (u8, u8) = (25, 1);
 
 /// The signals that a shell catches so that only its command ends by them; SIGHUP is one more.
 const SIGNALS: &str = "INT QUIT PIPE ALRM TERM USR1 USR2";
@@ -50,17 +54,20 @@ impl Ending {
     pub(super) fn before(&self) -> String {
         // What the shell itself says of a signal ("Killed") goes where its command's status goes.
         format!(
-            "_clusterops_h=;trap : {SIGNALS};trap _clusterops_h={} HUP;exec 8>&1;\
+            "_clusterops_h=;_clusterops_w=;trap : {SIGNALS};\
+             trap '_clusterops_h={} _clusterops_w={}' HUP;exec 8>&1;\
              _clusterops_r=$(exec 2>&1;trap : HUP {SIGNALS};(exec >&8 2>&8 8>&-;",
-            PATIENCE.1
+            PATIENCE.1, READ_PATIENCE.1
         )
     }
 
     pub(super) fn after(&self) -> String {
         let tag = &self.tag;
         let (patience, hurry) = PATIENCE;
+        let (read_patience, read_hurry) = READ_PATIENCE;
+        // The `read` of busybox waits in poll(2), where VTIME means nothing.
         let read = format!(
-            "while IFS= read -r _clusterops_l;do \
+            "while IFS= read $_clusterops_t -r _clusterops_l;do \
              [ \"$_clusterops_l\" = {tag} ]&&exit \"$_clusterops_s\";done"
         );
         format!(
@@ -68,8 +75,10 @@ impl Ending {
              case $_clusterops_r in *[!0-9]*) [ \"$_clusterops_s\" -le 128 ]||\
              _clusterops_k=$(kill -l \"$_clusterops_s\");;esac;\
              stty raw -echo min 0 time \"${{_clusterops_h:-{patience}}}\" 2>/dev/null;\
+             _clusterops_t=;case $BASH_VERSION in '') (read -t 1 _clusterops_l </dev/null) 2>/dev/null;\
+             [ $? -le 1 ]&&_clusterops_t=\"-t ${{_clusterops_w:-{read_patience}}}\";;esac;\
              printf '\\001clusterops {tag} %s %s\\n' \"$_clusterops_s\" \"$_clusterops_k\";{read};\
-             stty time {hurry} 2>/dev/null;{read};exit \"$_clusterops_s\""
+             stty time {hurry} 2>/dev/null;_clusterops_t=${{_clusterops_t:+-t {read_hurry}}};{read};exit \"$_clusterops_s\""
         )
     }
 
