@@ -74,9 +74,8 @@ impl Output {
     /// What an earlier call has left.
     pub(super) fn look(&mut self) -> Result<Option<Checkpoint>> {
         let (path, beside) = (self.path.display(), self.beside.display());
-        let is_device = self.path.starts_with("/dev");
         let is_other = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
-        if is_device || self.path.metadata().is_ok_and(is_other) {
+        if is_descriptor(&self.path) || self.path.metadata().is_ok_and(is_other) {
             let message = format!(
                 "{path}: an export into a file goes on after a crash, which needs one that can be cut off and a token beside it; \
                  write the pages to this (`Pages::write_to`), or export into a file"
@@ -229,6 +228,16 @@ impl Output {
     }
 }
 
+/// Whether a path names what a process has open: a file there has another name, and nothing can stand beside this one.
+fn is_descriptor(path: &Path) -> bool {
+    let streams = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
+    let parent = path.parent().unwrap_or(path);
+    let is_of_a_process = parent.starts_with("/proc") && parent.ends_with("fd");
+    streams.iter().any(|stream| path == Path::new(stream))
+        || path.starts_with("/dev/fd")
+        || is_of_a_process
+}
+
 fn unusable(name: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("{name}: this cannot be used")).caused_by(error)
 }
@@ -312,6 +321,35 @@ mod tests {
             let is_told = told.starts_with(path) && told.contains("`Pages::write_to`");
             assert!(is_told, "{told}");
         }
+    }
+
+    #[test]
+    fn what_is_open_already_is_refused_by_its_name() {
+        for path in [
+            "/dev/stdout",
+            "/dev/stderr",
+            "/dev/fd/3",
+            "/proc/self/fd/1",
+            "/proc/12/task/34/fd/1",
+        ] {
+            assert!(is_descriptor(Path::new(path)), "{path}");
+        }
+        for path in ["/dev/shm/logs", "/dev/fds", "stdout", "/srv/fd/1"] {
+            assert!(!is_descriptor(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_in_memory_is_one() {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let path = folder.path().join("logs");
+        let mut output = Output::new(&path, &Format::csv(["a"]));
+        assert!(output.look().unwrap().is_none());
+        output.open(token(), 0).unwrap();
+        output.checkpoint().unwrap();
+        assert!(output.look().unwrap().is_some());
+        output.finish().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\r\n");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Exact {
     kinds: Vec<String>,
     /// The nested documents that it stands in, where it is in any.
     nested: Option<String>,
+    /// What these are, each with an index; several where they are nested in some indices only.
+    nested_kinds: Vec<String>,
     name: String,
 }
 
@@ -59,11 +61,14 @@ impl Exact {
         let kinds = kinds.map(counted_apart).unwrap_or_default();
         let is_nested = |path: &&str| caps.types(path).any(|kind| kind == "nested");
         let nested = parents(name).find(is_nested).map(str::to_owned);
+        let nested_kinds = nested.as_ref().and_then(|path| fields.get(path));
+        let nested_kinds = nested_kinds.map(counted_apart).unwrap_or_default();
         Self {
             fields: found,
             text,
             kinds,
             nested,
+            nested_kinds,
             name: name.to_owned(),
         }
     }
@@ -105,7 +110,18 @@ impl Exact {
                 );
                 Err(Error::new(ErrorKind::Input, message))
             }
-            Some(field) => Ok(field),
+            Some(field) => match &self.nested {
+                // Where they are not nested, nothing would be counted, without a word.
+                Some(path) if self.nested_kinds.len() > 1 => {
+                    let message = format!(
+                        "the field `{field}` stands in `{path}`, which is {}, and no server counts values in both together; \
+                         look at fewer indices",
+                        self.nested_kinds.join(" and ")
+                    );
+                    Err(Error::new(ErrorKind::Input, message))
+                }
+                _ => Ok(field),
+            },
             None if self.text => {
                 let message = format!(
                     "the field `{name}` is a text without a subfield for whole values, so they cannot be counted"
@@ -206,6 +222,31 @@ mod tests {
              together; look at fewer indices"
         );
         assert!(of(&["boolean", "long"]).is_err());
+    }
+
+    #[test]
+    fn what_is_nested_in_some_indices_only_is_told() {
+        let of = |spans: Value| {
+            let fields = json!({"spans": spans, "spans.name": {"keyword": {"aggregatable": true}}});
+            Exact::of(
+                "spans.name",
+                &serde_json::from_value(json!({ "fields": fields })).unwrap(),
+            )
+        };
+        let nested = of(json!({"nested": {}, "unmapped": {"indices": ["b"]}}));
+        assert_eq!(nested.nested(), Some("spans"));
+        assert_eq!(nested.aggregatable().unwrap(), "spans.name");
+        let object = of(json!({"object": {}}));
+        assert_eq!(object.nested(), None);
+        assert_eq!(object.aggregatable().unwrap(), "spans.name");
+        let both = of(json!({"nested": {"indices": ["a"]}, "object": {"indices": ["b", "c"]}}));
+        let error = both.aggregatable().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert_eq!(
+            error.to_string(),
+            "the field `spans.name` stands in `spans`, which is a `nested` in a and an `object` in b, and no server counts \
+             values in both together; look at fewer indices"
+        );
     }
 
     #[test]

@@ -183,8 +183,10 @@ impl Exact {
             let Some(name) = survey.names.get(uuid) else {
                 continue;
             };
-            // One whose shards cannot be searched yet has none to begin with.
-            let reach = reached.get(name).cloned().unwrap_or_default();
+            // One that is not meant any more is read on by what let it through; one whose shards cannot be searched yet has
+            // none to begin with.
+            let reach = reached.get(name).cloned();
+            let reach = reach.unwrap_or_else(|| self.reached_before(uuid));
             let known = self.follows.keys().any(|shard| shard.index == *uuid);
             let own = facts.get(uuid).cloned().unwrap_or(Facts {
                 created_ms: i64::MAX,
@@ -232,6 +234,17 @@ impl Exact {
             self.postponed.remove(uuid);
             self.indices.insert(uuid.clone(), index);
         }
+    }
+
+    /// How an index was reached when it was last read, which a token tells.
+    fn reached_before(&self, uuid: &str) -> Reach {
+        let mut reach = Reach::default();
+        let follows = self.follows.iter();
+        for (shard, follow) in follows.filter(|(shard, _)| shard.index == uuid) {
+            reach.filter.clone_from(&follow.position.filter);
+            reach.shards.insert(shard.number);
+        }
+        reach
     }
 
     /// Whether a copy waits until its source is read. Without the right to refresh, that may be never.
@@ -327,5 +340,72 @@ fn begin(
         backlog,
         filter: None,
         ahead,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+    use serde_json::json;
+
+    use super::super::Tail;
+    use super::super::token::Shard;
+    use super::*;
+    use crate::http::HttpOptions;
+    use crate::{Client, Indices, Query};
+
+    #[test]
+    fn one_that_an_alias_gave_up_begins_again_with_its_filter() {
+        let client = Client::new(&["http://localhost:1"], HttpOptions::default()).unwrap();
+        let indices = Indices::new("alias").unwrap();
+        let tail = Tail::new(&client, &indices, &Query::match_all()).unwrap();
+        let filter = json!({"term": {"team": "even"}});
+        let shard = Shard {
+            index: "u".to_owned(),
+            number: 1,
+        };
+        let position = Position {
+            name: "logs".to_owned(),
+            history: "old".to_owned(),
+            done: 7,
+            backlog: None,
+            filter: Some(filter.clone()),
+            ahead: BTreeSet::new(),
+        };
+        let primary = Primary {
+            node: "n".to_owned(),
+            history: "new".to_owned(),
+            checkpoint: 9,
+            highest: 9,
+            committed: 9,
+            refreshes: 1,
+        };
+        let survey = Survey {
+            shards: [(shard.clone(), primary)].into(),
+            names: [("u".to_owned(), "logs".to_owned())].into(),
+            silent: 0,
+        };
+        // As after a restart: the token knows it, and the alias leads elsewhere.
+        let mut exact = Exact::continued([(shard.clone(), position)].into());
+        let mut notices = Vec::new();
+        let unknown = ["u".to_owned()];
+        let (facts, reached) = (HashMap::new(), HashMap::new());
+        exact.take_up(
+            &tail.settings,
+            &survey,
+            &unknown,
+            &facts,
+            &reached,
+            &mut notices,
+        );
+        assert_eq!(exact.indices["u"].shards, [1].into());
+        exact.check(&tail.settings, &survey, &mut notices);
+        let follow = &exact.follows[&shard];
+        assert_eq!(
+            (follow.position.done, &*follow.position.history),
+            (-1, "new")
+        );
+        assert_eq!(follow.position.filter, Some(filter));
     }
 }

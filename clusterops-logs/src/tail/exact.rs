@@ -175,7 +175,12 @@ impl Exact {
     }
 
     /// Compares the positions with what the primaries say.
-    fn check(&mut self, settings: &Settings, survey: &Survey, notices: &mut Vec<Notice>) {
+    pub(super) fn check(
+        &mut self,
+        settings: &Settings,
+        survey: &Survey,
+        notices: &mut Vec<Notice>,
+    ) {
         for (shard, follow) in &mut self.follows {
             if !survey.names.contains_key(&shard.index) {
                 // Whether it is closed or gone has been told.
