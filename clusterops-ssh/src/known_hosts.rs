@@ -81,12 +81,18 @@ pub struct KnownHosts {
 #[derive(Debug, Default)]
 struct Unsaved {
     keys: usize,
-    /// Why, for the first of them.
-    why: Option<String>,
+    /// Why, for the first of them that came while another process held the file's lock.
+    locked: Option<String>,
+    /// Whether the last attempt found it held: the next one does not wait.
+    is_locked: bool,
+    /// Why nothing can be stored at all: nobody tries any more.
+    hopeless: Option<String>,
 }
 
 /// What errors call the place of keys that are in no file.
 pub(crate) const UNSAVED: &str = "accepted before, and not stored";
+
+const CANNOT_TAKE: &str = "cannot take a new key";
 
 impl KnownHosts {
     /// Reads these files, in this order. A file that does not exist counts as empty. A folder in a file's place is an
@@ -256,6 +262,7 @@ impl KnownHosts {
     ) -> Result<Verdict> {
         let _adding = self.adding();
         self.store(path, host, port, key, hashed, LOCK_DEADLINE)
+            .map_err(|error| failed(path, CANNOT_TAKE, error))
     }
 
     /// Whoever holds this is the only one in this process who adds keys.
@@ -273,24 +280,23 @@ impl KnownHosts {
         key: &PublicKey,
         hashed: bool,
         patience: Duration,
-    ) -> Result<Verdict> {
-        let error = |error| failed(path, "cannot take a new key", error);
-        let line = append::line(&qualified(host, port), key, hashed).map_err(error)?;
-        let file = append::open_locked(path, patience).map_err(error)?;
-        let table = self.refresh(path, &file).map_err(error)?;
+    ) -> io::Result<Verdict> {
+        let line = append::line(&qualified(host, port), key, hashed)?;
+        let file = append::open_locked(path, patience)?;
+        let table = self.refresh(path, &file)?;
         let verdict = self.lookup(host, port, key);
         if verdict != Verdict::Unknown {
             return Ok(verdict);
         }
         let whole_lines = self.read()[table].has_whole_lines();
-        let (written, metadata) = append::append(&file, whole_lines, line).map_err(error)?;
+        let (written, metadata) = append::append(&file, whole_lines, line)?;
         self.write()[table].appended(written.as_bytes(), &metadata);
         Ok(self.lookup(host, port, key))
     }
 
     /// As [`add`](Self::add), but a key that cannot be stored is known from now on all the same, as long as this value
     /// lives: [`trouble`](Self::trouble) says so. So it is when another process holds the file's lock for longer than
-    /// `patience`, which those who come meanwhile wait for together.
+    /// `patience`, which those who come meanwhile wait for together; until it is found free, nobody waits for it again.
     pub(crate) fn accept(
         &self,
         path: &Path,
@@ -301,11 +307,26 @@ impl KnownHosts {
         patience: Duration,
     ) -> Result<Verdict> {
         let _adding = self.adding();
-        let add = || self.store(path, host, port, key, hashed, patience);
-        // What failed once is not waited for again.
-        let why = match self.trouble_with_storing().map_or_else(add, Err) {
-            Ok(verdict) => return Ok(verdict),
-            Err(error) => error.full_message(),
+        let (hopeless, patience) = {
+            let unsaved = self.unsaved();
+            let patience = match unsaved.is_locked {
+                true => Duration::ZERO,
+                false => patience,
+            };
+            (unsaved.hopeless.clone(), patience)
+        };
+        let (why, is_locked) = match hopeless {
+            Some(why) => (why, false),
+            None => match self.store(path, host, port, key, hashed, patience) {
+                Ok(verdict) => {
+                    self.unsaved().is_locked = false;
+                    return Ok(verdict);
+                }
+                Err(error) => {
+                    let is_locked = append::is_held_by_another(&error);
+                    (failed(path, CANNOT_TAKE, error).full_message(), is_locked)
+                }
+            },
         };
         let verdict = self.lookup(host, port, key);
         if verdict != Verdict::Unknown {
@@ -321,22 +342,28 @@ impl KnownHosts {
             table.extend(line.as_bytes());
         }
         drop(files);
-        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsaved = self.unsaved();
         unsaved.keys += 1;
-        unsaved.why.get_or_insert(why);
+        unsaved.is_locked = is_locked;
+        match is_locked {
+            true => unsaved.locked.get_or_insert(why),
+            false => unsaved.hopeless.get_or_insert(why),
+        };
+        drop(unsaved);
         Ok(self.lookup(host, port, key))
     }
 
-    fn trouble_with_storing(&self) -> Option<Error> {
-        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
-        let why = unsaved.why.clone()?;
-        Some(Error::new(ErrorKind::Local, why))
+    fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the user should know about keys that could not be stored.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
-        let why = unsaved.why.as_ref()?;
+        let unsaved = self.unsaved();
+        let why = match (&unsaved.locked, &unsaved.hopeless) {
+            (Some(locked), Some(hopeless)) => format!("{locked}; {hopeless}"),
+            (locked, hopeless) => locked.as_ref().or(hopeless.as_ref())?.clone(),
+        };
         let keys = match unsaved.keys {
             1 => "a new host key was accepted and not stored".to_owned(),
             keys => format!("{keys} new host keys were accepted and not stored"),
@@ -362,7 +389,7 @@ impl KnownHosts {
         keys: &[PublicKey],
         hashed: bool,
     ) -> Result<usize> {
-        let error = |error| failed(path, "cannot take a new key", error);
+        let error = |error| failed(path, CANNOT_TAKE, error);
         let name = qualified(host, port);
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let file = append::open_locked(path, LOCK_DEADLINE).map_err(error)?;

@@ -247,6 +247,14 @@ async fn names_that_are_too_long_are_told_with_the_limit() {
     fs::create_dir_all(&far).expect("ours");
     set_mode(&far, 0o777);
     let here = local.path().join(&long);
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    let files = session.files().await.expect("SFTP").progress(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let error = files.upload(&source, &at_the_end).await;
+    error.expect_err("nothing is sent");
+    assert_eq!(sent.load(Ordering::Relaxed), 0);
     let files = session.files().await.expect("SFTP");
     for (what, done, says) in [
         (
@@ -361,7 +369,11 @@ async fn a_full_disk_leaves_nothing_behind() {
     fs::write(&source, content(3 << 20)).expect("ours");
     let files = session.files().await.expect("SFTP");
     let error = files.upload(&source, text(&disk.0.join("there"))).await;
-    assert_eq!(error.expect_err("no room").kind(), ErrorKind::Transfer);
+    let error = error.expect_err("no room");
+    assert_eq!(error.kind(), ErrorKind::Transfer);
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    let cause = cause.unwrap_or_default();
+    assert!(cause.contains("(its disk may be full)"), "{cause}");
     assert!(names(&disk.0).is_empty());
     // And on our side.
     set_mode(local.path(), 0o755);

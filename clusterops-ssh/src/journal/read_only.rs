@@ -14,8 +14,10 @@ use super::store::{Store, check_whole, has_log, log_of, look_at};
 use super::trouble::{cannot, failed, unreadable};
 use crate::{Error, ErrorKind, Result};
 
-/// Whether this process may write to a journal and beside it, as SQLite does even to read.
+/// Whether this process may write to a journal and beside it, as SQLite does even to read: beside the file itself, not
+/// beside a link to it.
 pub(super) fn is_writable(path: &Path) -> bool {
+    let path = &canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -38,8 +40,8 @@ pub(super) fn read(path: &Path) -> Result<Known> {
         | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri(&named), flags);
     let connection = connection.map_err(|error| unreadable(path, error))?;
-    look_at(&connection, path)?;
-    let known = Store::reading(connection, path).read();
+    // Whatever is seen while somebody writes, damage too, means only that.
+    let known = look_at(&connection, path).and_then(|()| Store::reading(connection, path).read());
     if state() != before || has_log(&named) {
         let message = format!("a run writes to the journal `{}`", path.display());
         return Err(Error::new(ErrorKind::Journal, message));

@@ -257,6 +257,7 @@ fn where_nothing_can_be_written_a_journal_can_be_read() {
     drop(store);
     let rename = |name: &str| folder.path().join(name);
     std::fs::rename(&path, rename("whole?#%41")).expect("ours");
+    std::fs::copy(rename("whole?#%41"), rename("shared")).expect("ours");
     let (_other, path, mut store) = begun();
     let change = HostChange::new(0, &host("web1", 1), State::Open, [0]);
     let noted = store.apply(&[Change::Host(change)]);
@@ -274,6 +275,12 @@ fn where_nothing_can_be_written_a_journal_can_be_read() {
     for name in ["whole?#%41", "killed", "half", "killed-wal"] {
         set_mode(&rename(name), 0o444);
     }
+    // Everybody may write to it, and not beside it.
+    set_mode(&rename("shared"), 0o666);
+    let writable = tempfile::tempdir().expect("a folder");
+    set_mode(writable.path(), 0o777);
+    let link = std::os::unix::fs::symlink(writable.path().join("own"), rename("link"));
+    link.expect("ours");
     set_mode(folder.path(), 0o555);
     let is_root = rustix::process::geteuid().is_root();
     let other_user: &[&str] = match is_root {
@@ -354,6 +361,64 @@ fn look_where_nothing_can_be_written(folder: &Path) {
         let error = Store::open(&folder.join(name)).expect_err("nothing can be noted");
         assert!(error.message().contains("copy it"), "{name}: {error}");
     }
+
+    // What counts of a link is where it leads to.
+    let own = std::fs::read_link(folder.join("link")).expect("ours");
+    let log = own.with_file_name("own-wal");
+    for (from, to) in [("killed", &own), ("killed-wal", &log)] {
+        let content = std::fs::read(folder.join(from)).expect("everybody can read it");
+        std::fs::write(to, content).expect("its folder is everybody's");
+    }
+    let journal = Journal::open(folder.join("link")).expect("we can write beside it");
+    assert_eq!(journal.report().hosts[0].stages.len(), 1);
+    std::fs::remove_file(&own).expect("ours");
+    let _ = std::fs::remove_file(&log);
+    std::os::unix::fs::symlink(folder.join("shared"), &own).expect("ours");
+    for path in [&own, &folder.join("shared")] {
+        Journal::open(path).expect("it is whole");
+        let error = Store::open(path).expect_err("nothing can be noted");
+        assert!(error.message().contains("copy it"), "{error}");
+    }
+    std::fs::remove_file(&own).expect("ours");
+}
+
+/// Writes to a file while somebody opens it, who waits for that (fcntl(2), "Leases").
+const WRITER: &str = "\
+import fcntl, os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('ready', flush=True)
+signal.sigtimedwait([signal.SIGIO], 10)
+os.write(file, b'half of a page')
+os.ftruncate(file, 5000)
+";
+
+#[test]
+fn what_is_seen_of_a_journal_that_somebody_writes_to_is_not_judged() {
+    let (_folder, path, store) = begun();
+    drop(store);
+    let writer = std::process::Command::new("python3")
+        .args(["-c", WRITER])
+        .arg(&path)
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let name = "what_is_seen_of_a_journal_that_somebody_writes_to_is_not_judged";
+    let Ok(mut writer) = writer else {
+        return crate::oracle::skip_or_fail(name, "no python3");
+    };
+    let mut ready = [0; 6];
+    let mut output = writer.stdout.take().expect("it is piped");
+    let is_ready = std::io::Read::read_exact(&mut output, &mut ready);
+    if is_ready.is_err() {
+        let _ = writer.wait();
+        return crate::oracle::skip_or_fail(name, "no leases on this file system");
+    }
+    let error = read_only::read(&path).expect_err("it changes");
+    assert!(error.message().contains("a run writes to"), "{error}");
+    assert!(writer.wait().expect("ours").success());
+    let error = read_only::read(&path).expect_err("it stays like that");
+    assert!(error.message().contains("is no journal"), "{error}");
 }
 
 proptest! {

@@ -57,15 +57,20 @@ pub(super) fn open_locked(path: &Path, patience: Duration) -> io::Result<File> {
         match file.try_lock() {
             // ssh-keygen -R and ssh (UpdateHostKeys) put a new file in the place of the old.
             Ok(()) if is_at(&file, path)? => return Ok(file),
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        if Instant::now() > deadline {
+        if Instant::now() >= deadline {
             let what = format!("another process has held its lock for {patience:?}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, what));
         }
+        thread::sleep(LOCK_POLL);
     }
+}
+
+/// Whether [`open_locked`] came to nothing because of another process, and not of the system (ETIMEDOUT).
+pub(super) fn is_held_by_another(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
 
 /// Appends a line to a locked file whose last line has an end or not; returns what was written, and the file after it.

@@ -394,6 +394,47 @@ fn a_lock_that_others_hold_is_waited_for_once() {
 }
 
 #[test]
+fn a_lock_that_is_free_again_keeps_no_key_from_its_file() {
+    const PATIENCE: Duration = Duration::from_millis(400);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known_hosts");
+    let other = fs::File::create(&path).unwrap();
+    let known = KnownHosts::load([&path]).unwrap();
+    // How long it took.
+    let accept = |path: &Path, host: u64| {
+        let begin = Instant::now();
+        let verdict = known.accept(path, &format!("web{host}"), 22, &key(host), false, PATIENCE);
+        assert_eq!(verdict.unwrap(), Verdict::Known);
+        begin.elapsed()
+    };
+    for round in [0, 10] {
+        other.lock().unwrap();
+        assert!(accept(&path, round + 1) >= PATIENCE);
+        assert!(accept(&path, round + 2) < PATIENCE);
+        other.unlock().unwrap();
+        accept(&path, round + 3);
+    }
+    let stored = format!("web3 {}\nweb13 {}\n", text(3), text(13));
+    assert_eq!(fs::read_to_string(&path).unwrap(), stored);
+    let trouble = known.trouble().unwrap();
+    assert!(trouble.starts_with("4 new host keys were"), "{trouble}");
+    assert!(trouble.ends_with("its lock for 400ms"), "{trouble}");
+
+    // What does not pass by itself is not tried again.
+    accept(Path::new("/proc/self/known_hosts"), 20);
+    accept(&path, 21);
+    assert_eq!(fs::read_to_string(&path).unwrap(), stored);
+    let trouble = known.trouble().unwrap();
+    for says in [
+        "6 new host keys were",
+        "its lock for 400ms; ",
+        "/proc/self/known_hosts cannot take",
+    ] {
+        assert!(trouble.contains(says), "{trouble}");
+    }
+}
+
+#[test]
 fn add_waits_for_the_lock_and_writes_to_the_file_that_is_there_then() {
     let folder = tempfile::tempdir().unwrap();
     let (path, edited) = (

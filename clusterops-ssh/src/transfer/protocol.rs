@@ -53,6 +53,8 @@ pub(super) mod status {
     pub(crate) const END: u32 = 1;
     pub(crate) const NO_SUCH_FILE: u32 = 2;
     pub(crate) const PERMISSION_DENIED: u32 = 3;
+    /// Whatever has no code of its own: a full disk, for one.
+    pub(crate) const FAILURE: u32 = 4;
     /// What sshd makes of a name that is too long (`errno_to_portable` of OpenSSH).
     pub(crate) const BAD_MESSAGE: u32 = 5;
 }

@@ -3,6 +3,9 @@
 //! The crate speaks the protocol itself: file content goes from the file to the channel and back without a copy of
 //! ours, and requests are kept in flight as far as the window allows.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -398,7 +401,7 @@ impl Sftp {
         found.is_ok_and(|attributes| attributes.file_type() == FileType::Folder)
     }
 
-    /// Checks that a rename onto this name would replace no device, pipe or socket.
+    /// Checks that a rename onto this name would replace no device, pipe or socket, and that the name is not too long.
     pub(super) async fn replaceable(&self, path: &[u8]) -> Result<(), Trouble> {
         // Some servers leave the kind out of the mode.
         let is_special = |found: Attributes| {
@@ -413,8 +416,8 @@ impl Sftp {
                     .caused_by(why)
                     .into())
             }
-            Err(trouble) if !trouble.is_refusal() => Err(trouble),
-            _ => Ok(()),
+            Err(Trouble::Refused(refusal)) if refusal.too_long(path).is_none() => Ok(()),
+            found => found.map(drop),
         }
     }
 
@@ -613,6 +616,15 @@ fn asked_for(reply: Reply, sftp: &Sftp) -> Trouble {
     }
 }
 
+impl Refusal {
+    /// What is too long of the path that was refused, where that may be why: sshd has [`status::BAD_MESSAGE`] for it, other
+    /// servers nothing better than [`status::FAILURE`].
+    fn too_long(&self, path: &[u8]) -> Option<String> {
+        let may_be_why = matches!(self.code, status::BAD_MESSAGE | status::FAILURE);
+        may_be_why.then(|| too_long(path)).flatten()
+    }
+}
+
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         Self::Broken(error)
@@ -626,7 +638,7 @@ impl Trouble {
             Self::Broken(error) => error,
             Self::Refused(refusal) => {
                 let why = match refusal.code {
-                    status::BAD_MESSAGE if let Some(why) = too_long(path) => why,
+                    _ if let Some(why) = refusal.too_long(path) => why,
                     status::NO_SUCH_FILE => "no such file or folder on the host".to_owned(),
                     status::PERMISSION_DENIED => "permission denied on the host".to_owned(),
                     _ => format!("the host says: {}", refusal.message),
@@ -634,6 +646,18 @@ impl Trouble {
                 let message = format!("`{}` cannot be {done}", shown(path));
                 Error::new(ErrorKind::Transfer, message).caused_by(why)
             }
+        }
+    }
+
+    /// As [`when`](Self::when), where a host does not take a file's content: there is no code for a full disk.
+    pub(super) fn when_filled(self, path: &[u8]) -> Error {
+        match self {
+            Self::Refused(Refusal { code, message }) if code == status::FAILURE => {
+                let why = format!("the host says: {message} (its disk may be full)");
+                let message = format!("`{}` cannot be written", shown(path));
+                Error::new(ErrorKind::Transfer, message).caused_by(why)
+            }
+            other => other.when(path, "written"),
         }
     }
 
@@ -661,7 +685,6 @@ impl Shared {
 
 type Version = (u32, Vec<(Bytes, Bytes)>);
 
-/// Serves a channel in both directions until one of them ends.
 /// The channel, and whom its task tells of what comes.
 struct Served {
     input: ChannelReadHalf,

@@ -84,7 +84,7 @@ impl Terms<'_> {
             Ok(digest) => digest,
             Err(trouble) => {
                 let _ = self.sftp.close_handle(opened.handle).await;
-                return Err(failed(trouble));
+                return Err(trouble.when_filled(destination));
             }
         };
         if self.options.sync {
