@@ -258,13 +258,11 @@ impl Assembler {
             let mut head = self.take(4);
             let id = head.get_u32();
             let mut counted = self.take(4.min(length - 5));
-            if counted.try_get_u32().ok().map(|n| n as usize) != length.checked_sub(9) {
+            let content = counted.try_get_u32().map_err(|_| Malformed)? as usize;
+            if length.checked_sub(9) != Some(content) {
                 return Err(Malformed);
             }
-            return Ok(Some(Incoming::Reply(
-                id,
-                Reply::Data(self.split(length - 9)),
-            )));
+            return Ok(Some(Incoming::Reply(id, Reply::Data(self.split(content)))));
         }
         let body = self.take(length - 1);
         decode(kind, body).map(Some).ok_or(Malformed)
@@ -374,6 +372,17 @@ mod tests {
                 permissions,
                 times,
             })
+    }
+
+    #[test]
+    fn content_without_its_whole_length_is_refused() {
+        for bytes in 0..=3 {
+            let mut packet = Request::new(kind::DATA, 1).0;
+            packet.extend_from_slice(&[0, 0, 0][..bytes]);
+            let mut assembler = Assembler::default();
+            assembler.push(Request(packet).finish());
+            assert_eq!(assembler.next(), Err(Malformed), "{bytes}");
+        }
     }
 
     proptest! {
