@@ -37,6 +37,17 @@ pub(super) struct Fetched {
     pub(super) has_grown: bool,
 }
 
+impl Fetched {
+    /// Closes its file until it gets its name.
+    pub(super) async fn closed(mut self) -> Result<Self> {
+        blocking(move || {
+            self.part.close()?;
+            Ok(self)
+        })
+        .await
+    }
+}
+
 impl Terms<'_> {
     /// Receives a file's content: what it held when it was opened. With an algorithm a digest is made of it.
     pub(super) async fn receive(
@@ -126,9 +137,9 @@ impl Terms<'_> {
             && let Ok((_, there)) = digester.digest_of_start(remote, length).await
         {
             let hasher = blocking(move || {
-                let hashed = (&file)
+                let hashed = (&*file)
                     .seek(SeekFrom::Start(0))
-                    .and_then(|_| hash_start(&file, &mut hasher, length));
+                    .and_then(|_| hash_start(&*file, &mut hasher, length));
                 hashed.map_err(|error| unwritable(&path, error))?;
                 Ok(hasher)
             })
@@ -141,7 +152,7 @@ impl Terms<'_> {
         let (file, path) = (part.file()?, part.path());
         let emptied = file
             .set_len(0)
-            .and_then(|()| (&file).seek(SeekFrom::Start(0)).map(drop));
+            .and_then(|()| (&*file).seek(SeekFrom::Start(0)).map(drop));
         emptied.map_err(|error| unwritable(&path, error))?;
         Ok((0, fresh))
     }
@@ -234,7 +245,7 @@ struct Disk {
 impl Disk {
     fn new(part: &LocalPart, hasher: Option<Hasher>) -> Result<Self> {
         Ok(Self {
-            file: Arc::new(part.file()?),
+            file: part.file()?,
             path: part.path(),
             hasher,
             gathered: Vec::new(),

@@ -1,7 +1,7 @@
 //! Local folders that are written to, by what a host says: no name leads out of them, and no link is followed.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, IoSlice, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -29,11 +29,20 @@ pub(super) struct Folder {
 /// A file that is being written in a folder; it is removed unless it gets its name or is kept.
 #[derive(Debug)]
 pub(super) struct LocalPart {
-    file: File,
+    content: Content,
     folder: Arc<Folder>,
     temporary: Vec<u8>,
+    /// A temporary name under which no other transfer goes on with it.
+    own: Vec<u8>,
     name: Vec<u8>,
     is_finished: bool,
+}
+
+#[derive(Debug)]
+enum Content {
+    Open(Arc<File>),
+    /// Written and closed, and what it was then.
+    Closed(Metadata),
 }
 
 impl Folder {
@@ -130,9 +139,10 @@ impl Folder {
         let file = opened.map_err(|error| unwritable(&path, error.into()))?;
         let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(LocalPart {
-            file,
+            content: Content::Open(Arc::new(file)),
             folder: Arc::clone(self),
             temporary,
+            own: unfinished(name, own),
             name: name.to_owned(),
             is_finished: false,
         })
@@ -207,19 +217,61 @@ impl Folder {
 }
 
 impl LocalPart {
-    /// Another handle of the file, to write to beside the runtime's threads.
-    pub(super) fn file(&self) -> Result<File> {
-        self.file
-            .try_clone()
+    /// The file, to write to beside the runtime's threads. One that was closed is opened again.
+    pub(super) fn file(&self) -> Result<Arc<File>> {
+        let opened = match &self.content {
+            Content::Open(file) => return Ok(Arc::clone(file)),
+            Content::Closed(known) => self.open_again(known),
+        };
+        opened
+            .map(Arc::new)
             .map_err(|error| unwritable(&self.path(), error))
     }
 
     /// How much is in it.
     pub(super) fn length(&self) -> Result<u64> {
-        let metadata = self.file.metadata();
+        let metadata = self.file()?.metadata();
         metadata
             .map(|metadata| metadata.len())
             .map_err(|error| unwritable(&self.path(), error))
+    }
+
+    /// Closes a file that is whole, so that any number of them can wait for their names. The lock goes with it, so it
+    /// gets a name that nobody looks for. Blocks.
+    pub(super) fn close(&mut self) -> Result<()> {
+        let Content::Open(file) = &self.content else {
+            return Ok(());
+        };
+        let failed = |error: io::Error| unwritable(&self.path(), error);
+        let metadata = file.metadata().map_err(failed)?;
+        if self.temporary != self.own {
+            let (from, to) = (&self.temporary, &self.own);
+            self.rename(from, to).map_err(failed)?;
+            self.temporary.clone_from(&self.own);
+        }
+        self.content = Content::Closed(metadata);
+        Ok(())
+    }
+
+    fn open_again(&self, known: &Metadata) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let temporary = OsStr::from_bytes(&self.temporary);
+        let file: File = openat(&self.folder.descriptor, temporary, flags, Mode::empty())?.into();
+        let found = file.metadata()?;
+        // Not every file system keeps the number of a file that is closed. Another name of some file of ours has several.
+        let is_same = (found.dev(), found.ino()) == (known.dev(), known.ino());
+        if found.is_file() && found.len() == known.len() && (is_same || found.nlink() == 1) {
+            return Ok(file);
+        }
+        Err(io::Error::other(
+            "somebody has changed its unfinished file (`.NAME.TAG.part`)",
+        ))
+    }
+
+    fn rename(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        let descriptor = &self.folder.descriptor;
+        let (from, to) = (OsStr::from_bytes(from), OsStr::from_bytes(to));
+        Ok(renameat(descriptor, from, descriptor, to)?)
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -234,18 +286,12 @@ impl LocalPart {
     /// Gives the file its mode, time and name. Blocks.
     pub(super) fn finish(mut self, mode: u32, times: Option<(u32, u32)>, sync: bool) -> Result<()> {
         let failed = |error: io::Error| unwritable(&self.path(), error);
-        set(&self.file, mode, times).map_err(failed)?;
+        let file = self.file()?;
+        set(&file, mode, times).map_err(failed)?;
         if sync {
-            self.file.sync_all().map_err(failed)?;
+            file.sync_all().map_err(failed)?;
         }
-        let descriptor = &self.folder.descriptor;
-        renameat(
-            descriptor,
-            OsStr::from_bytes(&self.temporary),
-            descriptor,
-            OsStr::from_bytes(&self.name),
-        )
-        .map_err(|error| failed(error.into()))?;
+        self.rename(&self.temporary, &self.name).map_err(failed)?;
         self.is_finished = true;
         Ok(())
     }
@@ -310,5 +356,67 @@ fn failed(what: &str, path: &Path, done: &str, error: io::Error) -> Error {
     match too_long {
         Some(why) => error_of.caused_by(why),
         None => error_of.caused_by(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_waits_for_its_name_is_closed_and_nobody_elses() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = Arc::new(Folder::open(scratch.path()).expect("it is there"));
+        let written = |content: &str| {
+            let part = folder.part(b"a", Some("known"), "own").expect("a part");
+            write_all(&part.file().expect("open"), &[content.to_owned().into()]).expect("room");
+            part
+        };
+        let mut part = written("first");
+        let Content::Open(file) = &part.content else {
+            panic!("{part:?}");
+        };
+        let file = Arc::downgrade(file);
+        part.close().expect("whole");
+        assert!(file.upgrade().is_none(), "no descriptor is left");
+        assert_eq!(folder.names().expect("ours").len(), 3, "`.`, `..` and it");
+        assert_eq!(part.length().expect("there"), 5);
+        // What another transfer of the same takes up is another file.
+        let other = folder.part(b"a", Some("known"), "other").expect("a part");
+        assert_eq!(other.length().expect("there"), 0);
+        drop(other);
+        part.finish(0o640, Some((1, 2)), true).expect("it is there");
+        let metadata = std::fs::metadata(scratch.path().join("a")).expect("it has its name");
+        assert_eq!((metadata.mode() & 0o777, metadata.mtime()), (0o640, 2));
+        assert_eq!(metadata.len(), 5);
+
+        // One that is not what was written gets no name, and goes.
+        let mut part = written("second");
+        part.close().expect("whole");
+        std::fs::write(scratch.path().join(".a.own.part"), "another").expect("ours");
+        let error = part.finish(0o640, None, false).expect_err("changed");
+        assert_eq!(error.kind(), ErrorKind::Local);
+        std::fs::write(scratch.path().join("other"), "third").expect("ours");
+        let mut part = written("third");
+        part.close().expect("whole");
+        let (own, other) = (
+            scratch.path().join(".a.own.part"),
+            scratch.path().join("other"),
+        );
+        std::fs::remove_file(&own).expect("ours");
+        std::fs::hard_link(&other, &own).expect("one file system");
+        part.finish(0o666, None, false).expect_err("another's");
+        std::fs::remove_file(&other).expect("its other name is gone");
+
+        let mut part = written("fourth");
+        part.close().expect("whole");
+        drop(part);
+        let mut names = folder.names().expect("ours");
+        names.sort();
+        assert_eq!(names, [&b"."[..], b"..", b"a"]);
+        assert_eq!(
+            std::fs::read(scratch.path().join("a")).expect("ours"),
+            b"first"
+        );
     }
 }

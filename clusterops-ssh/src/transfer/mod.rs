@@ -63,6 +63,9 @@ const BATCH: usize = 64;
 /// How many files of a tree are on their way at once.
 const AT_ONCE: usize = 8;
 
+/// How many folders the files of a batch may be in that come from a host: each is open.
+const FOLDERS: usize = 8;
+
 /// The files of one host: a file transfer connection inside a [`Session`].
 ///
 /// The [module](self) says what holds for all transfers. Remote paths are text; one that is not absolute starts in the

@@ -17,7 +17,7 @@ use super::protocol::{Attributes, FileType, Name};
 use super::sftp::Trouble;
 use super::source::{Facts, Source, unreadable};
 use super::upload::{Part, Terms};
-use super::{AT_ONCE, BATCH, Files, blocking, together};
+use super::{AT_ONCE, BATCH, FOLDERS, Files, blocking, together};
 use crate::{Error, ErrorKind, Result};
 
 /// The most names in one tree.
@@ -340,6 +340,13 @@ struct Seen {
 impl Fetching<'_> {
     async fn all(&mut self, remote: &[u8]) -> Result<()> {
         while let Some(folder) = self.folders.get(self.next).cloned() {
+            // Each folder that files wait for is open.
+            let mut open = self
+                .batch
+                .chunk_by(|one, next| Arc::ptr_eq(&one.1, &next.1));
+            if open.nth(FOLDERS - 1).is_some() {
+                self.fetch().await?;
+            }
             let path = join(remote, &folder.path);
             self.folder(&path, &folder)
                 .await
@@ -433,7 +440,10 @@ impl Fetching<'_> {
         let (files, terms) = (self.files, &self.terms);
         let receiving = batch
             .iter()
-            .map(|(remote, folder, name)| files.receive(terms, remote, folder, name))
+            .map(|(remote, folder, name)| async move {
+                let fetched = files.receive(terms, remote, folder, name).await?;
+                fetched.closed().await
+            })
             .collect();
         let received = together::all(AT_ONCE, receiving).await?;
         files
