@@ -15,9 +15,6 @@ use crate::report::{HostReport, Report};
 use crate::run::{self, Beginning, Prepared, Run};
 use crate::{Bandwidth, Credentials, Error, ErrorKind, Plan, Result, Rollout, SessionOptions};
 
-/// File descriptors left to the rest of the process.
-const SPARE_DESCRIPTORS: usize = 64;
-
 /// Many targets, and the terms on which plans are run on them.
 ///
 /// ```no_run
@@ -161,8 +158,11 @@ impl Fleet {
     }
 
     /// Sets how many hosts are worked on at once. Hosts that wait for others do not count. The process's limit of open
-    /// files (RLIMIT_NOFILE, getrlimit(2)) can make it less; where it has no room for a connection to every host, hosts that
-    /// wait for others let theirs go, and connect again, of which the report [warns](crate::Report::warnings).
+    /// files (RLIMIT_NOFILE, getrlimit(2)) can make it less, of which the report [warns](crate::Report::warnings): a host
+    /// that runs commands takes 2 of them, 3 with an [`output_folder`](Self::output_folder), 8 through a proxy command; one
+    /// that is sent a folder takes 9, and one that something is fetched from 18, for it may be a folder. Where it has no
+    /// room for a connection to every host, hosts that wait for others let theirs go, and connect again, of which the report
+    /// warns too.
     #[must_use]
     pub fn parallelism(mut self, hosts: usize) -> Self {
         self.options.parallelism = hosts;
@@ -462,36 +462,6 @@ impl fmt::Display for DryRun {
             write!(f, "{line}{}:{text}", Printable(&hosts.to_string()))?;
         }
         Ok(())
-    }
-}
-
-/// What the process's limit of open files leaves for a run.
-pub(crate) struct Limits {
-    /// How many hosts are worked on at once.
-    pub(crate) parallelism: usize,
-    /// Whether hosts can keep their connection while they wait for others.
-    pub(crate) keep_connections: bool,
-    /// What the operator should know about it.
-    pub(crate) warning: Option<String>,
-}
-
-impl Limits {
-    pub(crate) fn of(options: &FleetOptions, hosts: usize) -> Self {
-        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile)
-            .current
-            .map_or(usize::MAX, |limit| {
-                usize::try_from(limit).unwrap_or(usize::MAX)
-            })
-            .saturating_sub(SPARE_DESCRIPTORS);
-        // A host at work holds a connection, and a local file or a second connection beside it.
-        let parallelism = options.parallelism.min((descriptors / 2).max(1));
-        Self {
-            parallelism,
-            warning: (parallelism < options.parallelism.min(hosts)).then(|| {
-                format!("the limit of open files (ulimit -n) lets no more than {parallelism} hosts be worked on at once; raise it, or set a parallelism that it allows")
-            }),
-            keep_connections: hosts.saturating_add(2 * parallelism) <= descriptors,
-        }
     }
 }
 

@@ -138,6 +138,20 @@ impl File {
         })
     }
 
+    /// Whether it names a command under this keyword, for whichever hosts.
+    pub(super) fn has_command(&self, keyword: Keyword) -> bool {
+        let mut lines = self.sections.iter().flat_map(|section| &section.lines);
+        lines.any(|line| match &line.kind {
+            DirectiveKind::Include(files) => files.iter().any(|file| file.has_command(keyword)),
+            DirectiveKind::Set(set, value) => {
+                let is_none =
+                    matches!(&**value, Value::Text(text) if text.eq_ignore_ascii_case("none"));
+                *set == keyword && !is_none
+            }
+            DirectiveKind::IncludeFor(_) | DirectiveKind::Unknown(_) => false,
+        })
+    }
+
     /// Whether a host gets what every host gets of which nothing special is said.
     pub(super) fn is_common(&self, host: &str) -> bool {
         self.sections(host).all(|section| match &section.condition {

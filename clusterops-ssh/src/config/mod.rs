@@ -189,6 +189,18 @@ impl Config {
         self.files.iter().any(File::may_block)
     }
 
+    /// Whether a `ProxyCommand` leads to any host; files that are included by a path with tokens are not looked at.
+    pub(crate) fn has_proxy_command(&self) -> bool {
+        let keyword = Keyword::ProxyCommand;
+        self.files.iter().any(|file| file.has_command(keyword))
+    }
+
+    /// As [`has_proxy_command`](Self::has_proxy_command), of a `KnownHostsCommand`.
+    pub(crate) fn has_known_hosts_command(&self) -> bool {
+        let keyword = Keyword::KnownHostsCommand;
+        self.files.iter().any(|file| file.has_command(keyword))
+    }
+
     /// The settings of all files that have no effect here, each keyword once, with its first place.
     ///
     /// Which of them concern a host tells [`HostConfig::unsupported`]. Files that are included by a path with tokens are

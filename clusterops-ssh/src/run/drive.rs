@@ -13,16 +13,18 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::control::{Control, Mode, Watch};
 use super::failures::Failures;
 use super::files::Files;
+use super::limits::Limits;
 use super::output::{Budget, Folder};
 use super::outset::{Beginning, Outset};
 use super::pacer::Pacer;
 use super::shared::Shared;
 use crate::clock::deadline_in;
 use crate::event::{Board, RunState};
-use crate::fleet::{FleetOptions, Limits};
+use crate::fleet::FleetOptions;
 use crate::journal::{Head, Store, Writer};
 use crate::plan::Step;
 use crate::report::{Ending, Report};
+use crate::session::LocalCommands;
 use crate::{Connector, Error, ErrorKind, Plan, Result};
 
 /// What a run starts from.
@@ -251,7 +253,14 @@ impl Setup {
             },
         };
         let dealt = outset.dealt();
-        let limits = Limits::of(&self.options, dealt.len());
+        let connector = Connector::new(self.options.session.clone());
+        let commands = tokio::select! {
+            biased;
+            commands = connector.local_commands(&self.targets) => commands,
+            // Hardly a host is connected to then.
+            () = watch.ending() => LocalCommands::default(),
+        };
+        let limits = Limits::of(&self.options, &self.plan, dealt.len(), commands);
         let control = self.control.clone();
         let at_once = dealt.len().min(limits.parallelism);
         let journal = store.map(|store| Writer::start(store, at_once, move || control.stop()));
@@ -262,7 +271,7 @@ impl Setup {
         let run = Arc::new(Shared {
             id: self.id,
             targets: self.targets,
-            connector: Connector::new(self.options.session.clone()),
+            connector,
             board: self.board,
             failures,
             pacer: Pacer::new(limits.parallelism),

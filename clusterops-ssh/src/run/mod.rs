@@ -10,6 +10,7 @@ mod gates;
 mod host;
 mod intent;
 mod leftover;
+mod limits;
 mod output;
 mod outset;
 mod pacer;

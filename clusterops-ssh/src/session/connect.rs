@@ -18,7 +18,7 @@ use super::link::{Destination, Link, NotOpened};
 use super::lost::Lost;
 use super::proxy_command::ProxyCommand;
 use super::read_ahead::ReadAhead;
-use super::route::Router;
+use super::route::{LocalCommands, Router};
 use super::settings::{LocalUser, Route, Settings};
 use super::shared::Shared;
 use super::stream::Tethered;
@@ -87,8 +87,20 @@ impl Connector {
         connect.await.map_err(|error: Error| error.on(&target.name))
     }
 
-    /// What is in force for a target. The configuration may run commands and ask the DNS for it.
-    async fn settings(&self, target: &Target) -> Result<Arc<Settings>> {
+    /// Which commands of the user's connections to these targets need, as far as that is known before.
+    pub(crate) async fn local_commands(&self, targets: &Arc<[Target]>) -> LocalCommands {
+        // A configuration that cannot be read fails the hosts, which say why.
+        if self.read().await.is_err() {
+            return LocalCommands::default();
+        }
+        let targets = Arc::clone(targets);
+        self.blocking(move |router| Ok(router.local_commands(&targets)))
+            .await
+            .unwrap_or_default()
+    }
+
+    /// Reads the configuration, unless that was done.
+    async fn read(&self) -> Result<()> {
         if !self.0.router.is_read() {
             // One thread reads the files, and whoever comes meanwhile needs no other.
             let _reading = self.0.reading.lock().await;
@@ -96,6 +108,12 @@ impl Connector {
                 self.blocking(|router| router.read()).await?;
             }
         }
+        Ok(())
+    }
+
+    /// What is in force for a target. The configuration may run commands and ask the DNS for it.
+    async fn settings(&self, target: &Target) -> Result<Arc<Settings>> {
+        self.read().await?;
         if !self.0.router.may_block() {
             return self.0.router.settings(target).map(Arc::new);
         }

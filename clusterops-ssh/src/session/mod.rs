@@ -47,6 +47,7 @@ pub(crate) use self::process::TASK_VARIABLE;
 pub use self::process::{Chunk, Process};
 pub(crate) use self::process::{Launch, Remnant};
 pub use self::remote_stream::RemoteStream;
+pub(crate) use self::route::LocalCommands;
 pub(crate) use self::settings::COMMAND_DEADLINE;
 pub use self::termination::Termination;
 pub(crate) use self::termination::{newest_subsystem, terminate, wait_for_end};

@@ -55,7 +55,7 @@ pub struct SessionOptions {
     pub revoked_host_keys: Vec<PathBuf>,
     /// OpenSSH's configuration, asked about the address of each target before any command is known: to `Match sessiontype`
     /// a session is an `exec` and a jump host `none`. Default: the user's and the system's files
-    /// ([`Config::load`]), read with the first connection; [`Config::none`] is none at all.
+    /// ([`Config::load`]), read before the first connection; [`Config::none`] is none at all.
     pub config: Option<Arc<Config>>,
     /// What leads to targets that do not name jump hosts themselves: nothing, jump hosts, or a command with the tokens of
     /// ssh_config(5). It holds for targets, not for the jump hosts on the way to them. Default: the configuration's.

@@ -35,6 +35,15 @@ struct Common {
     terms: Arc<Terms>,
 }
 
+/// Commands of the user's on this machine that connections to targets need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LocalCommands {
+    /// How many of the targets one leads to (ProxyCommand), each by one of its own.
+    pub(crate) lead_to: usize,
+    /// Whether one may print their host keys (KnownHostsCommand).
+    pub(crate) print_host_keys: bool,
+}
+
 /// How many kinds of targets are remembered.
 const REMEMBERED: usize = 16;
 
@@ -131,6 +140,29 @@ impl Router {
             (_, Proxy::Direct) | (Some(_), _) => Route::Direct,
         };
         Ok(settings.by(route))
+    }
+
+    /// Which commands connections to these targets need, by a configuration that was read. Where it asks others than the
+    /// memory, every target that a command may lead to counts.
+    pub(super) fn local_commands(&self, targets: &[Target]) -> LocalCommands {
+        let Some(Ok(config)) = self.config.get() else {
+            return LocalCommands::default();
+        };
+        let leads_to = |target: &Target| match &self.options.proxy {
+            _ if target.jump.is_some() => false,
+            Some(Proxy::Command(command)) => !command.eq_ignore_ascii_case("none"),
+            Some(_) => false,
+            None if !config.has_proxy_command() => false,
+            None if self.may_block() => true,
+            None => {
+                let settings = self.settings(target);
+                settings.is_ok_and(|settings| matches!(settings.route, Route::Command(_)))
+            }
+        };
+        LocalCommands {
+            lead_to: targets.iter().filter(|target| leads_to(target)).count(),
+            print_host_keys: config.has_known_hosts_command(),
+        }
     }
 
     /// Reads the configuration, unless that was done. This can block.
@@ -410,6 +442,42 @@ mod tests {
             .settings(&Target::new("a", "a"))
             .expect_err("a circle");
         assert!(error.message().contains("without end"), "{error}");
+    }
+
+    #[test]
+    fn the_commands_that_targets_need_are_counted() {
+        let targets = [
+            Target::new("a", "web1"),
+            Target::new("b", "db1"),
+            through("gate"),
+            through("none"),
+        ];
+        let counted = |options: SessionOptions, config: &str| {
+            let router = configured(options, config);
+            router.read().expect("a text");
+            let LocalCommands {
+                lead_to,
+                print_host_keys,
+            } = router.local_commands(&targets);
+            (lead_to, print_host_keys)
+        };
+        let plain = SessionOptions::default;
+        for (config, expected) in [
+            ("", (0, false)),
+            ("Host web*\n ProxyCommand nc %h %p\n", (1, false)),
+            ("Host gate\n ProxyCommand nc %h %p\n", (0, false)),
+            ("ProxyCommand none\nKnownHostsCommand none\n", (0, false)),
+            ("ProxyCommand nc %h %p\nKnownHostsCommand /k\n", (2, true)),
+            // What would run commands is not asked.
+            ("Match exec false\n ProxyCommand nc %h %p\n", (2, false)),
+        ] {
+            assert_eq!(counted(plain(), config), expected, "{config:?}");
+        }
+        let config = "ProxyCommand nc gate 22\n";
+        assert_eq!(counted(plain().proxy_command("nc %h"), config).0, 2);
+        assert_eq!(counted(plain().proxy_command("none"), config).0, 0);
+        let gate = "gate".parse().expect("a host");
+        assert_eq!(counted(plain().jump(gate), config).0, 0);
     }
 
     /// Whatever was decided before, each target gets what it would get alone.

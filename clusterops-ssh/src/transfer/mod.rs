@@ -66,6 +66,10 @@ const AT_ONCE: usize = 8;
 /// How many folders the files of a batch may be in that come from a host: each is open.
 const FOLDERS: usize = 8;
 
+/// How many local files and folders are open at most while a tree is sent, and while one is fetched, whose root is one.
+pub(crate) const OPEN_TO_SEND: usize = AT_ONCE;
+pub(crate) const OPEN_TO_FETCH: usize = AT_ONCE + FOLDERS + 1;
+
 /// The files of one host: a file transfer connection inside a [`Session`].
 ///
 /// The [module](self) says what holds for all transfers. Remote paths are text; one that is not absolute starts in the

@@ -1,10 +1,12 @@
 //! This crate's own sessions against the simulator.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::client::eventually;
 use crate::sim::{Answer, Fault, Match, Sim, SimHost};
+use crate::transfer::OPEN_TO_FETCH;
 use crate::{Bandwidth, Command, ErrorKind, Exit, Session, SessionOptions, Termination};
 
 const GRACE: Duration = Duration::from_millis(50);
@@ -165,6 +167,45 @@ async fn how_far_files_have_come_is_told_in_time_and_with_their_size() {
         assert!(first.bytes < 100_000 && first.total == 400_000, "{first:?}");
         assert_eq!((last.bytes, last.total), (400_000, 400_000));
         assert!(late - early > Duration::from_millis(200), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tree_that_is_fetched_has_few_files_and_folders_open() {
+    let mut host = SimHost::new("web01");
+    for number in 0..100 {
+        host = host
+            .file(&format!("/srv/tree/alone{number}/file"), "content")
+            .file(&format!("/srv/tree/many/file{number}"), "content");
+    }
+    let sim = Sim::start([host]).await.expect("started");
+    let session = Session::connect(&sim.target("web01"), &options())
+        .await
+        .expect("connected");
+    let here = tempfile::tempdir().expect("a folder");
+    let root = here.path().canonicalize().expect("it is there");
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&most);
+    let files = session.files().await.expect("SFTP");
+    let files = files.progress(move |_| {
+        let descriptors = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+        // Others are closed meanwhile.
+        let paths = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let open = paths.filter(|path| path.starts_with(&root)).count();
+        seen.fetch_max(open, Ordering::Relaxed);
+    });
+    let fetched = files.download_tree("/srv/tree", here.path().join("tree"));
+    let fetched = fetched.await.expect("fetched");
+    assert_eq!((fetched.files, fetched.folders), (200, 101));
+    let most = most.load(Ordering::Relaxed);
+    assert!((2..=OPEN_TO_FETCH).contains(&most), "{most}");
+    for folder in ["many", "alone99"] {
+        let names = std::fs::read_dir(here.path().join("tree").join(folder)).expect("made");
+        let mut names = names.map(|entry| entry.expect("ours").path());
+        assert!(
+            names.all(|path| path.extension().is_none()),
+            "no part is left"
+        );
     }
 }
 
