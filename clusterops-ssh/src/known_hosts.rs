@@ -80,13 +80,27 @@ pub struct KnownHosts {
 /// What is known to this process only.
 #[derive(Debug, Default)]
 struct Unsaved {
+    /// How many were accepted as new.
     keys: usize,
+    /// How many are further keys of hosts that are known.
+    further: usize,
     /// Why, for the first of them that came while another process held the file's lock.
     locked: Option<String>,
     /// Whether the last attempt found it held: the next one does not wait.
     is_locked: bool,
     /// Why nothing can be stored at all: nobody tries any more.
     hopeless: Option<String>,
+}
+
+impl Unsaved {
+    /// Notes why something was not stored.
+    fn note(&mut self, why: String, is_locked: bool) {
+        self.is_locked = is_locked;
+        match is_locked {
+            true => self.locked.get_or_insert(why),
+            false => self.hopeless.get_or_insert(why),
+        };
+    }
 }
 
 /// What errors call the place of keys that are in no file.
@@ -307,26 +321,10 @@ impl KnownHosts {
         patience: Duration,
     ) -> Result<Verdict> {
         let _adding = self.adding();
-        let (hopeless, patience) = {
-            let unsaved = self.unsaved();
-            let patience = match unsaved.is_locked {
-                true => Duration::ZERO,
-                false => patience,
-            };
-            (unsaved.hopeless.clone(), patience)
-        };
-        let (why, is_locked) = match hopeless {
-            Some(why) => (why, false),
-            None => match self.store(path, host, port, key, hashed, patience) {
-                Ok(verdict) => {
-                    self.unsaved().is_locked = false;
-                    return Ok(verdict);
-                }
-                Err(error) => {
-                    let is_locked = append::is_held_by_another(&error);
-                    (failed(path, CANNOT_TAKE, error).full_message(), is_locked)
-                }
-            },
+        let store = |patience| self.store(path, host, port, key, hashed, patience);
+        let (why, is_locked) = match self.attempt(path, patience, store) {
+            Ok(verdict) => return Ok(verdict),
+            Err(not_stored) => not_stored,
         };
         let verdict = self.lookup(host, port, key);
         if verdict != Verdict::Unknown {
@@ -344,13 +342,38 @@ impl KnownHosts {
         drop(files);
         let mut unsaved = self.unsaved();
         unsaved.keys += 1;
-        unsaved.is_locked = is_locked;
-        match is_locked {
-            true => unsaved.locked.get_or_insert(why),
-            false => unsaved.hopeless.get_or_insert(why),
-        };
+        unsaved.note(why, is_locked);
         drop(unsaved);
         Ok(self.lookup(host, port, key))
+    }
+
+    /// Has something stored by who holds [`adding`](Self::adding), with no more patience for the file's lock than is left: none
+    /// where the last attempt found it held, and no attempt at all where nothing can be stored. Otherwise says why it was not
+    /// stored, and whether because another process holds the lock.
+    fn attempt<T>(
+        &self,
+        path: &Path,
+        patience: Duration,
+        store: impl FnOnce(Duration) -> io::Result<T>,
+    ) -> Result<T, (String, bool)> {
+        let patience = {
+            let unsaved = self.unsaved();
+            match (&unsaved.hopeless, unsaved.is_locked) {
+                (Some(why), _) => return Err((why.clone(), false)),
+                (None, true) => Duration::ZERO,
+                (None, false) => patience,
+            }
+        };
+        match store(patience) {
+            Ok(stored) => {
+                self.unsaved().is_locked = false;
+                Ok(stored)
+            }
+            Err(error) => {
+                let is_locked = append::is_held_by_another(&error);
+                Err((failed(path, CANNOT_TAKE, error).full_message(), is_locked))
+            }
+        }
     }
 
     fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
@@ -365,22 +388,28 @@ impl KnownHosts {
             (locked, hopeless) => locked.as_ref().or(hopeless.as_ref())?.clone(),
         };
         let keys = match unsaved.keys {
-            1 => "a new host key was accepted and not stored".to_owned(),
-            keys => format!("{keys} new host keys were accepted and not stored"),
+            0 => None,
+            1 => Some("a new host key was accepted and not stored".to_owned()),
+            keys => Some(format!("{keys} new host keys were accepted and not stored")),
         };
-        Some(format!(
-            "{keys}, so that the next run takes any other one too: {why}"
-        ))
+        let keys = keys.map(|keys| format!("{keys}, so that the next run takes any other one too"));
+        let further = match unsaved.further {
+            0 => None,
+            1 => Some("a further key of a known host was not stored".to_owned()),
+            keys => Some(format!(
+                "{keys} further keys of known hosts were not stored"
+            )),
+        };
+        let what: Vec<String> = keys.into_iter().chain(further).collect();
+        (!what.is_empty()).then(|| format!("{}: {why}", what.join(", and ")))
     }
 
     /// Adds these keys of a host to the file at `path`, as far as they are not known, and returns how many it added.
     ///
     /// Nothing is added unless the file has the host by its name or the name's hash, and by nothing else: what ssh itself
     /// writes. Where somebody keeps lines with patterns, lists of names or authorities for the host, they stay the only
-    /// ones (as for `UpdateHostKeys`, ssh_config(5)). Otherwise this works as [`add`](Self::add) does.
-    ///
-    /// # Errors
-    /// As for [`add`](Self::add).
+    /// ones (as for `UpdateHostKeys`, ssh_config(5)). Otherwise this works as [`accept`](Self::accept) does, but that keys which
+    /// cannot be stored do not become known: the host has another one.
     pub(crate) fn add_to_known_host(
         &self,
         path: &Path,
@@ -388,16 +417,44 @@ impl KnownHosts {
         port: u16,
         keys: &[PublicKey],
         hashed: bool,
-    ) -> Result<usize> {
-        let error = |error| failed(path, CANNOT_TAKE, error);
-        let name = qualified(host, port);
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = append::open_locked(path, LOCK_DEADLINE).map_err(error)?;
-        let table = self.refresh(path, &file).map_err(error)?;
-        if !self.read()[table].has_only_by_name(&name) {
-            return Ok(0);
-        }
+        patience: Duration,
+    ) -> usize {
+        let _adding = self.adding();
         let mut added = 0;
+        let store =
+            |patience| self.store_further(path, host, port, keys, hashed, patience, &mut added);
+        if let Err((why, is_locked)) = self.attempt(path, patience, store) {
+            let name = qualified(host, port);
+            let would_take =
+                |table: &Table| **table.file() == *path && table.has_only_by_name(&name);
+            let is_missed = self.read().iter().any(would_take);
+            let mut unsaved = self.unsaved();
+            if is_missed {
+                unsaved.further += keys.len() - added;
+            }
+            unsaved.note(why, is_locked);
+        }
+        added
+    }
+
+    /// [`add_to_known_host`](Self::add_to_known_host) for who holds [`adding`](Self::adding); counts what it adds.
+    #[expect(clippy::too_many_arguments, reason = "those of its one caller")]
+    fn store_further(
+        &self,
+        path: &Path,
+        host: &str,
+        port: u16,
+        keys: &[PublicKey],
+        hashed: bool,
+        patience: Duration,
+        added: &mut usize,
+    ) -> io::Result<()> {
+        let name = qualified(host, port);
+        let file = append::open_locked(path, patience)?;
+        let table = self.refresh(path, &file)?;
+        if !self.read()[table].has_only_by_name(&name) {
+            return Ok(());
+        }
         for key in keys {
             let verdict = self.lookup(host, port, key);
             if !matches!(
@@ -406,13 +463,13 @@ impl KnownHosts {
             ) {
                 continue;
             }
-            let line = append::line(&name, key, hashed).map_err(error)?;
+            let line = append::line(&name, key, hashed)?;
             let whole_lines = self.read()[table].has_whole_lines();
-            let (written, metadata) = append::append(&file, whole_lines, line).map_err(error)?;
+            let (written, metadata) = append::append(&file, whole_lines, line)?;
             self.write()[table].appended(written.as_bytes(), &metadata);
-            added += 1;
+            *added += 1;
         }
-        Ok(added)
+        Ok(())
     }
 
     fn new(files: Vec<Table>) -> Self {

@@ -435,6 +435,68 @@ fn a_lock_that_is_free_again_keeps_no_key_from_its_file() {
 }
 
 #[test]
+fn further_keys_of_known_hosts_wait_for_a_lock_once_too() {
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known_hosts");
+    let known_by = |host| format!("web{host} {}\n", text(host));
+    let text_before: String = (0..20)
+        .map(known_by)
+        .chain(["*.org ".to_owned() + &text(1) + "\n"])
+        .collect();
+    fs::write(&path, &text_before).unwrap();
+    let other = fs::File::open(&path).unwrap();
+    other.lock().unwrap();
+    let known = KnownHosts::load([&path]).unwrap();
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        for host in 0..20 {
+            let (known, path) = (&known, &path);
+            scope.spawn(move || {
+                let (name, keys) = (format!("web{host}"), [key(100 + host), key(200 + host)]);
+                let added = known.add_to_known_host(path, &name, 22, &keys, false, PATIENCE);
+                assert_eq!(added, 0);
+            });
+        }
+    });
+    // Each of them alone would have waited for that long.
+    assert!(begin.elapsed() < 10 * PATIENCE, "{:?}", begin.elapsed());
+    // Nothing would have been stored of this one.
+    known.add_to_known_host(&path, "db.org", 22, &[key(2)], false, PATIENCE);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text_before);
+    let trouble = known.trouble().unwrap();
+    assert!(
+        trouble
+            .starts_with("40 further keys of known hosts were not stored: the known hosts file "),
+        "{trouble}"
+    );
+    assert!(
+        trouble.ends_with("another process has held its lock for 200ms"),
+        "{trouble}"
+    );
+
+    // New hosts need not wait again, and are told of as well.
+    let begin = Instant::now();
+    let verdict = known.accept(&path, "new", 22, &key(1), false, PATIENCE);
+    assert_eq!(verdict.unwrap(), Verdict::Known);
+    assert!(begin.elapsed() < PATIENCE);
+    let trouble = known.trouble().unwrap();
+    assert!(
+        trouble.starts_with("a new host key was accepted and not stored, so that the next run takes any other one too, and 40 further"),
+        "{trouble}"
+    );
+
+    other.unlock().unwrap();
+    let keys = [key(100), key(0)];
+    assert_eq!(
+        known.add_to_known_host(&path, "web0", 22, &keys, false, PATIENCE),
+        1
+    );
+    let stored = fs::read_to_string(&path).unwrap();
+    assert_eq!(stored, format!("{text_before}web0 {}\n", text(100)));
+}
+
+#[test]
 fn add_waits_for_the_lock_and_writes_to_the_file_that_is_there_then() {
     let folder = tempfile::tempdir().unwrap();
     let (path, edited) = (

@@ -140,8 +140,9 @@ impl Connector {
     }
 
     /// What the user should know about the configuration: each keyword that has no effect, with the file and line where
-    /// it is first set; and whether new host keys were accepted that could not be stored. Nothing until the first
-    /// connection, which reads the configuration; a run's are in its [`Report`](crate::Report).
+    /// it is first set; and whether host keys could not be stored, be they new ones that were accepted or further ones of
+    /// known hosts. Nothing until the first connection, which reads the configuration; a run's are in its
+    /// [`Report`](crate::Report).
     ///
     /// ```
     /// # use clusterops_core::Target;

@@ -24,11 +24,13 @@ pub(super) struct HostKeyUpdate {
     pub(super) host: HostName,
     pub(super) file: PathBuf,
     pub(super) hashed: bool,
+    /// How long another process may keep the keys from being added.
+    pub(super) patience: Duration,
 }
 
 impl HostKeyUpdate {
     /// Stores the keys that are new here and that the host proves to have. The host is known without them, so nothing
-    /// that goes wrong here ends the connection.
+    /// that goes wrong here ends the connection; keys that cannot be stored are among the warnings.
     pub(super) async fn run(self, connection: &Connection) {
         let Ok(Ok(announced)) = timeout(PATIENCE, self.announced).await else {
             return;
@@ -55,8 +57,9 @@ impl HostKeyUpdate {
             return;
         }
         if let Ok(Ok(())) = timeout(PATIENCE, connection.hostkeys_prove(shown)).await {
+            let (file, hashed, patience) = (self.file, self.hashed, self.patience);
             let add =
-                move || known_hosts.add_to_known_host(&self.file, &name, port, &new, self.hashed);
+                move || known_hosts.add_to_known_host(&file, &name, port, &new, hashed, patience);
             let _ = tokio::task::spawn_blocking(add).await;
         }
     }

@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind, Result, certificate};
 /// What stands before the server's own words about the end of a connection.
 pub(super) const SAID: &str = "the host closed the connection: ";
 
-/// How long it may take to store a new key while another process holds the file's lock: no more than this, and no more than
+/// How long it may take to store a key while another process holds the file's lock: no more than this, and no more than
 /// this part of the time for the handshake, which goes on meanwhile.
 const STORING: Duration = Duration::from_secs(2);
 const STORING_PART: u32 = 4;
@@ -148,6 +148,7 @@ impl Verifier {
             host: self.host.clone(),
             file,
             hashed: self.hashed,
+            patience: self.patience,
         })
     }
 
