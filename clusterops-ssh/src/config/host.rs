@@ -84,7 +84,8 @@ pub struct HostConfig {
     /// The fewest bits that an RSA key may have (`RequiredRSASize`).
     pub required_rsa_size: u32,
 
-    /// Private keys to log in with, whether the files exist or not (`IdentityFile`); `none` is left out.
+    /// Private keys to log in with, whether the files exist or not (`IdentityFile`); `none` is left out, so that
+    /// the list is empty where it stands alone: there are no key files then, not even the default ones.
     pub identity_files: Vec<PathBuf>,
     /// Certificates to log in with (`CertificateFile`).
     pub certificate_files: Vec<PathBuf>,

@@ -161,7 +161,8 @@ impl Settings {
             None if is_set("IdentityFile") => host.identity_files.clone(),
             None => Vec::new(),
         };
-        let default_identity_files = if identity_files.is_empty() {
+        // Nothing but `IdentityFile none` names none, the default ones included.
+        let default_identity_files = if identity_files.is_empty() && !is_set("IdentityFile") {
             // Without a home folder there are none.
             local.expand_all(&DEFAULT_IDENTITIES).unwrap_or_default()
         } else {
@@ -484,6 +485,30 @@ mod tests {
         assert_eq!((settings.tcp.attempts, settings.keepalive_max), (1, 3));
         assert_eq!(settings.offer, Offer::default());
         assert!(settings.environment.is_empty());
+    }
+
+    #[test]
+    fn none_is_no_key_file_and_not_the_default_ones() {
+        let target = Target::new("web1", "web1");
+        let options = SessionOptions::default();
+        for config in [
+            "IdentityFile none\n",
+            "IdentityFile NONE\nIdentityFile none\n",
+        ] {
+            let settings = resolve(&target, &options, config);
+            assert!(settings.identity_files.is_empty(), "{config}");
+            assert!(settings.default_identity_files.is_empty(), "{config}");
+        }
+        // Beside another it is nothing, and whoever names one to us is heard first.
+        let settings = resolve(
+            &target,
+            &options,
+            "IdentityFile none\nIdentityFile /keys/c\n",
+        );
+        assert_eq!(settings.identity_files, [PathBuf::from("/keys/c")]);
+        let options = options.identity_file("/keys/one");
+        let settings = resolve(&target, &options, "IdentityFile none\n");
+        assert_eq!(settings.identity_files, [PathBuf::from("/keys/one")]);
     }
 
     #[test]
