@@ -39,6 +39,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use clusterops_core::Target;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::record::{Head, Known, RecordedHost, RecordedMode, State};
 pub(crate) use self::store::{Change, HostChange, Store};
@@ -53,7 +54,8 @@ use crate::{Error, ErrorKind, Plan, Report, Result};
 ///
 /// let fleet = Fleet::new([]).leftover(Leftover::End);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Leftover {
     /// They may come to their end within the stage's deadline, and are ended then.

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Leftover;
 use crate::fleet::FleetOptions;
 use crate::report::{Ending, HostReport, InFlight, Report};
-use crate::{ConnectRetries, Error, ErrorKind, Plan, Result, Rollout};
+use crate::{Bandwidth, ConnectRetries, Error, ErrorKind, Plan, Result, Rollout};
 
 /// What is known of a run before any host has done something.
 #[derive(Debug)]
@@ -96,6 +97,11 @@ pub(crate) struct Terms {
     /// Whether targets came with passwords, which the journal does not hold.
     #[serde(default)]
     pub(crate) needs_passwords: bool,
+    /// In bytes per second. This and what follows is in no journal of a fleet that does not set it, nor in older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bandwidth: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    leftover: Leftover,
 }
 
 impl Terms {
@@ -110,6 +116,8 @@ impl Terms {
             output_budget: options.output_budget,
             output_folder: options.output_folder.clone(),
             needs_passwords: targets.iter().any(|target| !target.secrets.is_empty()),
+            bandwidth: options.bandwidth.as_ref().map(Bandwidth::bytes_per_second),
+            leftover: options.leftover,
         }
     }
 
@@ -122,7 +130,13 @@ impl Terms {
         options.output_cap = self.output_cap;
         options.output_budget = self.output_budget;
         options.output_folder = self.output_folder;
+        options.bandwidth = self.bandwidth.map(Bandwidth::per_second);
+        options.leftover = self.leftover;
     }
+}
+
+fn is_default(leftover: &Leftover) -> bool {
+    *leftover == Leftover::default()
 }
 
 impl Head {

@@ -2,11 +2,12 @@ use clusterops_core::Target;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::record::Terms;
 use super::*;
 use crate::plan::Stage;
 use crate::report::{InFlight, StageReport, StageStatus};
 use crate::wire::{Birth, Leader};
-use crate::{Fleet, Termination};
+use crate::{Bandwidth, ConnectRetries, Fleet, Rollout, Termination};
 
 fn plan() -> Plan {
     Plan::new("p")
@@ -42,6 +43,42 @@ fn begun() -> (TempDir, PathBuf, Store) {
     let begun = store.begin(&head, &targets, hosts, &others);
     begun.expect("it can be written");
     (folder, path, store)
+}
+
+#[test]
+fn the_terms_of_a_run_are_read_back() {
+    let stored = |fleet: Fleet| {
+        let terms = Terms::of(&fleet.options(), &[]);
+        serde_json::to_value(&terms).expect("plain data")
+    };
+    let resumed = |terms: serde_json::Value| {
+        let terms: Terms = serde_json::from_value(terms).expect("those of a run");
+        let mut options = Fleet::new([]).options();
+        terms.apply(&mut options);
+        let bandwidth = options.bandwidth.as_ref();
+        (bandwidth.map(Bandwidth::bytes_per_second), options.leftover)
+    };
+    for limit in [1, 3, 7_777_777, 10_000_000_000] {
+        let fleet = Fleet::new([])
+            .bandwidth(Bandwidth::per_second(limit))
+            .leftover(Leftover::End);
+        assert_eq!(resumed(stored(fleet)), (Some(limit), Leftover::End));
+    }
+
+    // As they were written before they held these.
+    let second = serde_json::json!({"secs": 1, "nanos": 0});
+    let before = serde_json::json!({
+        "parallelism": 7, "connect_retries": ConnectRetries::default(), "rollout": Rollout::default(),
+        "host_deadline": second, "run_deadline": null, "output_cap": 1, "output_budget": 2, "output_folder": null,
+        "needs_passwords": false,
+    });
+    assert_eq!(resumed(before.clone()), (None, Leftover::Wait));
+    // Who uses neither of them writes journals that they can be read by, too.
+    let fields = |terms: serde_json::Value| -> Vec<String> {
+        let fields = terms.as_object().into_iter().flatten();
+        fields.map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(fields(stored(Fleet::new([]))), fields(before));
 }
 
 #[test]

@@ -212,6 +212,11 @@ impl Bandwidth {
         }
     }
 
+    /// The limit, as it was set.
+    pub(crate) fn bytes_per_second(&self) -> u64 {
+        (1e9 / self.nanoseconds_per_byte).round() as u64
+    }
+
     /// Waits for the turn of so many bytes. Whoever comes first goes first.
     pub(super) async fn take(&self, bytes: usize) {
         let cost = Duration::from_nanos((self.nanoseconds_per_byte * bytes as f64) as u64);
