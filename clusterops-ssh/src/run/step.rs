@@ -472,9 +472,9 @@ impl StepRun<'_> {
                 biased;
                 () = &mut stopped => return Err(watch.error()),
                 next = process.next() => next?,
-                () = &mut deadline => match process.is_complete() {
-                    true => return Ok(process.exit()),
-                    false => return Err(late(limit, process.has_exited())),
+                () = &mut deadline => match process.conclude() {
+                    Some(ended) => return ended,
+                    None => return Err(late(limit, process.has_exited())),
                 },
             };
             let Some(chunk) = next else {

@@ -257,9 +257,9 @@ async fn collect<Reason>(
         let chunk = tokio::select! {
             biased;
             chunk = process.next() => chunk?,
-            reason = &mut until => match process.is_complete() {
-                true => None,
-                false => return Ok(Err(reason)),
+            reason = &mut until => match process.conclude() {
+                Some(ended) => ended.map(|_| None)?,
+                None => return Ok(Err(reason)),
             },
         };
         let Some(chunk) = chunk else {
