@@ -57,7 +57,7 @@ const DEFAULT_PORT: u16 = 22;
 ///
 /// Every method takes `&self`: share it in an [`Arc`](std::sync::Arc). Plain names are found through a hash map. A *hashed* name can
 /// only be found by computing one HMAC-SHA1 for each hashed line (OpenSSH does the same at each connection): about 5 ms
-/// for 50,000 lines. That is done once for each name asked, and the answer kept.
+/// for 50,000 lines in an optimised build. That is done once for each name asked, and the answer kept.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -297,6 +297,10 @@ impl Stage {
     }
 
     /// A stage that copies a local file to a path on the host.
+    ///
+    /// The file is read before the first connection, for its digest in the report. Up to 4 MiB (and 16 MiB of all files
+    /// together) it is kept in memory for all hosts; a larger one is read again while it is sent, once for all hosts that keep
+    /// in step.
     pub fn upload(
         name: impl Into<String>,
         source: impl Into<PathBuf>,
