@@ -106,6 +106,12 @@ class Sshd:
         return path
 
 
+@pytest.fixture(autouse=True, scope="session")
+def interrupts() -> None:
+    """Ctrl-C interrupts, also where a shell that runs the tests in its background has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def deadline() -> Iterator[None]:
     """What hangs ends with where it hangs."""
