@@ -358,7 +358,8 @@ impl StepRun<'_> {
             }
         };
         let (tag, is_held) = (launch.tag.clone(), launch.is_held);
-        let launched = self.session.launch(command, launch);
+        // Boxed, so that a command that runs does not need the room of one that is started.
+        let launched = Box::pin(self.session.launch(command, launch));
         let launched = timeout_at(limit.until, launched).await;
         let mut process = match launched.unwrap_or_else(|_| Err(limit.error())) {
             Ok(started) => started,
@@ -385,7 +386,7 @@ impl StepRun<'_> {
                 });
             }
         };
-        let result = match self.let_go(&mut process, limit).await {
+        let result = match Box::pin(self.let_go(&mut process, limit)).await {
             Ok(()) => self.follow(&mut process, &mut sink, limit).await,
             Err(error) => Err(error),
         };
