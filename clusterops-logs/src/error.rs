@@ -131,11 +131,13 @@ impl Error {
     /// Whether a page with fewer hits may work: the answer was too long, or had more hits than the indices give at once
     /// (`index.max_result_window`).
     pub(crate) fn asks_for_less(&self) -> bool {
-        match self.kind() {
-            ErrorKind::Answer => true,
-            ErrorKind::Rejected => self.message().contains("max_result_window"),
-            _ => false,
-        }
+        let is_window = || self.message().contains("max_result_window");
+        self.is_too_long() || (self.kind() == ErrorKind::Rejected && is_window())
+    }
+
+    /// Whether an answer was longer than what is read (`HttpOptions::body_limit`), which the core says in these words.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.kind() == ErrorKind::Answer && self.message().contains("bytes that are read")
     }
 
     /// What kind of thing went wrong.

@@ -21,6 +21,7 @@ mod fields;
 pub mod kql;
 pub mod look;
 pub mod merge;
+mod places;
 pub mod query;
 mod reason;
 pub mod render;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Token;
+use crate::places;
 use crate::search::{Clusters, Shards, shortfall_of};
 use crate::{Error, ErrorKind, Result};
 
@@ -64,7 +65,7 @@ impl Page {
 
     /// How many bytes the server's answer has.
     pub fn bytes(&self) -> usize {
-        self.answer.body().len()
+        self.answer.bytes()
     }
 }
 
@@ -134,11 +135,13 @@ pub(super) struct Answer {
     spans: Vec<Spans>,
     /// The id to ask the same point in time with next.
     pub(super) pit_id: Option<String>,
+    /// Which point in time it is of.
+    pub(super) generation: u64,
 }
 
 enum Body {
     Answer(HttpResponse),
-    #[cfg(test)]
+    /// What was put together of several answers.
     Text(Vec<u8>),
 }
 
@@ -227,6 +230,7 @@ impl Answer {
             body,
             spans,
             pit_id,
+            generation: 0,
         })
     }
 
@@ -235,16 +239,26 @@ impl Answer {
         self.spans.iter().map(move |spans| Hit { body, spans })
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    pub(super) fn body(&self) -> &[u8] {
+    fn body(&self) -> &[u8] {
         self.body.bytes()
     }
 
-    /// The sort values of the last hit.
-    pub(super) fn last_sort(&self) -> Option<Vec<Value>> {
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.body().len()
+    }
+}
+
+impl places::Answer for Answer {
+    fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    fn to_hits(&self) -> Result<Vec<crate::Hit>> {
+        self.hits().map(|hit| hit.to_hit()).collect()
+    }
+
+    fn last_sort(&self) -> Option<Vec<Value>> {
         let body = self.body();
         let last = Hit {
             body,
@@ -253,9 +267,7 @@ impl Answer {
         serde_json::from_slice(last.bytes(&last.spans.sort)).ok()
     }
 
-    /// Drops the last hits, those that share one place: more of them may follow. False, and all are kept, where no other
-    /// hit is before them.
-    pub(super) fn drop_last_place(&mut self) -> bool {
+    fn drop_last_place(&mut self) -> bool {
         let body = self.body.bytes();
         let Some(last) = self.spans.last().map(|spans| sort_of(body, spans)) else {
             return false;
@@ -272,13 +284,47 @@ impl Answer {
             None => false,
         }
     }
+
+    fn append(&mut self, other: Self) -> Result<()> {
+        let whole = [self.body(), other.body()].concat();
+        let Ok(moved) = u32::try_from(self.bytes()) else {
+            return Err(too_long());
+        };
+        if u32::try_from(whole.len()).is_err() {
+            return Err(too_long());
+        }
+        let spans = other.spans.into_iter();
+        self.spans.extend(spans.map(|spans| spans.moved_by(moved)));
+        self.body = Body::Text(whole);
+        self.pit_id = other.pit_id;
+        self.generation = other.generation;
+        Ok(())
+    }
+}
+
+fn too_long() -> Error {
+    let message = "the documents at one place of the order are more than 4 GiB together; export fewer indices at a time";
+    Error::new(ErrorKind::Rejected, message)
+}
+
+impl Spans {
+    /// The same parts, so many bytes further on.
+    fn moved_by(self, bytes: u32) -> Self {
+        let moved = |span: Range<u32>| span.start + bytes..span.end + bytes;
+        Self {
+            whole: moved(self.whole),
+            index: moved(self.index),
+            id: moved(self.id),
+            source: moved(self.source),
+            sort: moved(self.sort),
+        }
+    }
 }
 
 impl Body {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Answer(answer) => answer.body(),
-            #[cfg(test)]
             Self::Text(text) => text,
         }
     }
@@ -300,6 +346,7 @@ fn place(whole: &[u8], part: &str) -> Range<u32> {
 pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
     use super::*;
+    use crate::places::Answer as _;
     use proptest::prelude::*;
 
     pub(in crate::export) fn answer(text: &str) -> Result<Answer> {
@@ -356,6 +403,20 @@ pub(super) mod tests {
         assert!(!page.drop_last_place());
         assert_eq!(page.len(), 2);
         assert!(!hits(&[]).drop_last_place());
+    }
+
+    #[test]
+    fn answers_that_are_put_together_keep_their_hits() {
+        let mut page = one(r#"{"n":1}"#);
+        page.append(one(r#"{"long":[1,2]}"#)).unwrap();
+        let sources = page
+            .hits()
+            .map(|hit| String::from_utf8_lossy(hit.source()).into_owned());
+        assert_eq!(
+            sources.collect::<Vec<_>>(),
+            [r#"{"n":1}"#, r#"{"long":[1,2]}"#]
+        );
+        assert_eq!(page.last_sort().unwrap(), [Value::from(1)]);
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use serde_json::Value;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,13 +14,11 @@ use super::progress::Meter;
 use super::source::{self, Source};
 use super::token::{SliceState, State};
 use super::{Break, Page, Progress, Token};
+use crate::places::{self, Answer as _, Ask, PageSize};
 use crate::{Error, ErrorKind, Result};
 
 /// What a page's answer is made to have at most, by asking for fewer documents: 8 MiB.
 const PAGE_BYTES: usize = 8 << 20;
-
-/// The most hits that a server gives in one answer by default (`index.max_result_window`).
-pub(super) const MOST_HITS: u32 = 10_000;
 
 /// An export that runs: its pages, one after the other.
 ///
@@ -55,9 +54,9 @@ struct Message {
 
 struct Fetched {
     answer: Answer,
+    /// Where the slice stands behind it.
+    after: Option<Vec<Value>>,
     finished: bool,
-    /// Which point in time it is of.
-    generation: u64,
     /// What the slice found to be left, at the first page from another point in time.
     lost: Option<u64>,
 }
@@ -78,8 +77,7 @@ impl Pages {
                 source: Arc::clone(&source),
                 index,
                 position: slice.clone(),
-                most: size,
-                size,
+                size: PageSize::new(size),
                 generation,
             };
             workers.spawn(worker.run(sender.clone()));
@@ -153,14 +151,12 @@ impl Pages {
         if let Some(slice) = self.state.slices.get_mut(index) {
             slice.done += fetched.answer.len() as u64;
             slice.finished = fetched.finished;
-            if let Some(after) = fetched.answer.last_sort() {
-                slice.after = Some(after);
-            }
+            slice.after.clone_from(&fetched.after);
         }
         // The newest id; where it is locked, a page that follows brings it. One that replaced what this page is of belongs
         // to the pages that follow.
         if let Ok(held) = self.source.held.try_lock()
-            && held.generation == fetched.generation
+            && held.generation == fetched.answer.generation
         {
             self.state.pit = held.pit.as_ref().map(|pit| pit.id().to_owned());
         }
@@ -219,9 +215,7 @@ struct Worker {
     source: Arc<Source>,
     index: usize,
     position: SliceState,
-    /// How many hits to ask for at most, and at present.
-    most: u32,
-    size: u32,
+    size: PageSize,
     generation: u64,
 }
 
@@ -243,54 +237,46 @@ impl Worker {
     }
 
     async fn fetch(&mut self) -> Result<Fetched> {
-        loop {
-            let (mut answer, generation) = match self.source.page(&self.position, self.size).await {
-                Err(error) if error.asks_for_less() && self.size > 1 => {
-                    self.size = self.size.div_ceil(4);
-                    self.most = self.size;
-                    continue;
-                }
-                outcome => outcome?,
-            };
-            let finished = answer.len() < self.size as usize;
-            if !finished && !answer.drop_last_place() {
-                if self.size >= MOST_HITS {
-                    let message = "more documents share one place in the order than a page can hold; export fewer indices at a time";
-                    return Err(Error::new(ErrorKind::Rejected, message));
-                }
-                self.size = self.size.saturating_mul(2).min(MOST_HITS);
-                continue;
-            }
-            let mut lost = None;
-            if generation != self.generation {
-                self.generation = generation;
-                let found = self.source.count(&self.position).await?;
-                // Where it cannot be counted from a place on, all were counted.
-                lost = Some(match self.position.range {
-                    Some(_) => found,
-                    None => found.saturating_sub(self.position.done),
-                });
-            }
-            self.position.done += answer.len() as u64;
-            if let Some(after) = answer.last_sort() {
-                self.position.after = Some(after);
-            }
-            self.fit(&answer);
-            return Ok(Fetched {
-                answer,
-                finished,
-                generation,
-                lost,
+        let next = Next {
+            source: &self.source,
+            position: &self.position,
+        };
+        let page = places::next(&next, &mut self.size).await?;
+        let (answer, after) = (page.answer, page.after);
+        let mut lost = None;
+        if answer.generation != self.generation {
+            self.generation = answer.generation;
+            let found = self.source.count(&self.position).await?;
+            // Where it cannot be counted from a place on, all were counted.
+            lost = Some(match self.position.range {
+                Some(_) => found,
+                None => found.saturating_sub(self.position.done),
             });
         }
+        self.position.done += answer.len() as u64;
+        if after.is_some() {
+            self.position.after = after;
+        }
+        self.size.fit(answer.len(), answer.bytes(), PAGE_BYTES);
+        Ok(Fetched {
+            answer,
+            after: self.position.after.clone(),
+            finished: page.is_last,
+            lost,
+        })
     }
+}
 
-    /// Asks for so many documents next that the answer has the size it should.
-    fn fit(&mut self, answer: &Answer) {
-        let each = answer.body().len() / answer.len().max(1);
-        let fitting = PAGE_BYTES / each.max(1);
-        self.size = u32::try_from(fitting)
-            .unwrap_or(u32::MAX)
-            .clamp(1, self.most);
+/// The search for what is behind a place.
+struct Next<'a> {
+    source: &'a Source,
+    position: &'a SliceState,
+}
+
+impl places::Search for Next<'_> {
+    type Answer = Answer;
+
+    async fn search(&self, ask: Ask) -> Result<Answer> {
+        self.source.page(self.position, &ask).await
     }
 }

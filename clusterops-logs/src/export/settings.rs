@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
-use super::pages::{MOST_HITS, Pages};
+use super::pages::Pages;
 use super::source::{self, Held, Source, input};
 use super::token::{Binding, SliceState, State};
 use super::{Order, Token};
 use crate::client::Pit;
 use crate::digest::digest;
+use crate::places::{Ask, MOST};
 use crate::{Client, Indices, Query, Result};
 
 /// The most slices that are of use: a server has no more threads for one caller.
@@ -92,7 +93,7 @@ impl Export {
     /// that a page has about 8 MiB at most.
     #[must_use]
     pub fn page_size(mut self, documents: u32) -> Self {
-        self.page_size = documents.clamp(1, MOST_HITS);
+        self.page_size = documents.clamp(1, MOST);
         self
     }
 
@@ -224,7 +225,8 @@ impl Export {
             pit: None,
             generation: 0,
         };
-        Ok(source.page_body(&held, &slice, self.page_size).into())
+        let ask = Ask::Page(self.page_size);
+        Ok(source.page_body(&held, &slice, &ask).into())
     }
 
     /// What tells this export from others.

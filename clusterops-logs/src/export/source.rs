@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::page::Answer;
 use super::token::SliceState;
 use crate::client::Pit;
+use crate::places::Ask;
 use crate::{Client, Error, ErrorKind, Indices, Page, Result};
 
 /// With more indices than that, the bound of the whole stands for those of each.
@@ -60,14 +61,15 @@ pub(super) struct Counted {
 }
 
 impl Source {
-    /// A page behind where the slice stands, and the generation of the point in time that it is of.
-    pub(super) async fn page(&self, slice: &SliceState, size: u32) -> Result<(Answer, u64)> {
-        let with = |held: &Held| self.page_body(held, slice, size);
-        let (answer, held) = self.search(with, Answer::read).await?;
+    /// What is asked for of what is behind where the slice stands.
+    pub(super) async fn page(&self, slice: &SliceState, ask: &Ask) -> Result<Answer> {
+        let with = |held: &Held| self.page_body(held, slice, ask);
+        let (mut answer, held) = self.search(with, Answer::read).await?;
         if let Some(id) = &answer.pit_id {
             self.follow(held.generation, id).await;
         }
-        Ok((answer, held.generation))
+        answer.generation = held.generation;
+        Ok(answer)
     }
 
     /// The body of the search for a page.
@@ -75,17 +77,16 @@ impl Source {
         &self,
         held: &Held,
         slice: &SliceState,
-        size: u32,
+        ask: &Ask,
     ) -> Map<String, Value> {
         let mut body = self.body(held, slice.range, slice.range.is_some());
-        body.insert("size".into(), size.into());
         body.insert("sort".into(), self.keys.clone());
         body.insert("track_total_hits".into(), false.into());
         if let Some(after) = &slice.after {
             body.insert("search_after".into(), after.clone().into());
         }
         body.extend(self.members.clone());
-        body
+        ask.of(body)
     }
 
     /// How many documents of a slice there are: behind where it stands where that can be said of a number, else in all.

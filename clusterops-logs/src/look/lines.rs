@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::Look;
 use crate::export::{has_both_dates, time_key};
-use crate::{Error, ErrorKind, Hit, Result};
+use crate::places::{self, Ask, Hits, PageSize};
+use crate::{Hit, Result};
 
-/// The most hits that a server gives in one answer by default (`index.max_result_window`).
-const MOST: usize = 10_000;
+/// About how many bytes a page may have after one that was too long.
+const PAGE_BYTES: usize = 8 << 20;
 
 /// A line's place among all. No two lines have the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,26 +69,8 @@ impl Look {
         most: usize,
         highlight: Option<&Value>,
     ) -> Result<Vec<Hit>> {
-        let mut lines: Vec<Hit> = Vec::new();
-        // More than is wanted, so that what has the same place is not divided between pages.
-        let mut size = most.saturating_add(16).min(MOST);
-        while lines.len() < most {
-            let after = lines.last().map(|line| Value::from(line.sort.clone()));
-            let mut page = self
-                .page(&filter, direction, nanoseconds, size, after, highlight)
-                .await?;
-            let is_last = page.len() < size;
-            if !is_last {
-                drop_last_place(&mut page)?;
-                if page.is_empty() {
-                    size = (size * 4).min(MOST);
-                }
-            }
-            lines.append(&mut page);
-            if is_last {
-                break;
-            }
-        }
+        let search = self.ordered(&filter, direction, nanoseconds, highlight);
+        let mut lines = search.take(None, most, |_| {}).await?;
         lines.truncate(most);
         Ok(lines)
     }
@@ -101,9 +84,6 @@ impl Look {
         nanoseconds: bool,
         most: usize,
     ) -> Result<Vec<Hit>> {
-        if most == 0 {
-            return Ok(Vec::new());
-        }
         let is_beyond = |line: &Hit| {
             Place::of(line).is_some_and(|other| match direction {
                 Direction::Older => other < *place,
@@ -116,40 +96,29 @@ impl Look {
             Direction::Older => "\u{10ffff}",
             Direction::Newer => "",
         };
-        let mut size = (most + 8).min(MOST);
-        loop {
-            let after = json!([place.time, place.seq_no, edge]);
-            let mut page = self
-                .page(filter, direction, nanoseconds, size, Some(after), None)
-                .await?;
-            let is_last = page.len() < size;
-            if !is_last {
-                drop_last_place(&mut page)?;
-            }
+        let after = vec![place.time.into(), place.seq_no.into(), edge.into()];
+        let search = self.ordered(filter, direction, nanoseconds, None);
+        let sort = |page: &mut Vec<Hit>| {
             page.retain(is_beyond);
             page.sort_by_cached_key(Place::of);
             if direction == Direction::Older {
                 page.reverse();
             }
-            if page.len() >= most || is_last || size == MOST {
-                page.truncate(most);
-                return Ok(page);
-            }
-            size = (size * 4).min(MOST);
-        }
+        };
+        let mut lines = search.take(Some(after), most, sort).await?;
+        lines.truncate(most);
+        Ok(lines)
     }
 
-    async fn page(
+    /// A search for what fits the filter, in order.
+    fn ordered(
         &self,
         filter: &Value,
         direction: Direction,
         nanoseconds: bool,
-        size: usize,
-        after: Option<Value>,
         highlight: Option<&Value>,
-    ) -> Result<Vec<Hit>> {
+    ) -> Ordered<'_> {
         let mut body = Map::new();
-        body.insert("size".into(), size.into());
         body.insert("query".into(), filter.clone());
         body.insert(
             "sort".into(),
@@ -157,13 +126,55 @@ impl Look {
         );
         body.insert("track_total_hits".into(), false.into());
         body.insert("seq_no_primary_term".into(), true.into());
-        if let Some(after) = after {
-            body.insert("search_after".into(), after);
-        }
         if let Some(highlight) = highlight {
             body.insert("highlight".into(), highlight.clone());
         }
-        Ok(self.search(body).await?.hits)
+        Ordered { look: self, body }
+    }
+}
+
+/// A search that goes on in order.
+struct Ordered<'a> {
+    look: &'a Look,
+    body: Map<String, Value>,
+}
+
+impl Ordered<'_> {
+    /// So many lines at least, as far as there are that many, of pages of whole places, each put in order by itself.
+    async fn take(
+        mut self,
+        after: Option<Vec<Value>>,
+        most: usize,
+        sort: impl Fn(&mut Vec<Hit>) + Send,
+    ) -> Result<Vec<Hit>> {
+        let mut lines = Vec::new();
+        // More than is wanted, so that what has the same place is not divided between pages.
+        let usual = u32::try_from(most.saturating_add(16)).unwrap_or(u32::MAX);
+        let mut size = PageSize::new(usual);
+        let mut after = after;
+        while lines.len() < most {
+            if let Some(after) = after.take() {
+                self.body.insert("search_after".into(), after.into());
+            }
+            let page = places::next(&self, &mut size).await?;
+            let Hits { mut hits, bytes } = page.answer;
+            size.fit(hits.len(), bytes, PAGE_BYTES);
+            sort(&mut hits);
+            lines.append(&mut hits);
+            if page.is_last {
+                break;
+            }
+            after = page.after;
+        }
+        Ok(lines)
+    }
+}
+
+impl places::Search for Ordered<'_> {
+    type Answer = Hits;
+
+    async fn search(&self, ask: Ask) -> Result<Hits> {
+        self.look.hits(ask.of(self.body.clone())).await
     }
 }
 
@@ -175,24 +186,6 @@ fn keys(time_field: &str, direction: Direction, nanoseconds: bool) -> Value {
         {"_seq_no": {"order": order, "unmapped_type": "long"}},
         {"_index": order},
     ])
-}
-
-/// Drops the last hits, those that share their sort values: more of them may follow.
-fn drop_last_place(page: &mut Vec<Hit>) -> Result<()> {
-    let last = page.last().map(|hit| hit.sort.clone());
-    match page
-        .iter()
-        .rposition(|hit| Some(&hit.sort) != last.as_ref())
-    {
-        Some(keep) => page.truncate(keep + 1),
-        None if page.len() >= MOST => {
-            let message = "more lines share one time, number and index than a page can hold; look at fewer indices";
-            return Err(Error::new(ErrorKind::Rejected, message));
-        }
-        // The caller asks for more of them.
-        None => page.clear(),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

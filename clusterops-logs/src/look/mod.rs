@@ -22,6 +22,7 @@ pub use histogram::{Bucket, Histogram};
 pub use merge::{Excerpt, Line};
 pub use top::{Top, TopValue};
 
+use crate::places::Hits;
 use crate::{Client, Error, ErrorKind, Indices, Page, Query, Result};
 
 /// Where to look, and for what.
@@ -138,6 +139,19 @@ impl Look {
 
     /// A page that covers everything.
     async fn search(&self, body: Map<String, Value>) -> Result<Page> {
+        Ok(self.answer(body).await?.0)
+    }
+
+    /// The hits of such a page.
+    async fn hits(&self, body: Map<String, Value>) -> Result<Hits> {
+        let (page, bytes) = self.answer(body).await?;
+        Ok(Hits {
+            hits: page.hits,
+            bytes,
+        })
+    }
+
+    async fn answer(&self, body: Map<String, Value>) -> Result<(Page, usize)> {
         let request = HttpRequest::post("/")
             .segment(self.indices.as_str())
             .segment("_search")
@@ -145,7 +159,10 @@ impl Look {
             .json(&Value::Object(body).to_string().into())
             .repeatable(true);
         let answer = self.client.send(request).await?;
-        Page::from_json(answer.body())?.whole()
+        Ok((
+            Page::from_json(answer.body())?.whole()?,
+            answer.body().len(),
+        ))
     }
 }
 

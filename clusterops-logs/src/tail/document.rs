@@ -45,49 +45,20 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The body of a search that gives what a [`Document`] holds.
-    pub(super) fn body(&self, filters: Vec<Value>, sort: Value, size: u32) -> Value {
+    /// The body of a search that gives what a [`Document`] holds, without its size.
+    pub(super) fn body(&self, filters: Vec<Value>, sort: Value) -> Map<String, Value> {
         let mut body = self.members.clone();
         let time = json!([{"field": self.time_field, "format": "strict_date_optional_time_nanos"}]);
         body.entry("docvalue_fields").or_insert(time);
-        Value::Object(with_search(body, filters, sort, size))
+        for (name, value) in [
+            ("query", json!({"bool": {"filter": filters}})),
+            ("sort", sort),
+            ("seq_no_primary_term", json!(true)),
+            ("version", json!(true)),
+            ("track_total_hits", json!(false)),
+        ] {
+            body.insert(name.to_owned(), value);
+        }
+        body
     }
-
-    /// The body of a search that gives which hits there are, and nothing of the documents.
-    pub(super) fn body_without_documents(
-        &self,
-        filters: Vec<Value>,
-        sort: Value,
-        size: u32,
-    ) -> Value {
-        // They alone can change what is found.
-        let kept = self
-            .members
-            .iter()
-            .filter(|(name, _)| *name == "runtime_mappings");
-        let mut body: Map<String, Value> = kept
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        body.insert("_source".to_owned(), json!(false));
-        Value::Object(with_search(body, filters, sort, size))
-    }
-}
-
-fn with_search(
-    mut body: Map<String, Value>,
-    filters: Vec<Value>,
-    sort: Value,
-    size: u32,
-) -> Map<String, Value> {
-    for (name, value) in [
-        ("query", json!({"bool": {"filter": filters}})),
-        ("sort", sort),
-        ("size", json!(size)),
-        ("seq_no_primary_term", json!(true)),
-        ("version", json!(true)),
-        ("track_total_hits", json!(false)),
-    ] {
-        body.insert(name.to_owned(), value);
-    }
-    body
 }

@@ -13,6 +13,7 @@ use super::slice::{Slice, SlicePage};
 use super::survey::{self, Primary, Survey};
 use super::token::{Position, Shard};
 use super::{Found, Notice, Settings, Since};
+use crate::places::Ask;
 use crate::search::Page;
 use crate::{ErrorKind, Result};
 
@@ -449,14 +450,15 @@ impl Exact {
             wanted: settings.wanted.clone(),
             size: self.size(settings),
         };
-        slice.body(slice.size)
+        slice.body(&Ask::Page(slice.size))
     }
 }
 
 /// Whether a shard understands the query, found out before there is anything to read, so that a wrong one is told at once.
 async fn is_understood(settings: &Settings) -> Result<bool> {
     let filters = vec![settings.query.clone()];
-    let body = settings.wanted.body(filters, json!(["_doc"]), 0);
+    let body = settings.wanted.body(filters, json!(["_doc"]));
+    let body = Value::Object(Ask::Page(0).of(body));
     match settings.client.send(settings.search(&body)).await {
         Ok(answer) => Ok(Page::from_json(answer.body())?.shards.successful > 0),
         Err(error) if error.kind() == ErrorKind::Rejected => Err(error),

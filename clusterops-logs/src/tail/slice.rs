@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::document::Wanted;
+use crate::places::{self, Ask, Hits, PageSize};
 use crate::search::{Hit, Page};
 use crate::{Client, Error, ErrorKind, Result};
 
@@ -34,54 +35,34 @@ pub(super) struct SlicePage {
     pub(super) bytes: usize,
 }
 
-/// The most hits that a server gives in one page (`index.max_result_window`).
-const MOST: u32 = 10_000;
-
 impl Slice {
     /// Reads the slice's first page.
     ///
-    /// In an index that was made by shrinking, several documents have the same number; so a full page is cut where its
-    /// last number begins, and the next one begins there.
-    pub(super) async fn page(mut self, client: &Client) -> Result<SlicePage> {
-        loop {
-            let wanted = self.size.clamp(2, MOST);
-            let (answer, bytes) = match self.search(client, wanted).await {
-                Ok(answer) => answer,
-                Err(error) if error.asks_for_less() && wanted > 2 => {
-                    self.size = wanted / 2;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let mut hits = Vec::with_capacity(answer.len());
-            for hit in answer {
-                let number = hit.seq_no.and_then(|number| i64::try_from(number).ok());
-                let number = number.ok_or_else(|| self.unreadable("a hit without `_seq_no`"))?;
-                hits.push((number, hit));
-            }
-            let full = hits.len() >= wanted as usize;
-            let last = hits.last().map(|(number, _)| *number);
-            let (Some(last), true) = (last, full) else {
-                return Ok(SlicePage {
-                    hits,
-                    whole_to: self.until,
-                    bytes,
-                });
-            };
-            let whole = hits.partition_point(|(number, _)| *number < last);
-            if whole > 0 {
-                hits.truncate(whole);
-                return Ok(SlicePage {
-                    hits,
-                    whole_to: last - 1,
-                    bytes,
-                });
-            }
-            if wanted == MOST {
-                return Err(self.unreadable("more than 10,000 documents with one `_seq_no`"));
-            }
-            self.size = wanted.saturating_mul(2);
-        }
+    /// In an index that was made by shrinking, several documents have the same number, which is their place.
+    pub(super) async fn page(self, client: &Client) -> Result<SlicePage> {
+        let mut size = PageSize::new(self.size);
+        let first = First {
+            slice: &self,
+            client,
+        };
+        let page = places::next(&first, &mut size).await?;
+        let number =
+            |number: Option<i64>| number.ok_or_else(|| self.unreadable("a hit without `_seq_no`"));
+        let last = page.after.as_deref().and_then(<[Value]>::first);
+        let whole_to = match page.is_last {
+            true => self.until,
+            false => number(last.and_then(Value::as_i64))?,
+        };
+        let Hits { hits, bytes } = page.answer;
+        let numbered = |hit: Hit| {
+            let own = hit.seq_no.and_then(|number| i64::try_from(number).ok());
+            Ok((number(own)?, hit))
+        };
+        Ok(SlicePage {
+            hits: hits.into_iter().map(numbered).collect::<Result<_>>()?,
+            whole_to,
+            bytes,
+        })
     }
 
     /// The highest number that searches on this copy see; -1 where they see nothing.
@@ -90,24 +71,21 @@ impl Slice {
             "size": 1, "sort": [{"_seq_no": "desc"}], "_source": false, "seq_no_primary_term": true,
             "track_total_hits": false,
         });
-        let (hits, _) = self.send(client, &body).await?;
-        let highest = hits.first().and_then(|hit| hit.seq_no);
+        let found = self.send(client, &body).await?;
+        let highest = found.hits.first().and_then(|hit| hit.seq_no);
         Ok(highest.map_or(-1, |highest| i64::try_from(highest).unwrap_or(-1)))
     }
 
-    async fn search(&self, client: &Client, size: u32) -> Result<(Vec<Hit>, usize)> {
-        self.send(client, &self.body(size)).await
-    }
-
     /// The body of the search for a page.
-    pub(super) fn body(&self, size: u32) -> Value {
+    pub(super) fn body(&self, ask: &Ask) -> Value {
         let between = json!({"range": {"_seq_no": {"gt": self.after, "lte": self.until}}});
         let mut filters = vec![between];
         filters.extend(self.filters.iter().cloned());
-        self.wanted.body(filters, json!([{"_seq_no": "asc"}]), size)
+        let body = self.wanted.body(filters, json!([{"_seq_no": "asc"}]));
+        Value::Object(ask.of(body))
     }
 
-    async fn send(&self, client: &Client, body: &Value) -> Result<(Vec<Hit>, usize)> {
+    async fn send(&self, client: &Client, body: &Value) -> Result<Hits> {
         let preference = format!("_shards:{}|_only_nodes:{}", self.shard, self.node);
         let request = HttpRequest::post("/")
             .segment(&self.index)
@@ -127,11 +105,28 @@ impl Slice {
             );
             return Err(Error::new(ErrorKind::Partial, message).retryable());
         }
-        Ok((page.hits, bytes))
+        Ok(Hits {
+            hits: page.hits,
+            bytes,
+        })
     }
 
     fn unreadable(&self, what: &str) -> Error {
         let message = format!("{}, shard {}: {what}", self.index, self.shard);
         Error::new(ErrorKind::Answer, message)
+    }
+}
+
+/// The search for what a slice begins with.
+struct First<'a> {
+    slice: &'a Slice,
+    client: &'a Client,
+}
+
+impl places::Search for First<'_> {
+    type Answer = Hits;
+
+    async fn search(&self, ask: Ask) -> Result<Hits> {
+        self.slice.send(self.client, &self.slice.body(&ask)).await
     }
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::origins::Origins;
 use super::{Document, Found, Notice, Settings, Since};
 use crate::digest::fnv1a;
+use crate::places::{Ask, MOST, PageSize, too_long_alone};
 use crate::search::{Hit, Page};
 use crate::{Error, ErrorKind, Result};
 
@@ -38,6 +39,9 @@ pub(super) struct Watermark {
     /// Whether the last page was mostly new.
     #[serde(skip)]
     was_new: bool,
+    /// Whether documents of the page that is to come are too long together, so that it is asked for without them.
+    #[serde(skip)]
+    is_long: bool,
     /// Whether what is older than the tail is being looked at, so that what comes later with an older time is known as
     /// new.
     #[serde(default)]
@@ -50,9 +54,10 @@ pub(super) struct Watermark {
     nothing_told: bool,
 }
 
-/// How many documents a page has, and the most hits that a server gives.
+/// How many documents a page has.
 const PAGE: u32 = 1_000;
-const MOST: u32 = 10_000;
+/// About how many bytes are handed over in one go of what is fetched after a look at what there is.
+const PAGE_BYTES: usize = 8 << 20;
 
 /// A hit's place in the order of a round: its time, and its number.
 type Place = (i64, u64);
@@ -69,6 +74,15 @@ struct Unseen {
     newest: Option<i64>,
     /// Whether the page has more than was looked at.
     is_cut: bool,
+}
+
+impl Unseen {
+    /// Leaves what is behind this place to the next page.
+    fn cut_at(&mut self, place: Place) {
+        self.is_cut = true;
+        self.last = Some(place);
+        self.newest = self.newest.min(Some(place.0));
+    }
 }
 
 impl Watermark {
@@ -98,13 +112,18 @@ impl Watermark {
         let round_began = self
             .round_began
             .unwrap_or_else(|| Timestamp::now().as_millisecond());
-        let mut size = self.size();
-        let page = loop {
-            match search(settings, self.body(settings, size)).await {
-                Err(error) if error.asks_for_less() && size > 2 => size = (size / 8).max(2),
+        let mut size = PageSize::new(self.size());
+        let (page, _) = loop {
+            match search(settings, self.body(settings, size.now())).await {
+                Err(error) if size.shrink(&error) => {}
+                Err(error) if error.is_too_long() && self.with_documents() => {
+                    self.is_long = true;
+                    size = PageSize::new(self.size());
+                }
                 page => break page?,
             }
         };
+        let size = size.now();
         if page.shards.total == 0 && !std::mem::replace(&mut self.nothing_told, true) {
             let indices = settings.indices.to_string();
             notices.push(Notice::NothingMatches { indices });
@@ -119,7 +138,11 @@ impl Watermark {
             .into_iter()
             .partition(|(place, ..)| self.is_older_than_the_tail(settings, *place));
         if !with_documents && !new.is_empty() {
-            new = self.fetch(settings, &new).await?;
+            let (fetched, looked_at) = self.fetch(settings, &new).await?;
+            if let Some((place, ..)) = new[..looked_at].last().filter(|_| looked_at < new.len()) {
+                unseen.cut_at(*place);
+            }
+            new = fetched;
         }
 
         let mut found = Found {
@@ -140,6 +163,10 @@ impl Watermark {
             if unseen.is_cut || unseen.last != self.cursor {
                 self.size = 0;
                 self.was_new = was_new;
+                self.is_long = false;
+            } else if with_documents {
+                // What shares the place is found where documents take no room.
+                self.is_long = true;
             } else if size >= MOST {
                 let message = format!(
                     "{}: more than 10,000 documents with one time and one number",
@@ -155,6 +182,7 @@ impl Watermark {
             self.round_began = None;
             self.size = 0;
             self.was_new = false;
+            self.is_long = false;
             if std::mem::take(&mut self.is_first) {
                 found.is_begun = true;
                 if settings.since == Since::Now {
@@ -172,7 +200,7 @@ impl Watermark {
 
     /// Whether the next page is asked for with its documents, and not only for what there is.
     fn with_documents(&self) -> bool {
-        self.was_new || self.at.is_none()
+        !self.is_long && (self.was_new || self.at.is_none())
     }
 
     /// How many hits the next page is asked for.
@@ -223,72 +251,81 @@ impl Watermark {
         self.is_first && settings.since == Since::Now && time < settings.began.as_millisecond()
     }
 
-    /// The hits with their documents, which are those of now: they can have been written again meanwhile.
+    /// The hits with their documents, which are those of now: they can have been written again meanwhile. With them, for
+    /// how many of the bare ones they are, for documents can be long.
     async fn fetch(
         &self,
         settings: &Settings,
         bare: &[(Place, u64, Hit)],
-    ) -> Result<Vec<(Place, u64, Hit)>> {
-        let ids: BTreeSet<&str> = bare.iter().map(|(.., hit)| &*hit.id).collect();
-        let ids = Vec::from_iter(ids);
-        let wanted: HashSet<(&str, &str)> = bare
-            .iter()
-            .map(|(.., hit)| (&*hit.index, &*hit.id))
-            .collect();
-        let indices: BTreeSet<&str> = bare.iter().map(|(.., hit)| &*hit.index).collect();
+    ) -> Result<(Vec<(Place, u64, Hit)>, usize)> {
         let mut marks = HashSet::new();
         let mut fetched = Vec::new();
-        // An id can be in each of the indices, and there in several shards.
-        let each = indices.len().saturating_mul(2);
-        let (mut rest, mut at_once, mut most) = (&ids[..], usize::MAX, MOST);
-        while !rest.is_empty() {
-            let room = (most as usize / each).max(1);
-            let part = &rest[..at_once.min(room).min(rest.len())];
+        let (mut looked_at, mut bytes) = (0, 0);
+        let (mut at_once, mut most) = (usize::MAX, MOST);
+        while looked_at < bare.len() && bytes < PAGE_BYTES {
+            let rest = &bare[looked_at..];
+            let part = &rest[..at_once.min(rest.len())];
+            let key = |(.., hit): &'_ (Place, u64, Hit)| (hit.index.clone(), hit.id.clone());
+            let wanted: BTreeSet<(String, String)> = part.iter().map(key).collect();
+            let ids: BTreeSet<&String> = wanted.iter().map(|(_, id)| id).collect();
+            let indices: BTreeSet<&String> = wanted.iter().map(|(index, _)| index).collect();
+            // An id can be in each of the indices, and there in several shards.
             let size = match part.len() {
                 1 => most,
-                ids => u32::try_from(ids * each).unwrap_or(most).min(most),
+                _ => {
+                    u32::try_from(ids.len() * indices.len() * 2).map_or(most, |size| size.min(most))
+                }
             };
             let mut filters = self.filters(settings);
-            filters.push(json!({"ids": {"values": part}}));
+            filters.push(json!({"ids": {"values": ids}}));
             filters.push(json!({"terms": {"_index": indices}}));
-            let body = settings.wanted.body(filters, order(settings), size);
-            let hits = match search(settings, body).await {
+            let body = settings.wanted.body(filters, order(settings));
+            let (page, length) = match search(settings, Ask::Page(size).of(body)).await {
+                Err(error) if error.is_too_long() && part.len() == 1 => {
+                    let (.., hit) = &part[0];
+                    let name = format!("{}/{}", hit.index, hit.id);
+                    return Err(too_long_alone(error, &name));
+                }
                 Err(error) if error.asks_for_less() && size > 2 => {
-                    at_once = (part.len() / 8).max(1);
-                    most = (size / 8).max(2);
+                    if !error.is_too_long() {
+                        most = (size / 4).max(2);
+                    }
+                    at_once = (part.len() / 4).max(1);
                     continue;
                 }
-                page => page?.hits,
+                page => page?,
             };
-            if hits.len() >= size as usize && part.len() > 1 {
+            if page.hits.len() >= size as usize && part.len() > 1 {
                 at_once = part.len() / 2;
                 continue;
             }
-            for hit in hits {
+            bytes += length;
+            for hit in page.hits {
                 let (place, mark) = (place(settings, &hit)?, self.fingerprint(&hit));
-                let is_wanted = wanted.contains(&(&*hit.index, &*hit.id));
+                let is_wanted = wanted.contains(&(hit.index.clone(), hit.id.clone()));
                 if is_wanted && !self.has_seen(place, mark) && marks.insert(mark) {
                     fetched.push((place, mark, hit));
                 }
             }
-            rest = &rest[part.len()..];
+            looked_at += part.len();
             at_once = at_once.saturating_mul(2);
         }
-        Ok(fetched)
+        Ok((fetched, looked_at))
     }
 
     /// The body of the search for the next page.
     pub(super) fn next_search(&self, settings: &Settings) -> Value {
-        self.body(settings, self.size())
+        self.body(settings, self.size()).into()
     }
 
     /// The body of the search for a page that is this long.
-    fn body(&self, settings: &Settings, size: u32) -> Value {
-        let filters = self.filters(settings);
-        let wanted = &settings.wanted;
+    fn body(&self, settings: &Settings, size: u32) -> Map<String, Value> {
+        let body = settings
+            .wanted
+            .body(self.filters(settings), order(settings));
         match self.with_documents() {
-            true => wanted.body(filters, order(settings), size),
-            false => wanted.body_without_documents(filters, order(settings), size),
+            true => Ask::Page(size).of(body),
+            false => Ask::Bare(size).of(body),
         }
     }
 
@@ -325,12 +362,16 @@ impl Watermark {
     }
 }
 
-async fn search(settings: &Settings, body: Value) -> Result<Page> {
+/// A page, and how many bytes it has.
+async fn search(settings: &Settings, body: Map<String, Value>) -> Result<(Page, usize)> {
     let request = settings
-        .search(&body)
+        .search(&body.into())
         .query("allow_partial_search_results", "false");
     let answer = settings.client.send(request).await?;
-    Page::from_json(answer.body())?.whole()
+    Ok((
+        Page::from_json(answer.body())?.whole()?,
+        answer.body().len(),
+    ))
 }
 
 /// The order of the hits in a round, which gives them their [`Place`]. A document with several times stands at the last of

@@ -1,6 +1,7 @@
 //! Exports from real servers: everything once, whatever happens meanwhile.
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod long;
 mod renewal;
 mod resume;
 mod servers;

@@ -1,7 +1,7 @@
 //! Real clusters with what tests of exports do to them.
 
 use clusterops_logs::Client;
-use clusterops_logs::http::HttpRequest;
+use clusterops_logs::http::{HttpOptions, HttpRequest};
 use serde_json::{Value, json};
 
 use crate::support::{self, Cluster};
@@ -30,6 +30,11 @@ pub(crate) fn all(test: &str) -> Vec<Server> {
 impl Server {
     pub(crate) fn client(&self) -> Client {
         self.cluster.client()
+    }
+
+    /// A client that knows one node.
+    pub(crate) fn client_with(&self, options: HttpOptions) -> Client {
+        Client::new(&self.cluster.urls[..1], options).unwrap()
     }
 
     /// Whether the server has points in time: the free build of Elasticsearch 7 has none.

@@ -16,7 +16,6 @@ use crate::{Cluster, Killed, Seen, on_each};
 on_each! {
     equal => equal_times_over_pages_in_several_shards_come_once;
     late => a_document_within_the_overlap_is_shown_and_one_beyond_it_is_not;
-    updated => an_update_comes_again_where_times_are_gone_by;
     failing => a_page_that_fails_is_repeated_and_loses_nothing;
     later => an_index_that_is_made_later_is_found_by_time;
     future => documents_in_the_future_do_not_move_the_watermark;
@@ -26,7 +25,6 @@ on_each! {
     begun => a_kill_before_the_first_look_is_done_shows_nothing_older;
     unmapped => an_index_without_a_mapping_stops_nothing;
     again => what_was_seen_is_not_fetched_again;
-    between => a_document_that_is_written_again_between_two_looks_comes_once;
     narrow => indices_that_give_fewer_hits_at_once_are_read;
     behind => what_arrives_behind_a_long_round_is_shown_by_the_next;
     several => a_document_with_several_times_comes_once;
@@ -34,9 +32,9 @@ on_each! {
 }
 
 /// How far back the tails of these tests ask again.
-const OVERLAP: i64 = 30;
+pub(crate) const OVERLAP: i64 = 30;
 
-fn by_time(cluster: &Cluster) -> Tail {
+pub(crate) fn by_time(cluster: &Cluster) -> Tail {
     by_time_of(cluster.tail())
 }
 
@@ -45,7 +43,7 @@ pub(crate) fn by_time_of(tail: Tail) -> Tail {
         .overlap(Duration::from_secs(OVERLAP.unsigned_abs()))
 }
 
-fn ago(seconds: i64) -> Timestamp {
+pub(crate) fn ago(seconds: i64) -> Timestamp {
     Timestamp::now() - SignedDuration::from_secs(seconds)
 }
 
@@ -134,32 +132,6 @@ async fn late(cluster: &Cluster) {
     assert!(!seen.documents.contains_key("2"), "{:?}", seen.documents);
     seen.documents.insert("2".to_owned(), vec![1]);
     seen.are_once(0..5);
-}
-
-async fn updated(cluster: &Cluster) {
-    let index = cluster.create("a", 2, 1, json!({})).await;
-    let mut tail = by_time(cluster).since(Since::Start);
-    let mut seen = Seen::default();
-    cluster.write(&index, at(ago(5), 0..3)).await;
-    passed(cluster, &index, &mut tail, &mut seen, 10).await;
-    cluster.write(&index, at(ago(6), 1..2)).await;
-    passed(cluster, &index, &mut tail, &mut seen, 11).await;
-    cluster.write(&index, at(ago(2), 1..2)).await;
-    // It was written over with a time that is not asked for any more.
-    cluster.write(&index, at(ago(OVERLAP + 10), 2..3)).await;
-    passed(cluster, &index, &mut tail, &mut seen, 12).await;
-    let mut tail = by_time(cluster)
-        .resume(seen.token.clone().unwrap())
-        .unwrap();
-    passed(cluster, &index, &mut tail, &mut seen, 13).await;
-    for (id, versions) in [
-        ("0", &[1][..]),
-        ("1", &[1, 2, 3]),
-        ("2", &[1]),
-        ("12", &[1]),
-    ] {
-        assert_eq!(seen.documents[id], versions, "{id}");
-    }
 }
 
 async fn failing(cluster: &Cluster) {
@@ -422,39 +394,6 @@ async fn again(cluster: &Cluster) {
     // The last hit of a page is the next one's first: of equal times and numbers there are some.
     let fetched = FETCHED.load(Ordering::Relaxed) - before;
     assert!((6001..6100).contains(&fetched), "{fetched} were fetched");
-}
-
-async fn between(cluster: &Cluster) {
-    let index = cluster.create("a", 2, 0, json!({})).await;
-    let relay = Relay::before(&cluster.url, |_, _| Fate::Pass).await;
-    let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
-    let mut tail = by_time_of(cluster.tail_of(&client, &cluster.pattern())).since(Since::Start);
-    let mut seen = Seen::default();
-    passed(cluster, &index, &mut tail, &mut seen, 0).await;
-    // What a look at which there are shows of them is what they were before.
-    relay.now(|_, path| match path.contains("/_search") {
-        true => Fate::Edit(|page| {
-            for hit in page["hits"]["hits"].as_array_mut().unwrap() {
-                if hit.get("_source").is_none() && hit["_version"] == 2 {
-                    hit["_version"] = json!(1);
-                    hit["_seq_no"] = json!(0);
-                }
-            }
-        }),
-        false => Fate::Pass,
-    });
-    let time = ago(2);
-    cluster.write(&index, at(time, 1..20)).await;
-    cluster.write(&index, at(time, 1..20)).await;
-    passed(cluster, &index, &mut tail, &mut seen, 20).await;
-    relay.now(|_, _| Fate::Pass);
-    passed(cluster, &index, &mut tail, &mut seen, 21).await;
-    assert!(
-        (1..20).all(|n| seen.documents[&n.to_string()] == [2]),
-        "{:?}",
-        seen.documents
-    );
-    seen.are_once(0..22);
 }
 
 async fn narrow(cluster: &Cluster) {

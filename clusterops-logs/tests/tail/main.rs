@@ -4,10 +4,12 @@
 
 mod by_time;
 mod by_time_indices;
+mod by_time_versions;
 mod cluster;
 mod copies;
 mod faults;
 mod following;
+mod long;
 mod parts;
 mod relay;
 mod streams;

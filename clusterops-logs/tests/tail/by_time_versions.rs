@@ -1,0 +1,74 @@
+//! Documents that are written again, where times are gone by.
+
+use clusterops_logs::Client;
+use clusterops_logs::http::HttpOptions;
+use clusterops_logs::tail::Since;
+use serde_json::json;
+
+use crate::by_time::{OVERLAP, ago, at, by_time, by_time_of, passed};
+use crate::relay::{Fate, Relay};
+use crate::{Cluster, Seen, on_each};
+
+on_each! {
+    updated => an_update_comes_again_where_times_are_gone_by;
+    between => a_document_that_is_written_again_between_two_looks_comes_once;
+}
+
+async fn updated(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 1, json!({})).await;
+    let mut tail = by_time(cluster).since(Since::Start);
+    let mut seen = Seen::default();
+    cluster.write(&index, at(ago(5), 0..3)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 10).await;
+    cluster.write(&index, at(ago(6), 1..2)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 11).await;
+    cluster.write(&index, at(ago(2), 1..2)).await;
+    // It was written over with a time that is not asked for any more.
+    cluster.write(&index, at(ago(OVERLAP + 10), 2..3)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 12).await;
+    let mut tail = by_time(cluster)
+        .resume(seen.token.clone().unwrap())
+        .unwrap();
+    passed(cluster, &index, &mut tail, &mut seen, 13).await;
+    for (id, versions) in [
+        ("0", &[1][..]),
+        ("1", &[1, 2, 3]),
+        ("2", &[1]),
+        ("12", &[1]),
+    ] {
+        assert_eq!(seen.documents[id], versions, "{id}");
+    }
+}
+
+async fn between(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    let relay = Relay::before(&cluster.url, |_, _| Fate::Pass).await;
+    let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
+    let mut tail = by_time_of(cluster.tail_of(&client, &cluster.pattern())).since(Since::Start);
+    let mut seen = Seen::default();
+    passed(cluster, &index, &mut tail, &mut seen, 0).await;
+    // What a look at which there are shows of them is what they were before.
+    relay.now(|_, path| match path.contains("/_search") {
+        true => Fate::Edit(|page| {
+            for hit in page["hits"]["hits"].as_array_mut().unwrap() {
+                if hit.get("_source").is_none() && hit["_version"] == 2 {
+                    hit["_version"] = json!(1);
+                    hit["_seq_no"] = json!(0);
+                }
+            }
+        }),
+        false => Fate::Pass,
+    });
+    let time = ago(2);
+    cluster.write(&index, at(time, 1..20)).await;
+    cluster.write(&index, at(time, 1..20)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 20).await;
+    relay.now(|_, _| Fate::Pass);
+    passed(cluster, &index, &mut tail, &mut seen, 21).await;
+    assert!(
+        (1..20).all(|n| seen.documents[&n.to_string()] == [2]),
+        "{:?}",
+        seen.documents
+    );
+    seen.are_once(0..22);
+}
