@@ -50,6 +50,7 @@ mod refresh;
 mod slice;
 mod survey;
 mod token;
+mod versions;
 mod watermark;
 
 use std::time::Duration;
@@ -391,6 +392,7 @@ impl Tail {
         self.waiting = None;
         let mut documents = std::mem::take(&mut self.gathered);
         documents.sort_by_key(|document| document.time);
+        versions::keep_rising(&mut documents);
         let now = Timestamp::now();
         for document in &mut documents {
             document.late = document.time.is_some() && document.time < self.shown_to;

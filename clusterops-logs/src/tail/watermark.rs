@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::origins::Origins;
+use super::versions::Versions;
 use super::{Document, Found, Notice, Settings, Since};
 use crate::digest::fnv1a;
 use crate::places::{Ask, MOST, PageSize, too_long_alone};
@@ -27,6 +28,9 @@ pub(super) struct Watermark {
     at: Option<i64>,
     /// What lies above the watermark minus the overlap and has been handed over: times, and fingerprints of documents.
     seen: BTreeMap<i64, Vec<u64>>,
+    /// The versions among them, for a copy that is behind the others shows older ones.
+    #[serde(skip_serializing_if = "Versions::is_empty", default)]
+    versions: Versions,
     /// Where the round is: the last time, and the last number at that time.
     #[serde(skip)]
     cursor: Option<(i64, u64)>,
@@ -149,13 +153,14 @@ impl Watermark {
             understood: page.shards.total > 0,
             ..Found::default()
         };
-        for ((time, _), mark, _) in old {
-            self.seen.entry(time).or_default().push(mark);
+        for (place, mark, hit) in old {
+            self.see(place, mark, &hit);
         }
-        for ((time, _), mark, hit) in new {
-            self.seen.entry(time).or_default().push(mark);
-            let document = Document::of(hit, None, &settings.wanted.time_field);
-            found.documents.push(document);
+        for (place, mark, hit) in new {
+            if self.see(place, mark, &hit) {
+                let document = Document::of(hit, None, &settings.wanted.time_field);
+                found.documents.push(document);
+            }
         }
         self.at = self.at.max(unseen.newest);
         self.round_began = Some(round_began);
@@ -194,6 +199,7 @@ impl Watermark {
         if let Some(at) = self.at {
             let kept = at.saturating_sub(overlap(settings));
             self.seen = self.seen.split_off(&kept);
+            self.versions.forget(kept);
         }
         Ok(found)
     }
@@ -234,6 +240,18 @@ impl Watermark {
             }
         }
         Ok(unseen)
+    }
+
+    /// Takes a hit as seen. False where it is a version that was replaced by one that was seen.
+    fn see(&mut self, (time, _): Place, mark: u64, hit: &Hit) -> bool {
+        self.seen.entry(time).or_default().push(mark);
+        let is_behind = self.versions.are_behind(hit);
+        if !is_behind {
+            // As long as the round that shows it looks back.
+            self.versions
+                .rise(hit, self.at.map_or(time, |at| at.max(time)));
+        }
+        !is_behind
     }
 
     fn fingerprint(&self, hit: &Hit) -> u64 {

@@ -12,6 +12,7 @@ use crate::{Cluster, Seen, on_each};
 on_each! {
     updated => an_update_comes_again_where_times_are_gone_by;
     between => a_document_that_is_written_again_between_two_looks_comes_once;
+    stale => a_copy_that_is_behind_shows_no_version_that_was_replaced;
 }
 
 async fn updated(cluster: &Cluster) {
@@ -71,4 +72,38 @@ async fn between(cluster: &Cluster) {
         seen.documents
     );
     seen.are_once(0..22);
+}
+
+async fn stale(cluster: &Cluster) {
+    let index = cluster.create("a", 2, 0, json!({})).await;
+    let relay = Relay::before(&cluster.url, |_, _| Fate::Pass).await;
+    let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
+    let begin = || by_time_of(cluster.tail_of(&client, &cluster.pattern())).since(Since::Start);
+    let mut tail = begin();
+    let mut seen = Seen::default();
+    let time = ago(2);
+    cluster.write(&index, at(time, 0..20)).await;
+    cluster.write(&index, at(time, 0..20)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 20).await;
+    // The copy that answers now has not got the second version yet, which nobody has seen the first of.
+    relay.now(|_, path| match path.contains("/_search") {
+        true => Fate::Edit(|page| {
+            for hit in page["hits"]["hits"].as_array_mut().unwrap() {
+                if hit["_version"] == 2 {
+                    hit["_version"] = json!(1);
+                    hit["_seq_no"] = json!(0);
+                }
+            }
+        }),
+        false => Fate::Pass,
+    });
+    passed(cluster, &index, &mut tail, &mut seen, 21).await;
+    let mut tail = begin().resume(seen.kept()).unwrap();
+    passed(cluster, &index, &mut tail, &mut seen, 22).await;
+    relay.now(|_, _| Fate::Pass);
+    cluster.write(&index, at(ago(1), 0..20)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 23).await;
+    for n in 0..20 {
+        assert_eq!(seen.documents[&n.to_string()], [2, 3], "{n}");
+    }
 }
