@@ -12,6 +12,10 @@
 //! | see what stands around a hit, count, draw | [`Look`] |
 //! | show hits to people | [`render::Renderer`] |
 //! | follow several clusters | [`merge::Merge`] |
+//!
+//! By the `log` crate it tells, with the target `clusterops::logs`, what a cluster runs (debug) and the notices of tails and
+//! exports: warn where something is lost, held up or done in a lesser way, else info. Its requests are told by
+//! `clusterops::http`.
 
 pub mod client;
 mod digest;
@@ -27,6 +31,9 @@ mod reason;
 pub mod render;
 pub mod search;
 pub mod tail;
+
+/// The target of log records.
+const LOG: &str = "clusterops::logs";
 
 pub use client::{Client, Indices};
 pub use clusterops_core::{http, secrecy};

@@ -49,7 +49,7 @@ pub(crate) use revoked::RevokedKeys;
 use table::Table;
 pub use verdict::{Entry, Skipped, Verdict};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, LOG, Result};
 
 const DEFAULT_PORT: u16 = 22;
 
@@ -95,6 +95,7 @@ struct Unsaved {
 impl Unsaved {
     /// Notes why something was not stored.
     fn note(&mut self, why: String, is_locked: bool) {
+        log::warn!(target: LOG, "a host key was not stored: {why}");
         self.is_locked = is_locked;
         match is_locked {
             true => self.locked.get_or_insert(why),

@@ -18,6 +18,12 @@
 //! command finds in its environment `CLUSTEROPS_RUN` (the run's id), `CLUSTEROPS_STAGE`, `CLUSTEROPS_ATTEMPT` (from 1,
 //! counting what is run again in a retried or resumed run, and rollbacks: no two attempts at a stage on a host have the same)
 //! and `CLUSTEROPS_TASK`, by which its processes are found when they have to be ended.
+//!
+//! # Logging
+//!
+//! By the [`log`] crate, with the target `clusterops::ssh`: a run's beginning and end (info); what a report or
+//! [`Connector::warnings`] holds for the operator (warn); connections, ways to log in that were tried, and what is tried again
+//! (debug). No record has a command, its output, or a secret.
 
 mod certificate;
 mod clock;
@@ -44,6 +50,9 @@ pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod transfer;
+
+/// The target of log records.
+const LOG: &str = "clusterops::ssh";
 
 pub use command::{Command, Exit, OutputStream};
 pub use credentials::{Credentials, Purpose};

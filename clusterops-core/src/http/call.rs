@@ -9,7 +9,7 @@ use super::client::FOREVER;
 use super::failure::Failure;
 use super::nodes::Order;
 use super::retry::{self, Again};
-use super::{HttpClient, HttpRequest, HttpResponse, HttpStream};
+use super::{HttpClient, HttpRequest, HttpResponse, HttpStream, LOG};
 use crate::{Error, ErrorKind, Result};
 
 /// Whom to call.
@@ -39,7 +39,7 @@ pub(super) async fn call<T: Answered>(nodes: Nodes<'_>, request: &HttpRequest) -
                 _ => FOREVER,
             };
             let attempt_until = (Instant::now() + span).min(until);
-            let outcome = tokio::time::timeout_at(attempt_until, attempt(node, request)).await;
+            let outcome = tokio::time::timeout_at(attempt_until, attempt::<T>(node, request)).await;
             let outcome = match outcome {
                 Ok(outcome) => outcome,
                 Err(_) => {
@@ -58,6 +58,12 @@ pub(super) async fn call<T: Answered>(nodes: Nodes<'_>, request: &HttpRequest) -
                     Err(Failure { error, again })
                 }
             };
+            match &outcome {
+                Ok(answer) => {
+                    log::debug!(target: LOG, "{}: {}", node.name(request), answer.status());
+                }
+                Err(failure) => log::debug!(target: LOG, "{}", failure.error),
+            }
             let unwell = is_unwell(&outcome);
             match unwell {
                 true => nodes.unwell(index),
@@ -74,6 +80,7 @@ pub(super) async fn call<T: Answered>(nodes: Nodes<'_>, request: &HttpRequest) -
             let next = Instant::now().checked_add(pause);
             match next {
                 Some(next) if next < until && round < retries.attempts => {
+                    log::debug!(target: LOG, "{}: again in {pause:?}", node.name(request));
                     tokio::time::sleep_until(next).await;
                 }
                 _ => return outcome.map_err(|failure| failure.error),

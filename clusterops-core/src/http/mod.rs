@@ -9,7 +9,8 @@
 //! - credentials and bodies do not travel over plain HTTP, except to this machine, unless
 //!   [`HttpOptions::danger_plain_http`] says so;
 //! - proxies of the environment are not used unless [`HttpOptions::environment_proxies`] says so;
-//! - nothing is logged here, and no error holds a body, a credential, a query or, of what a server says, a part that
+//! - what is logged (`clusterops::http`, at the level debug) are requests as errors name them, statuses, failures and pauses;
+//!   no record and no error holds a body, a credential, a query or, of what a server says, a part that
 //!   repeats what it was sent ([`Withhold`]).
 //!
 //! It speaks HTTP/1.1, over TLS 1.2 or 1.3 (rustls with aws-lc-rs), and needs a tokio runtime.
@@ -37,6 +38,9 @@ mod retry;
 mod setup;
 mod stream;
 mod withhold;
+
+/// The target of log records.
+const LOG: &str = "clusterops::http";
 
 pub use bytes::Bytes;
 pub use client::HttpClient;

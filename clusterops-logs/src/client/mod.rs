@@ -45,7 +45,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, LOG, Result};
 
 pub use bulk::{Bulk, BulkAnswer, BulkItem};
 pub use fields::{Field, FieldCaps};
@@ -114,11 +114,13 @@ impl Client {
     /// Those of [`send`](Self::send), and [`Answer`](ErrorKind::Answer) where something else answers, or a version that is
     /// not spoken here.
     pub async fn server(&self) -> Result<&Server> {
-        let nodes = &self.0.nodes;
-        self.0
-            .server
-            .get_or_try_init(|| self.0.unanswered.wait(server::detect(nodes)))
-            .await
+        let detect = async {
+            let detected = server::detect(&self.0.nodes);
+            let server = self.0.unanswered.wait(detected).await?;
+            log::debug!(target: LOG, "{self:?}: {server}");
+            Ok(server)
+        };
+        self.0.server.get_or_try_init(|| detect).await
     }
 
     /// The nodes' URLs.

@@ -15,7 +15,7 @@ use super::page::Answer;
 use super::token::SliceState;
 use crate::client::Pit;
 use crate::places::Ask;
-use crate::{Client, Error, ErrorKind, Indices, Page, Result};
+use crate::{Client, Error, ErrorKind, Indices, LOG, Page, Result};
 
 /// With more indices than that, the bound of the whole stands for those of each.
 const MOST_BOUNDS: usize = 500;
@@ -221,6 +221,8 @@ impl Source {
         if held.generation == lost {
             held.pit = open_pit(&self.client, &self.indices, self.keep_alive).await?;
             held.generation += 1;
+            let indices = &self.indices;
+            log::warn!(target: LOG, "an export of {indices} lost its point in time, and goes on in another");
             self.frozen.store(false, Ordering::Relaxed);
         }
         Ok(())
@@ -293,7 +295,10 @@ pub(super) async fn open_pit(
             | ErrorKind::Denied
             | ErrorKind::Unavailable
             | ErrorKind::Partial
-            | ErrorKind::Server => Ok(None),
+            | ErrorKind::Server => {
+                log::warn!(target: LOG, "an export goes without a point in time: {error}");
+                Ok(None)
+            }
             _ => Err(error),
         },
     }

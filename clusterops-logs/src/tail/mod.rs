@@ -62,7 +62,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::{Client, Error, ErrorKind, Indices, Query, Result};
+use crate::{Client, Error, ErrorKind, Indices, LOG, Query, Result};
 pub use document::Document;
 use document::Wanted;
 use exact::Exact;
@@ -398,6 +398,9 @@ impl Tail {
             document.late = document.time.is_some() && document.time < self.shown_to;
             // A time in the future says nothing of what is yet to come.
             self.shown_to = self.shown_to.max(document.time.map(|time| time.min(now)));
+        }
+        for notice in &self.notices {
+            log::log!(target: LOG, notice.level(), "tail of {}: {notice}", self.settings.indices);
         }
         Some(Batch {
             documents,

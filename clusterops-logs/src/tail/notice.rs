@@ -96,6 +96,31 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// How much it matters: documents that come late, again or never are worth a warning.
+    pub(super) fn level(&self) -> log::Level {
+        match self {
+            Self::Found { .. }
+            | Self::Copy {
+                may_repeat: false, ..
+            }
+            | Self::Released { .. }
+            | Self::Away { .. }
+            | Self::Deleted { .. }
+            | Self::NothingMatches { .. }
+            | Self::Recovered => log::Level::Info,
+            Self::Copy { .. }
+            | Self::Unseen { .. }
+            | Self::Restarted { .. }
+            | Self::Held { .. }
+            | Self::Interrupted { .. }
+            | Self::NoRefresh { .. }
+            | Self::UnknownCopies { .. }
+            | Self::ByTime { .. } => log::Level::Warn,
+        }
+    }
+}
+
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -257,10 +257,9 @@ impl Report {
     }
 }
 
-/// A table of outcomes: how many hosts and which; then what needs a look: rollbacks that failed, remote processes whose
-/// end was not confirmed, and warnings.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Report {
+    /// How it ended, in one line.
+    pub(crate) fn headline(&self) -> String {
         let ending = match self.ending {
             Ending::Completed => "",
             Ending::Stopped => ", stopped",
@@ -268,13 +267,20 @@ impl fmt::Display for Report {
             Ending::Aborted => ", aborted",
             Ending::Interrupted => ", interrupted",
         };
-        write!(
-            f,
+        format!(
             "{}: {} of {} hosts succeeded{ending}",
             Printable(&self.plan_name),
             self.succeeded().len(),
             self.hosts.len()
-        )?;
+        )
+    }
+}
+
+/// A table of outcomes: how many hosts and which; then what needs a look: rollbacks that failed, remote processes whose
+/// end was not confirmed, and warnings.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline())?;
         for (kind, hosts) in self.outcomes() {
             let name = kind.map_or("succeeded".to_owned(), |kind| kind.to_string());
             let names = hosts.to_string();

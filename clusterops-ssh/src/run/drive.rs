@@ -25,7 +25,7 @@ use crate::journal::{Head, Store, Writer};
 use crate::plan::Step;
 use crate::report::{Ending, Report};
 use crate::session::LocalCommands;
-use crate::{Connector, Error, ErrorKind, Plan, Result};
+use crate::{Connector, Error, ErrorKind, LOG, Plan, Result};
 
 /// What a run starts from.
 pub(super) struct Setup {
@@ -153,15 +153,16 @@ impl Setup {
         });
         if run.has_let_go.load(Ordering::Relaxed) {
             let message = "the limit of open files (ulimit -n) has no room for a connection to every host, so hosts that waited for others were connected to again; raise it";
-            report.warnings.push(message.to_owned());
+            warn(&mut report, message.to_owned());
         }
+        // The connector has logged its own.
         report.warnings.extend(run.connector.warnings());
-        report.warnings.extend(run.failures.reason());
-        report
-            .warnings
-            .extend(run.folder.as_ref().and_then(Folder::trouble));
-        if run.folder.is_none() {
-            report.warnings.extend(run.budget.trouble());
+        let outputs = match &run.folder {
+            Some(folder) => folder.trouble(),
+            None => run.budget.trouble(),
+        };
+        for warning in run.failures.reason().into_iter().chain(outputs) {
+            warn(&mut report, warning);
         }
         // By the monotonic clock: a wall clock that is set back meanwhile would have it end before it began.
         let (began_at, began) = began;
@@ -265,7 +266,9 @@ impl Setup {
         let at_once = dealt.len().min(limits.parallelism);
         let journal = store.map(|store| Writer::start(store, at_once, move || control.stop()));
         let journal = journal.transpose()?;
-        report.warnings.extend(limits.warning);
+        if let Some(warning) = limits.warning {
+            warn(&mut report, warning);
+        }
         let failures = Failures::new(&self.options.rollout, dealt.len(), self.control);
         let stages = self.plan.stages.len();
         let run = Arc::new(Shared {
@@ -289,6 +292,12 @@ impl Setup {
         });
         Ok((run, report, outset))
     }
+}
+
+/// Tells the operator, in the report and by the log.
+fn warn(report: &mut Report, warning: String) {
+    log::warn!(target: LOG, "run {}: {warning}", report.run_id);
+    report.warnings.push(warning);
 }
 
 /// Writes a journal where that holds nobody up.

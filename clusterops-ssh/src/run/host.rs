@@ -22,7 +22,7 @@ use crate::report::{
     Captured, Failure, HostReport, RollbackReport, SkipReason, StageReport, StageStatus,
 };
 use crate::session::{GRACE, Remnant, Session, terminate};
-use crate::{Error, ErrorKind, Result, Termination};
+use crate::{Error, ErrorKind, LOG, Result, Termination};
 
 /// A host that says that it has too many connections is tried up to so many times as often as others.
 const OVERLOAD_PATIENCE: u32 = 4;
@@ -478,10 +478,12 @@ impl HostRun {
             if refusals >= retries.attempts || !error.is_retryable() {
                 return Err(error);
             }
+            let pause = retries.pause(attempt);
+            log::debug!(target: LOG, "{error}: attempt {attempt} to connect failed, the next is in {pause:?}");
             tokio::select! {
                 biased;
                 () = stop.requested() => return Err(stop.watch.error()),
-                slept = in_time(limit, sleep(retries.pause(attempt))) => slept?,
+                slept = in_time(limit, sleep(pause)) => slept?,
             }
         }
         Ok(())

@@ -27,7 +27,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use clusterops_core::Target;
+use clusterops_core::{Printable, Target};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
@@ -42,7 +42,7 @@ use crate::journal::{Known, Store};
 use crate::plan::{Stage, Step};
 use crate::report::Report;
 use crate::rollout::WhenExceeded;
-use crate::{Error, ErrorKind, Fleet, Plan, Result};
+use crate::{Error, ErrorKind, Fleet, LOG, Plan, Result};
 
 /// A run that goes on: await it for its [`Report`].
 ///
@@ -152,7 +152,21 @@ impl Run {
             control: control.clone(),
             folder,
         };
-        let task = runtime.spawn(setup.drive(steps, beginning, store));
+        let run_id = id.clone();
+        let task = runtime.spawn(async move {
+            let (name, hosts) = (Printable(&setup.plan.name), setup.targets.len());
+            log::info!(target: LOG, "run {run_id} of plan `{name}` on {hosts} hosts begins");
+            let result = setup.drive(steps, beginning, store).await;
+            match &result {
+                Ok(report) => {
+                    log::info!(target: LOG, "run {run_id} is over: {}", report.headline())
+                }
+                Err(error) => {
+                    log::info!(target: LOG, "run {run_id} cannot go on: {}", error.full_message());
+                }
+            }
+            result
+        });
         Ok(Self {
             id,
             task,

@@ -26,7 +26,7 @@ use super::tunnel::{Reader, Tunnel};
 use super::verifier::{HostKeyFiles, Verifier};
 use super::{Session, SessionOptions, auth, dial};
 use crate::known_hosts::KnownHosts;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, LOG, Result};
 
 /// Connects to many hosts on the same terms, and keeps what the connections share: known hosts and private keys are read
 /// once, and one connection to a jump host serves all targets behind it.
@@ -204,6 +204,10 @@ impl Inner {
         )
         .await?;
         line.is_logged_in();
+        log::debug!(
+            target: LOG,
+            "{}: connected to {} as `{}`", settings.name, settings.endpoint(), settings.user
+        );
         if let Some(update) = update {
             update.run(&connection).await;
         }

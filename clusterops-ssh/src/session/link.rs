@@ -12,7 +12,7 @@ use super::lost::Lost;
 use super::settings::Settings;
 use super::stream::Lifeline;
 use super::verifier::Verifier;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, LOG, Result};
 
 /// How long a connection that is being closed may take to say so.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -137,6 +137,12 @@ impl Link {
             }
         })
         .await;
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        log::debug!(target: LOG, "{}: the connection is closed", self.settings.name);
     }
 }
 

@@ -9,7 +9,7 @@ use clusterops_core::{JumpHost, JumpHosts, Target};
 use super::SessionOptions;
 use super::settings::{LocalUser, Route, Settings, Terms};
 use crate::config::{Config, HostConfig, Proxy, Query};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, LOG, Result};
 
 /// Decides how targets are reached. The jump hosts on their ways are decided once.
 #[derive(Debug)]
@@ -190,20 +190,21 @@ impl Router {
     /// What the user should know about the configuration, once it was read.
     pub(super) fn warnings(&self) -> Vec<String> {
         match self.config.get() {
-            Some(Ok(config)) => {
-                let told = config.unsupported().iter();
-                told.filter(|told| !told.is_distribution_default())
-                    .map(ToString::to_string)
-                    .collect()
-            }
+            Some(Ok(config)) => unsupported(config).collect(),
             _ => Vec::new(),
         }
     }
 
     fn config(&self) -> Result<&Config> {
-        let config = self.config.get_or_init(|| match &self.options.config {
-            Some(config) => Ok(Arc::clone(config)),
-            None => Config::load().map(Arc::new),
+        let config = self.config.get_or_init(|| {
+            let config = match &self.options.config {
+                Some(config) => Arc::clone(config),
+                None => Arc::new(Config::load()?),
+            };
+            for warning in unsupported(&config) {
+                log::warn!(target: LOG, "{warning}");
+            }
+            Ok(config)
         });
         config.as_deref().map_err(Error::again)
     }
@@ -281,6 +282,13 @@ impl Router {
         };
         Ok(settings.by(route))
     }
+}
+
+/// What has no effect of a configuration, in sentences.
+fn unsupported(config: &Config) -> impl Iterator<Item = String> {
+    let told = config.unsupported().iter();
+    let told = told.filter(|told| !told.is_distribution_default());
+    told.map(ToString::to_string)
 }
 
 impl Common {

@@ -26,7 +26,7 @@ use super::lost::Lost;
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::config::HostConfig;
-use crate::{Credentials, Error, ErrorKind, Purpose, Result};
+use crate::{Credentials, Error, ErrorKind, LOG, Purpose, Result};
 
 /// A way to log in (RFC 4252, RFC 4256).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -231,6 +231,18 @@ impl Login<'_> {
         name: Option<String>,
         result: Result<AuthResult, russh::Error>,
     ) -> Result<Answer> {
+        if let Some(name) = &name {
+            let said = match &result {
+                Ok(AuthResult::Success) => "accepted",
+                Ok(AuthResult::Failure {
+                    partial_success: true,
+                    ..
+                }) => "accepted, and more is asked for",
+                Ok(AuthResult::Failure { .. }) => "refused",
+                Err(_) => "no answer",
+            };
+            log::debug!(target: LOG, "{}: {name}: {said}", self.settings.name);
+        }
         let (remaining, partial) = match result {
             Ok(AuthResult::Success) => return Ok(Answer::Success),
             Ok(AuthResult::Failure {
