@@ -1,21 +1,21 @@
 //! Commands for one host, as Python writes them.
 
-use std::collections::BTreeMap;
-
-use clusterops::secrecy::SecretString;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use crate::plan::RunAs;
 use crate::script::Script;
-use crate::words::{Span, Words};
+use crate::secret::SecretText;
+use crate::table::Table;
+use crate::words::{Span, Words, takes};
 
 /// A list of words, which reach the program as they are; a text, which is a line for `/bin/sh`; or a `Script`.
 pub(crate) struct Command(clusterops::Command);
 
 impl<'py> FromPyObject<'_, 'py> for Command {
     type Error = PyErr;
+    takes!("str | Sequence[str] | Script");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if value.is_instance_of::<PyString>() {
@@ -58,14 +58,16 @@ fn set(
 ) -> PyResult<Option<clusterops::Command>> {
     Ok(Some(match name {
         "env" => value
-            .extract::<BTreeMap<String, String>>()?
+            .extract::<Table<String>>()?
+            .0
             .into_iter()
             .fold(command, |command, (name, value)| command.env(name, value)),
         "secret_env" => value
-            .extract::<BTreeMap<String, String>>()?
+            .extract::<Table<SecretText>>()?
+            .0
             .into_iter()
             .fold(command, |command, (name, value)| {
-                command.secret_env(name, SecretString::from(value))
+                command.secret_env(name, value.0)
             }),
         "current_dir" => command.current_dir(value.extract::<String>()?),
         "stdin" => command.stdin(bytes(value)?),
@@ -73,8 +75,8 @@ fn set(
             Some(run_as) => command.run_as(run_as.get().0.clone()),
             None => command,
         },
-        "run_as_password" => match value.extract::<Option<String>>()? {
-            Some(password) => command.run_as_password(SecretString::from(password)),
+        "run_as_password" => match value.extract::<Option<SecretText>>()? {
+            Some(password) => command.run_as_password(password.0),
             None => command,
         },
         "pty" => match value.extract::<Option<bool>>()? {

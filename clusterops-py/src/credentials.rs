@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::callback::{Callback, Stash};
+use crate::secret::SecretText;
 use crate::target::Target;
 use crate::words::word;
 
@@ -83,8 +84,8 @@ impl clusterops::Credentials for Credentials {
             Python::attach(|py| {
                 let purpose = describe(py, &purpose)?;
                 let given = object.call(py, "secret", (target, purpose).into_pyobject(py)?)?;
-                let secret: Option<String> = given.extract()?;
-                Ok(secret.map(SecretString::from))
+                let secret: Option<SecretText> = given.extract()?;
+                Ok(secret.map(|secret| secret.0))
             })
         });
         match asked.await {

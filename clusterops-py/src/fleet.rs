@@ -22,7 +22,7 @@ use crate::secret::not_pickled;
 use crate::session_options::SessionOptions;
 use crate::target::{Target, Targets};
 use crate::transfer::Limit;
-use crate::words::{Span, from_word, json, plain};
+use crate::words::{Span, from_word, json, plain, takes};
 
 /// Many targets, and the terms on which plans are run on them.
 ///
@@ -333,6 +333,7 @@ struct Part(Share);
 
 impl<'py> FromPyObject<'_, 'py> for Part {
     type Error = PyErr;
+    takes!("int | str");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         match value.extract::<usize>() {

@@ -8,10 +8,11 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyFrozenSet, PySet, PySlice, PyString, PyTuple};
+use pyo3::types::{PySlice, PyString, PyTuple};
 
 use crate::errors::raise;
-use crate::words::quoted;
+use crate::table::is_set;
+use crate::words::{quoted, takes};
 
 /// How many names an expression may stand for, unless another limit is given.
 const LIMIT: usize = 1_000_000;
@@ -44,6 +45,7 @@ pub(crate) struct Hosts(pub(crate) clusterops::HostSet);
 
 impl<'py> FromPyObject<'_, 'py> for Hosts {
     type Error = PyErr;
+    takes!("str | Iterable[str]");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(set) = value.cast::<HostSet>() {
@@ -63,12 +65,10 @@ struct Other(clusterops::HostSet);
 
 impl<'py> FromPyObject<'_, 'py> for Other {
     type Error = PyErr;
+    takes!("AbstractSet[Any]");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let is_set = value.is_instance_of::<HostSet>()
-            || value.is_instance_of::<PySet>()
-            || value.is_instance_of::<PyFrozenSet>();
-        if !is_set {
+        if !value.is_instance_of::<HostSet>() && !is_set(&value)? {
             return Err(PyTypeError::new_err("not a set of host names"));
         }
         Ok(Self(value.extract::<Hosts>()?.0))

@@ -15,6 +15,7 @@ use crate::callback::{Callback, Stash};
 use crate::errors::raise;
 use crate::hostset::HostSet;
 use crate::runtime::wait;
+use crate::table::Objects;
 use crate::target::Target;
 
 /// The hosts of a fleet, with how to reach them, their variables, tags and groups.
@@ -38,11 +39,11 @@ pub(crate) struct Inventory {
 impl Inventory {
     fn new(
         mut inner: clusterops::Inventory,
-        sources: Option<Vec<Py<PyAny>>>,
+        sources: Option<Objects>,
         py: Python<'_>,
     ) -> PyResult<Self> {
         let raised = Stash::default();
-        for object in sources.unwrap_or_default() {
+        for object in sources.into_iter().flat_map(|sources| sources.0) {
             let name = object.getattr(py, "name")?.extract(py)?;
             let source = Source {
                 name,
@@ -96,7 +97,7 @@ impl Inventory {
     ///     A file that cannot be read.
     #[staticmethod]
     #[pyo3(signature = (path, *, sources = None))]
-    fn load(py: Python<'_>, path: PathBuf, sources: Option<Vec<Py<PyAny>>>) -> PyResult<Self> {
+    fn load(py: Python<'_>, path: PathBuf, sources: Option<Objects>) -> PyResult<Self> {
         let read = py.detach(|| clusterops::Inventory::load(path));
         Self::new(read.map_err(raise)?, sources, py)
     }
@@ -112,12 +113,7 @@ impl Inventory {
     ///     As for `load`.
     #[staticmethod]
     #[pyo3(signature = (text, name = "inventory", *, sources = None))]
-    fn parse(
-        py: Python<'_>,
-        text: &str,
-        name: &str,
-        sources: Option<Vec<Py<PyAny>>>,
-    ) -> PyResult<Self> {
+    fn parse(py: Python<'_>, text: &str, name: &str, sources: Option<Objects>) -> PyResult<Self> {
         let read = clusterops::Inventory::parse(text, name).map_err(raise)?;
         Self::new(read, sources, py)
     }

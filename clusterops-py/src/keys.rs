@@ -176,9 +176,9 @@ impl PrivateKey {
     fn unwrap<'py>(
         &self,
         py: Python<'py>,
-        encrypted_key: Vec<u8>,
+        encrypted_key: &[u8],
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let key = Arc::clone(&self.0);
+        let (key, encrypted_key) = (Arc::clone(&self.0), encrypted_key.to_vec());
         let unwrapped = wait(py, async move {
             Identity::unwrap(&*key, &encrypted_key).await.map_err(raise)
         })?;

@@ -27,8 +27,10 @@ mod session;
 mod session_options;
 mod shard;
 mod sim;
+mod sim_command;
 mod stop;
 mod stream;
+mod table;
 mod target;
 mod transfer;
 mod words;
@@ -91,7 +93,9 @@ mod _clusterops {
     #[pymodule_export]
     use crate::shard::{_Shard, _start_shard};
     #[pymodule_export]
-    use crate::sim::{SimulatedAnswer, SimulatedFleet, SimulatedHost};
+    use crate::sim::{SimulatedFleet, SimulatedHost};
+    #[pymodule_export]
+    use crate::sim_command::{SimulatedAnswer, SimulatedCommand};
     #[pymodule_export]
     use crate::stream::Stream;
     #[pymodule_export]

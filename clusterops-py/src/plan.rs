@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::errors::{Raised, raise};
+use crate::table::Table;
 use crate::words::{Span, Words, from_word, json, quoted, word};
 
 /// What is to be done on every host: stages, in order. It cannot be changed; each method gives a new plan.
@@ -60,8 +61,8 @@ fn set(mut stage: Stage, options: &Bound<'_, PyDict>) -> PyResult<Stage> {
 fn set_one(stage: &mut Stage, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     match name {
         "deadline" => stage.deadline = value.extract::<Option<Span>>()?.map(Into::into),
-        "env" => stage.env = value.extract()?,
-        "secret_env" => stage.secret_env = value.extract()?,
+        "env" => stage.env = value.extract::<Table<String>>()?.0,
+        "secret_env" => stage.secret_env = value.extract::<Table<String>>()?.0,
         "current_dir" => stage.current_dir = value.extract()?,
         "run_as" => {
             stage.run_as = value

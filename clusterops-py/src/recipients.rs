@@ -1,6 +1,5 @@
 //! Whom to seal for.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clusterops::secrets;
@@ -10,7 +9,8 @@ use pyo3::types::{PyDict, PyIterator, PyList};
 
 use crate::errors::raise;
 use crate::keys::PublicKey;
-use crate::words::quoted;
+use crate::table::Table;
+use crate::words::{quoted, takes};
 
 /// Some recipients, each once, at least one: a mapping from names to their keys.
 ///
@@ -82,13 +82,15 @@ pub(crate) struct Whom(pub(crate) secrets::Recipients);
 
 impl<'py> FromPyObject<'_, 'py> for Whom {
     type Error = PyErr;
+    takes!("Recipients | Mapping[str, PublicKey]");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(recipients) = value.cast::<Recipients>() {
             return Ok(Self(recipients.get().0.clone()));
         }
-        let keys: BTreeMap<String, Bound<'py, PublicKey>> = value.extract()?;
+        let keys: Table<Bound<'py, PublicKey>> = value.extract()?;
         let keys = keys
+            .0
             .into_iter()
             .map(|(name, key)| (name, key.get().0.clone()));
         secrets::Recipients::new(keys).map(Self).map_err(raise)

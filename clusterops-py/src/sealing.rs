@@ -10,6 +10,7 @@ use crate::errors::raise;
 use crate::recipients::{Whom, pinned};
 use crate::sealed_file::Source;
 use crate::secret::SecretText;
+use crate::words::takes;
 
 /// A document with sealed values.
 #[pyclass(module = "clusterops.secrets", frozen)]
@@ -196,6 +197,7 @@ pub(crate) struct NewValue(Value);
 
 impl<'py> FromPyObject<'_, 'py> for NewValue {
     type Error = PyErr;
+    takes!("str | bytes | Secret");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(bytes) = value.cast::<pyo3::types::PyBytes>() {

@@ -4,6 +4,8 @@ use clusterops::secrecy::{ExposeSecret as _, SecretString};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::words::takes;
+
 /// A text that is neither shown nor pickled; `reveal` gives it.
 ///
 /// What takes a secret takes a ``str`` too.
@@ -51,6 +53,7 @@ pub(crate) struct SecretText(pub(crate) SecretString);
 
 impl<'py> FromPyObject<'_, 'py> for SecretText {
     type Error = PyErr;
+    takes!("str | Secret");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(secret) = value.cast::<Secret>() {

@@ -13,6 +13,7 @@ use crate::fleet::Fleet;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::run::{RunControl, Shared};
+use crate::table::Table;
 
 /// A run of some of a plan's hosts. Its events come in batches, together with the reports of hosts that have ended.
 #[pyclass(module = "clusterops", extends = RunControl, frozen)]
@@ -29,13 +30,17 @@ pub(crate) fn _start_shard<'py>(
     fleet: &Fleet,
     plan: &Plan,
     run_id: String,
-    places: HashMap<PathBuf, PathBuf>,
+    places: Table<PathBuf>,
     earlier: Option<&Report>,
     journal: Option<PathBuf>,
 ) -> PyResult<Bound<'py, _Shard>> {
     let (tell, ended) = unbounded_channel();
     let shared = fleet.start_with(py, &plan.0, |fleet| {
-        let fleet = fleet.clone().run_id(run_id).places(places).ended(tell);
+        let fleet = fleet
+            .clone()
+            .run_id(run_id)
+            .places(places.0.into_iter().map(|(name, path)| (name.into(), path)))
+            .ended(tell);
         match (journal, earlier) {
             (Some(journal), _) => fleet.resume(&plan.0, journal),
             (None, Some(earlier)) => fleet.retry(&plan.0, &earlier.inner),

@@ -12,6 +12,7 @@ use crate::errors::raise;
 use crate::keys::{PrivateKey, aside, decrypted};
 use crate::sealed_file::{SealedFile, id_of};
 use crate::secret::{Secret, SecretText, not_pickled};
+use crate::words::takes;
 
 /// The Ed25519 key of somebody who signs files. It is neither shown nor pickled.
 ///
@@ -158,6 +159,7 @@ pub(crate) enum Signer<'py> {
 
 impl<'py> FromPyObject<'_, 'py> for Signer<'py> {
     type Error = PyErr;
+    takes!("SigningKey | PrivateKey");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(key) = value.cast::<SigningKey>() {

@@ -1,50 +1,58 @@
 //! The fleet in a box, for `clusterops.testing`.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clusterops::sim::{Answer, Fault, Sim, SimHandle, SimHost};
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use clusterops::sim::{Match, Sim, SimHandle, SimHost};
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
+use crate::callback::Stash;
 use crate::errors::Raised;
 use crate::hostset::{HostSet, Hosts};
 use crate::runtime::wait;
+use crate::sim_command::{Content, Played, SimulatedCommand, fault};
+use crate::table::Table;
 use crate::target::Target;
-use crate::words::Span;
-
-/// What a simulated command does.
-#[pyclass(module = "clusterops.testing", frozen)]
-pub(crate) struct SimulatedAnswer(Answer);
-
-#[pymethods]
-impl SimulatedAnswer {
-    #[new]
-    #[pyo3(signature = (stdout = "", stderr = "", *, status = 0, delay = None, never_exits = false))]
-    fn new(stdout: &str, stderr: &str, status: u8, delay: Option<Span>, never_exits: bool) -> Self {
-        let answer = match never_exits {
-            true => Answer::never_exits(),
-            false => Answer::status(status),
-        };
-        let mut answer = answer
-            .with_stdout(stdout.to_owned())
-            .with_stderr(stderr.to_owned());
-        if let Some(delay) = delay {
-            answer = answer.with_delay(delay.0);
-        }
-        Self(answer)
-    }
-}
+use crate::words::{Span, quoted};
 
 /// Simulated SSH hosts on loopback; a context manager.
+///
+/// Parameters
+/// ----------
+/// hosts : str, HostSet or iterable of str
+///     Their names.
+/// answers : mapping, optional
+///     What commands do, by their lines: what they print, a `SimulatedAnswer`, or a function that is given a
+///     `SimulatedCommand` and gives one of them. What a function raises fails the command, and is raised by `close`.
+/// scripts : str or SimulatedAnswer or callable, optional
+///     What scripts do.
+/// files : mapping, optional
+///     The files of each host: absolute paths, and what is in them.
+/// user : str, optional
+///     As whom the targets log in; ``sim``, where it is left out.
+/// password : str, optional
+///     A password that the hosts take, too.
+///
+/// Examples
+/// --------
+/// >>> from clusterops.testing import SimulatedAnswer, SimulatedFleet
+/// >>> def zone(command):
+/// ...     return command.environment.get("ZONE", "none") + "\n"
+/// >>> with SimulatedFleet("web[1-2]", answers={"zone": zone, "reboot": SimulatedAnswer(status=1)}) as simulated:
+/// ...     with Session.connect(simulated.targets[0]) as session:
+/// ...         session.run("zone", env={"ZONE": "a"}).stdout
+/// 'a\n'
 #[pyclass(module = "clusterops.testing", frozen)]
-pub(crate) struct SimulatedFleet(Mutex<Option<Arc<Sim>>>);
+pub(crate) struct SimulatedFleet {
+    sim: Mutex<Option<Arc<Sim>>>,
+    raised: Stash,
+}
 
 impl SimulatedFleet {
     fn sim(&self) -> PyResult<Arc<Sim>> {
         let sim = self
-            .0
+            .sim
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
@@ -55,23 +63,45 @@ impl SimulatedFleet {
 #[pymethods]
 impl SimulatedFleet {
     #[new]
-    #[pyo3(signature = (hosts, *, answers = None))]
+    #[pyo3(signature = (hosts, *, answers = None, scripts = None, files = None, user = None, password = None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
         hosts: Hosts,
-        answers: Option<BTreeMap<String, Py<PyAny>>>,
+        answers: Option<Table<Played>>,
+        scripts: Option<Played>,
+        files: Option<Table<Content>>,
+        user: Option<String>,
+        password: Option<String>,
     ) -> PyResult<Self> {
-        let mut model = SimHost::new("");
-        for (command, answer) in answers.unwrap_or_default() {
-            let answer = match answer.cast_bound::<SimulatedAnswer>(py) {
-                Ok(answer) => answer.get().0.clone(),
-                Err(_) => Answer::stdout(answer.extract::<String>(py)?),
-            };
-            model = model.answer(command, answer);
+        let (mut model, raised) = (SimHost::new(""), Stash::default());
+        for (command, answer) in answers.into_iter().flat_map(|answers| answers.0) {
+            model = answer.on(model, command.as_str(), &raised);
+        }
+        if let Some(answer) = scripts {
+            model = answer.on(
+                model,
+                Match::when(|command| command.script().is_some()),
+                &raised,
+            );
+        }
+        if let Some(user) = user {
+            model = model.user(user);
+        }
+        if let Some(password) = password {
+            model = model.password(password);
         }
         let hosts: Vec<SimHost> = hosts.0.iter().map(|name| model.named(name)).collect();
         let sim = wait(py, async move { Ok(Sim::start(hosts).await?) })?;
-        Ok(Self(Mutex::new(Some(Arc::new(sim)))))
+        for (path, content) in files.into_iter().flat_map(|files| files.0) {
+            for host in sim.hosts() {
+                host.write_file(&path, &content.0)?;
+            }
+        }
+        Ok(Self {
+            sim: Mutex::new(Some(Arc::new(sim))),
+            raised,
+        })
     }
 
     /// The hosts as targets, with all that is needed to reach them.
@@ -100,9 +130,13 @@ impl SimulatedFleet {
         Ok(self.sim()?.hosts().count())
     }
 
-    /// Ends the hosts and closes their connections.
-    fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Ends the hosts and closes their connections; raises what a function that was asked for an answer raised first.
+    fn close(&self) -> PyResult<()> {
+        self.sim
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.raised.take().map_or(Ok(()), Err)
     }
 
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -110,23 +144,17 @@ impl SimulatedFleet {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, _exception: &Bound<'_, pyo3::types::PyTuple>) {
-        self.close();
+    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.close()
+    }
+
+    fn __repr__(&self) -> PyResult<String> {
+        Ok(match self.sim() {
+            Ok(_) => format!("<SimulatedFleet of {}>", self.hosts()?.0),
+            Err(_) => "<SimulatedFleet, closed>".into(),
+        })
     }
 }
-
-/// What can be wrong with a host, by name.
-const FAULTS: [(&str, Fault); 9] = [
-    ("refuse", Fault::Refuse),
-    ("silent", Fault::Silent),
-    ("drop_in_key_exchange", Fault::DropInKeyExchange),
-    ("wrong_host_key", Fault::WrongHostKey),
-    ("reject_authentication", Fault::RejectAuthentication),
-    ("disk_full", Fault::DiskFull),
-    ("no_status", Fault::NoStatus),
-    ("never_exits", Fault::NeverExits),
-    ("drop_during_command", Fault::DropDuringCommand),
-];
 
 /// One simulated host: what happened on it, and what is wrong with it.
 #[pyclass(module = "clusterops.testing", frozen)]
@@ -140,7 +168,7 @@ impl SimulatedHost {
         self.0.name()
     }
 
-    /// The commands that reached it, each as one line.
+    /// The lines of the commands that reached it, the last 1000.
     #[getter]
     fn commands(&self) -> Vec<String> {
         let commands = self.0.commands();
@@ -150,14 +178,11 @@ impl SimulatedHost {
             .collect()
     }
 
-    /// The environment that each of these commands was given.
+    /// These commands, with all that came with them.
     #[getter]
-    fn environments(&self) -> Vec<BTreeMap<String, String>> {
-        self.0
-            .commands()
-            .into_iter()
-            .map(|command| command.environment)
-            .collect()
+    fn calls(&self) -> Vec<SimulatedCommand> {
+        let commands = self.0.commands();
+        commands.into_iter().map(SimulatedCommand).collect()
     }
 
     /// How many processes run there.
@@ -166,20 +191,40 @@ impl SimulatedHost {
         self.0.processes().len()
     }
 
+    /// How many connections it has accepted so far.
+    #[getter]
+    fn connection_count(&self) -> u64 {
+        self.0.connections()
+    }
+
+    /// Cuts its connections, as when the network breaks; processes go on.
+    fn cut_connections(&self) {
+        self.0.cut_connections();
+    }
+
     /// Breaks the host, for connections and commands from now on.
     ///
     /// Parameters
     /// ----------
-    /// fault : {'refuse', 'silent', 'drop_in_key_exchange', 'wrong_host_key', 'reject_authentication', 'disk_full', \
-    ///         'no_status', 'never_exits', 'drop_during_command'}
-    fn fault(&self, fault: &str) -> PyResult<()> {
-        let found = FAULTS.iter().find(|(name, _)| *name == fault);
-        let Some((_, fault)) = found else {
-            let names = FAULTS.map(|(name, _)| name).join(", ");
-            let message = format!("no fault is called '{fault}'; there are {names}");
-            return Err(PyValueError::new_err(message));
-        };
-        self.0.fault(fault.clone());
+    /// fault : {'refuse', 'silent', 'drop_in_key_exchange', 'wrong_host_key', 'reject_authentication', 'drop_first', \
+    ///         'not_allowed', 'disk_full', 'drip', 'flood', 'no_status', 'exit_by_signal', 'never_exits', \
+    ///         'drop_during_command'}
+    /// count : int, optional
+    ///     Of ``drop_first`` the connections, of ``drip`` the bytes in a piece, of ``flood`` the bytes in all (no end,
+    ///     where it is left out).
+    /// span : timedelta or float, optional
+    ///     How long ``not_allowed`` lasts, and how much time there is between two pieces of ``drip``.
+    /// signal : str, optional
+    ///     Of ``exit_by_signal``: ``KILL``.
+    #[pyo3(signature = (fault, *, count = None, span = None, signal = None))]
+    fn fault(
+        &self,
+        fault: &str,
+        count: Option<u64>,
+        span: Option<Span>,
+        signal: Option<&str>,
+    ) -> PyResult<()> {
+        self.0.fault(self::fault(fault, count, span, signal)?);
         Ok(())
     }
 
@@ -193,8 +238,17 @@ impl SimulatedHost {
         Ok(PyBytes::new(py, &self.0.read_file(path)?))
     }
 
+    /// The permissions of a file or folder there, such as ``0o644``.
+    fn mode(&self, path: &str) -> PyResult<u32> {
+        Ok(self.0.mode(path)?)
+    }
+
     /// Writes a file there.
-    fn write_file(&self, path: &str, content: &[u8]) -> PyResult<()> {
-        Ok(self.0.write_file(path, content)?)
+    fn write_file(&self, path: &str, content: Content) -> PyResult<()> {
+        Ok(self.0.write_file(path, content.0)?)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<SimulatedHost {}>", quoted(py, self.0.name())?))
     }
 }

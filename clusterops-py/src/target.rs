@@ -1,6 +1,6 @@
 //! `Target`: one machine to reach.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
@@ -8,7 +8,8 @@ use pyo3::types::{PyFrozenSet, PyString, PyTuple};
 
 use crate::errors::raise;
 use crate::hostset::HostSet;
-use crate::words::{json, quoted};
+use crate::table::{Names, Table};
+use crate::words::{json, quoted, takes};
 
 /// One machine to reach: its name, how to get there, and what is known of it.
 ///
@@ -47,9 +48,9 @@ impl Target {
         identity_file: Option<PathBuf>,
         known_hosts: Option<PathBuf>,
         jump: Option<&str>,
-        tags: Option<BTreeSet<String>>,
-        groups: Option<BTreeSet<String>>,
-        variables: Option<BTreeMap<String, String>>,
+        tags: Option<Names>,
+        groups: Option<Names>,
+        variables: Option<Table<String>>,
     ) -> PyResult<Self> {
         let address = address.unwrap_or_else(|| name.clone());
         Ok(Self(clusterops::Target {
@@ -58,9 +59,11 @@ impl Target {
             identity_file,
             known_hosts,
             jump: jump.map(str::parse).transpose().map_err(raise)?,
-            tags: tags.unwrap_or_default(),
-            groups: groups.unwrap_or_default(),
-            variables: variables.unwrap_or_default().into_iter().collect(),
+            tags: tags.map(|names| names.0).unwrap_or_default(),
+            groups: groups.map(|names| names.0).unwrap_or_default(),
+            variables: variables
+                .map(|table| table.0.into_iter().collect())
+                .unwrap_or_default(),
             ..clusterops::Target::new(name, address)
         }))
     }
@@ -202,6 +205,7 @@ pub(crate) struct Targets(pub(crate) Vec<clusterops::Target>);
 
 impl<'py> FromPyObject<'_, 'py> for Targets {
     type Error = PyErr;
+    takes!("str | HostSet | Iterable[Target | str]");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if value.is_instance_of::<PyString>() || value.is_instance_of::<HostSet>() {

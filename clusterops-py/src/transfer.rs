@@ -17,7 +17,7 @@ use crate::callback::{Callback, Stash};
 use crate::command::named;
 use crate::errors::raise;
 use crate::stop::Stop;
-use crate::words::{Span, plain, word};
+use crate::words::{Span, plain, takes, word};
 
 /// How many bytes per second may be transferred.
 #[derive(Clone, Copy, IntoPyObject)]
@@ -32,6 +32,7 @@ impl Limit {
 
 impl FromPyObject<'_, '_> for Limit {
     type Error = PyErr;
+    takes!("int");
 
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         match value.extract()? {

@@ -6,6 +6,18 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use serde::Serialize;
 
+/// What Python may give where a type is read from it that decides by itself: a type as the stubs write it, for the check
+/// that compares them with what is compiled.
+macro_rules! takes {
+    ($annotation:literal) => {
+        #[cfg(feature = "stubs")]
+        const INPUT_TYPE: pyo3::inspect::PyStaticExpr =
+            pyo3::inspect::PyStaticExpr::Name { id: $annotation };
+    };
+}
+
+pub(crate) use takes;
+
 /// `HostKey` as `host_key`.
 pub(crate) fn snake_case(name: &str) -> String {
     let mut text = String::new();
@@ -50,6 +62,7 @@ pub(crate) struct Span(pub(crate) Duration);
 
 impl<'py> FromPyObject<'_, 'py> for Span {
     type Error = PyErr;
+    takes!("timedelta | float");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let seconds = match value.extract::<f64>() {
@@ -85,6 +98,7 @@ pub(crate) struct Words(pub(crate) Vec<String>);
 
 impl<'py> FromPyObject<'_, 'py> for Words {
     type Error = PyErr;
+    takes!("Sequence[str]");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         value.extract().map(Self).map_err(|_| {

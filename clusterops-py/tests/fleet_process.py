@@ -31,7 +31,7 @@ def answer(fleet: SimulatedFleet, asked: dict[str, Any]) -> object:
             host.fault(asked["fault"])
         return None
     return {
-        name: {"commands": host.commands, "environments": host.environments, "processes": host.process_count}
+        name: {"commands": host.commands, "environments": [call.environment for call in host.calls], "processes": host.process_count}
         for name, host in hosts.items()
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Set
+from types import MappingProxyType
 
 import clusterops as co
 import pytest
@@ -75,3 +76,19 @@ def test_what_is_larger_than_the_limit_is_pickled_too() -> None:
 def test_parts() -> None:
     assert [str(part) for part in co.HostSet("n[1-5]").split(2)] == ["n[1-3]", "n[4-5]"]
     assert [str(part) for part in co.HostSet("n[1-5]").chunks(2)] == ["n[1-2]", "n[3-4]", "n5"]
+
+
+def test_operators_take_sets_of_any_class() -> None:
+    web = co.HostSet("web[1-3]")
+    names = dict.fromkeys(["web2", "web3", "db1"]).keys()
+    assert web & names == co.HostSet("web[2-3]") and web | names == co.HostSet("db1,web[1-3]")
+    assert web - names == co.HostSet("web1") and web > co.HostSet("web1") and not web <= names
+    with pytest.raises(TypeError):
+        web & ["web1"]  # type: ignore[operator]  # pyright: ignore
+
+
+def test_targets_take_words_and_variables_of_any_class() -> None:
+    target = co.Target("web1", tags=["a", "b"], groups=(name for name in ("g",)), variables=MappingProxyType({"z": "1"}))
+    assert target.tags == {"a", "b"} and target.groups == {"g"} and target.variables == {"z": "1"}
+    with pytest.raises(TypeError, match="not as one text"):
+        co.Target("web1", tags="production")

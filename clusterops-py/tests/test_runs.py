@@ -15,6 +15,7 @@ from pathlib import Path
 
 import clusterops as co
 import pytest
+from clusterops.secrets import Secret
 from clusterops.testing import SimulatedAnswer, SimulatedFleet
 
 NEVER = SimulatedAnswer(never_exits=True)
@@ -153,6 +154,11 @@ class SlowVault(Vault):
         return Vault.secret(self, target, purpose)
 
 
+class CarefulVault(Vault):
+    def secret(self, target: co.Target, purpose: co.Purpose) -> Secret | None:  # type: ignore[override]  # pyright: ignore
+        return Secret(Vault.secret(self, target, purpose) or "")
+
+
 class BrokenVault(Vault):
     def secret(self, target: co.Target, purpose: co.Purpose) -> str | None:
         raise LookupError(f"no secret for {target.name}")
@@ -161,13 +167,13 @@ class BrokenVault(Vault):
 SECRET = co.Plan("app").shell("start", "uname -r", secret_env={"PASSWORD": "db"})
 
 
-@pytest.mark.parametrize("vault", [Vault(), SlowVault()])
+@pytest.mark.parametrize("vault", [Vault(), SlowVault(), CarefulVault()])
 def test_python_objects_know_secrets(simulated_fleet: Simulated, vault: Vault) -> None:
     simulated = simulated_fleet("n1", answers=ANSWERS)
     fleet = co.Fleet(simulated.targets, credentials=vault)
     report = fleet.run(SECRET)
     assert report.is_success and ("n1", "environment", "db") in vault.asked
-    assert simulated["n1"].environments[-1]["PASSWORD"] == "hunter2"
+    assert simulated["n1"].calls[-1].environment["PASSWORD"] == "hunter2"
     assert "hunter2" not in report.to_json() + repr(fleet) + repr(SECRET) + SECRET.to_json()
 
     async def awaited() -> co.Report:

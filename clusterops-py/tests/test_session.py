@@ -15,6 +15,7 @@ from pathlib import Path
 
 import clusterops as co
 import pytest
+from clusterops.secrets import Secret
 from clusterops.testing import SimulatedAnswer, SimulatedFleet, SimulatedHost
 
 ANSWERS: dict[str, str | SimulatedAnswer] = {
@@ -68,7 +69,9 @@ def test_a_command_that_fails_is_no_error_until_it_is_asked_to_be(session: co.Se
 
 def test_what_a_command_is_told_reaches_it(session: co.Session, host: SimulatedHost) -> None:
     session.run("uname -r", env={"A": "b"}, secret_env={"PASSWORD": "hunter2"}, deadline=datetime.timedelta(minutes=1))
-    assert host.environments[-1]["A"] == "b" and host.environments[-1]["PASSWORD"] == "hunter2"
+    assert (environment := host.calls[-1].environment)["A"] == "b" and environment["PASSWORD"] == "hunter2"
+    session.run("uname -r", secret_env={"PASSWORD": Secret("sesame")})
+    assert host.calls[-1].environment["PASSWORD"] == "sesame"
     assert session.run(["cat"], stdin="input").stdout == session.run("cat", stdin=b"input").stdout == "input"
     with pytest.raises(co.InvalidError, match="A B"):
         session.run("uname -r", env={"A B": ""})

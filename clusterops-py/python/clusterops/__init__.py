@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as _Mapping
 from collections.abc import Set as _Set
+from typing import TypeAlias as _TypeAlias
 
 from . import deploy as deploy
 from . import logs as logs
@@ -64,6 +65,8 @@ from .errors import (
 from .options import CommandOptions, HttpOptions, SearchOptions, StageOptions, TransferOptions
 from .protocols import Credentials, GroupSource, Identity, Purpose
 
+Event: _TypeAlias = RunEvent | HostEvent | OutputEvent | TransferEvent
+
 _Set.register(HostSet)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 _Mapping.register(Report)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
@@ -79,6 +82,7 @@ __all__ = [
     "Credentials",
     "DeadlineError",
     "DeniedError",
+    "Event",
     "Fleet",
     "Gathered",
     "GroupSource",

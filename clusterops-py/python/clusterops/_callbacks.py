@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._clusterops import AsyncRun, Event
+    from . import AsyncRun, Event
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

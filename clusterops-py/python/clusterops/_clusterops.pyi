@@ -7,6 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias, Unpack, final, overload
 
+from typing_extensions import disjoint_base
+
 from .errors import ClusterOpsError
 from .options import CommandOptions, HttpOptions, SearchOptions, StageOptions, TransferOptions
 from .protocols import Credentials, GroupSource, Identity
@@ -72,6 +74,7 @@ __all__ = [
     "SessionOptions",
     "SigningKey",
     "SimulatedAnswer",
+    "SimulatedCommand",
     "SimulatedFleet",
     "SimulatedHost",
     "StageReport",
@@ -181,9 +184,9 @@ class Target:
         identity_file: str | PathLike[str] | None = None,
         known_hosts: str | PathLike[str] | None = None,
         jump: str | None = None,
-        tags: AbstractSet[str] | None = None,
-        groups: AbstractSet[str] | None = None,
-        variables: dict[str, str] | None = None,
+        tags: Iterable[str] | None = None,
+        groups: Iterable[str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> Target: ...
     @staticmethod
     def parse(text: str) -> Target: ...
@@ -372,6 +375,8 @@ class Fleet:
 
 def run(hosts: str | HostSet | Iterable[Target | str], line: str) -> Report: ...
 def arun(hosts: str | HostSet | Iterable[Target | str], line: str) -> AsyncRun: ...
+
+@disjoint_base
 class RunControl:
     @property
     def id(self) -> str: ...
@@ -385,19 +390,19 @@ class RunControl:
 class Run(RunControl):
     def report(self) -> Report: ...
     def __iter__(self) -> Run: ...
-    def __next__(self) -> Event: ...
+    def __next__(self) -> _Event: ...
 
 @final
 class AsyncRun(RunControl):
     def __await__(self) -> Generator[Any, None, Report]: ...
-    def __aiter__(self) -> AsyncIterator[Event]: ...
+    def __aiter__(self) -> AsyncIterator[_Event]: ...
     @property
-    def _buffer(self) -> deque[Event]: ...
-    def _events(self) -> Awaitable[list[Event] | None]: ...
+    def _buffer(self) -> deque[_Event]: ...
+    def _events(self) -> Awaitable[list[_Event] | None]: ...
 
 @final
 class _Shard(RunControl):
-    def batch(self) -> tuple[list[Event], Report]: ...
+    def batch(self) -> tuple[list[_Event], Report]: ...
     def report(self) -> Report: ...
 
 def _start_shard(
@@ -405,7 +410,7 @@ def _start_shard(
     plan: Plan,
     *,
     run_id: str,
-    places: Mapping[str, str],
+    places: Mapping[str, str | PathLike[str]],
     earlier: Report | None = None,
     journal: str | PathLike[str] | None = None,
 ) -> _Shard: ...
@@ -465,7 +470,7 @@ class TransferEvent:
     @property
     def total(self) -> int: ...
 
-Event: TypeAlias = RunEvent | HostEvent | OutputEvent | TransferEvent
+_Event: TypeAlias = RunEvent | HostEvent | OutputEvent | TransferEvent
 
 @final
 class Report(Mapping[str, HostReport]):
@@ -748,18 +753,47 @@ class Transferred:
 class SimulatedAnswer:
     def __new__(
         cls,
-        stdout: str = "",
-        stderr: str = "",
+        stdout: str | bytes | bytearray = "",
+        stderr: str | bytes | bytearray = "",
         *,
         status: int = 0,
         delay: timedelta | float | None = None,
         never_exits: bool = False,
+        ignores_term: bool = False,
+        echoes_stdin: bool = False,
+        files: Mapping[str, str | bytes | bytearray] | None = None,
+        detached: str | None = None,
     ) -> SimulatedAnswer: ...
+
+_Played: TypeAlias = str | SimulatedAnswer | Callable[[SimulatedCommand], str | SimulatedAnswer]
+
+@final
+class SimulatedCommand:
+    @property
+    def host(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def line(self) -> str: ...
+    @property
+    def script(self) -> bytes | None: ...
+    @property
+    def environment(self) -> dict[str, str]: ...
+    @property
+    def current_dir(self) -> str | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
 
 @final
 class SimulatedFleet:
     def __new__(
-        cls, hosts: str | Iterable[str], *, answers: Mapping[str, str | SimulatedAnswer] | None = None
+        cls,
+        hosts: str | Iterable[str],
+        *,
+        answers: Mapping[str, _Played] | None = None,
+        scripts: _Played | None = None,
+        files: Mapping[str, str | bytes | bytearray] | None = None,
+        user: str | None = None,
+        password: str | None = None,
     ) -> SimulatedFleet: ...
     @property
     def targets(self) -> list[Target]: ...
@@ -778,13 +812,24 @@ class SimulatedHost:
     @property
     def commands(self) -> list[str]: ...
     @property
-    def environments(self) -> list[dict[str, str]]: ...
+    def calls(self) -> list[SimulatedCommand]: ...
     @property
     def process_count(self) -> int: ...
-    def fault(self, fault: str) -> None: ...
+    @property
+    def connection_count(self) -> int: ...
+    def cut_connections(self) -> None: ...
+    def fault(
+        self,
+        fault: str,
+        *,
+        count: int | None = None,
+        span: timedelta | float | None = None,
+        signal: str | None = None,
+    ) -> None: ...
     def heal(self) -> None: ...
     def read_file(self, path: str) -> bytes: ...
-    def write_file(self, path: str, content: bytes) -> None: ...
+    def mode(self, path: str) -> int: ...
+    def write_file(self, path: str, content: str | bytes | bytearray) -> None: ...
 
 # Sealed documents.
 
@@ -865,7 +910,7 @@ class VerifyingKey:
 
 @final
 class Recipients:
-    def __new__(cls, recipients: Recipients | dict[str, PublicKey]) -> Recipients: ...
+    def __new__(cls, recipients: Recipients | Mapping[str, PublicKey]) -> Recipients: ...
     def check_pins(self, pins: Sequence[str]) -> None: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __len__(self) -> int: ...
@@ -973,7 +1018,7 @@ class Merged:
 
 def seal(
     document: SealedFile | str,
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     format: str | None = None,
@@ -982,7 +1027,7 @@ def seal(
 def seal_paths(
     document: SealedFile | str,
     paths: Sequence[str],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     format: str | None = None,
@@ -992,7 +1037,7 @@ def set(
     document: SealedFile | str,
     path: str,
     value: str | bytes | Secret,
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     format: str | None = None,
@@ -1001,7 +1046,7 @@ def set(
 def rotate(
     document: SealedFile | str,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     format: str | None = None,
@@ -1010,7 +1055,7 @@ def rotate(
 def arotate(
     document: SealedFile | str,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     format: str | None = None,
@@ -1019,7 +1064,7 @@ def arotate(
 def compact(
     document: SealedFile | str,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     format: str | None = None,
@@ -1028,7 +1073,7 @@ def compact(
 def acompact(
     document: SealedFile | str,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     format: str | None = None,
@@ -1037,7 +1082,7 @@ def acompact(
 def reseal(
     document: SealedFile | str,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     new_id: str | None = None,
@@ -1047,7 +1092,7 @@ def reseal(
 def areseal(
     document: SealedFile | str,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     new_id: str | None = None,
@@ -1088,7 +1133,7 @@ def aexec_and_wait(
 def edit(
     file: SealedFile,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     pins: Sequence[str] | None = None,
@@ -1099,7 +1144,7 @@ def edit(
 def aedit(
     file: SealedFile,
     identities: Sequence[Identity],
-    recipients: Recipients | dict[str, PublicKey],
+    recipients: Recipients | Mapping[str, PublicKey],
     *,
     id: str | None = None,
     pins: Sequence[str] | None = None,
@@ -1530,7 +1575,7 @@ class Tail:
 
 @final
 class TailMerge:
-    def __new__(cls, tails: dict[str, Tail], *, hold: _Span = 0.5) -> TailMerge: ...
+    def __new__(cls, tails: Mapping[str, Tail], *, hold: _Span = 0.5) -> TailMerge: ...
     def __iter__(self) -> TailMerge: ...
     def __next__(self) -> TailEvent: ...
     def __aiter__(self) -> TailMerge: ...

@@ -72,14 +72,14 @@ class CommandOptions(TypedDict, total=False):
     env : mapping
         Variables of the environment.
     secret_env : mapping
-        Variables with secret values, which appear in no argument list, message or representation.
+        Variables with secret values (``str`` or `Secret`), which appear in no argument list, message or representation.
     current_dir : str
         The working directory.
     stdin : bytes or str
         What the command reads; nothing, where it is left out.
     run_as : RunAs or None
         As whom it runs.
-    run_as_password : str or None
+    run_as_password : str or Secret or None
         What sudo, su or doas are told when they ask.
     pty : bool or None
         Whether it gets a terminal; None is what OpenSSH's configuration says.
@@ -88,11 +88,11 @@ class CommandOptions(TypedDict, total=False):
     """
 
     env: Mapping[str, str]
-    secret_env: Mapping[str, str]
+    secret_env: Mapping[str, str | Secret]
     current_dir: str
     stdin: bytes | bytearray | str
     run_as: RunAs | None
-    run_as_password: str | None
+    run_as_password: str | Secret | None
     pty: bool | None
     deadline: timedelta | float | None
 

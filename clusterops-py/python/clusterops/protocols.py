@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ._clusterops import Target
+    from ._clusterops import Secret, Target
 
 __all__ = ["Credentials", "GroupSource", "Identity", "Purpose"]
 
@@ -53,7 +53,9 @@ class Credentials(Protocol):
     >>> fleet = Fleet("web[1-2]", credentials=Vault())
     """
 
-    def secret(self, target: Target, purpose: Purpose, /) -> str | None | Awaitable[str | None]:
+    def secret(
+        self, target: Target, purpose: Purpose, /
+    ) -> str | Secret | None | Awaitable[str | Secret | None]:
         """The secret, or None where it is not known. What this raises ends the run, and is raised to who waits for it."""
         ...
 

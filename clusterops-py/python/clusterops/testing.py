@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ._clusterops import SimulatedAnswer, SimulatedFleet, SimulatedHost
+from ._clusterops import SimulatedAnswer, SimulatedCommand, SimulatedFleet, SimulatedHost
 
-__all__ = ["SimulatedAnswer", "SimulatedFleet", "SimulatedHost"]
+__all__ = ["SimulatedAnswer", "SimulatedCommand", "SimulatedFleet", "SimulatedHost"]
 
 try:
     import pytest

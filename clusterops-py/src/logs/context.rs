@@ -6,12 +6,14 @@ use pyo3::types::{PyDict, PyString};
 
 use super::hit::Hit;
 use crate::errors::Raised;
+use crate::words::takes;
 
 /// Whose lines stand around a line: `host`, `service` or `container`, or the names of fields.
 pub(super) struct Whose(Origin);
 
 impl<'py> FromPyObject<'_, 'py> for Whose {
     type Error = PyErr;
+    takes!("str | Sequence[str]");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let Ok(word) = value.cast::<PyString>() else {

@@ -1,6 +1,5 @@
 //! Several tails as one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::tail::{Batches, Notice, Tail, TailDocument};
 use crate::errors::Raised;
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::runtime::{handle, wait};
+use crate::table::Table;
 use crate::words::{Span, quoted};
 
 /// How long documents are held, as the signature says; Python is to see the number.
@@ -102,11 +102,11 @@ impl Source for Merging {
 impl TailMerge {
     #[new]
     #[pyo3(signature = (tails, *, hold = Span(HOLD)), text_signature = "(tails, *, hold=0.5)")]
-    fn new(tails: BTreeMap<String, Bound<'_, Tail>>, hold: Span) -> PyResult<Self> {
+    fn new(tails: Table<Bound<'_, Tail>>, hold: Span) -> PyResult<Self> {
         // Each tail is read in a task of its own.
         let _inside = handle()?.enter();
         let mut merge = merge::Merge::new(MergeOptions::following().hold(hold.0));
-        for (name, tail) in &tails {
+        for (name, tail) in &tails.0 {
             merge.add(name, Tailing(Arc::clone(tail.get().source())));
         }
         Ok(Self {
@@ -114,7 +114,7 @@ impl TailMerge {
                 merge: Mutex::new(merge),
                 kept: Kept::default(),
             }),
-            names: tails.into_keys().collect(),
+            names: tails.0.into_keys().collect(),
         })
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{instant_of, value_of};
 use crate::errors::{Raised, raise};
-use crate::words::{json, plain};
+use crate::words::{json, plain, takes};
 
 type RustQuery = clusterops::logs::Query;
 
@@ -42,6 +42,7 @@ pub(crate) struct Asked(pub(crate) RustQuery);
 
 impl<'py> FromPyObject<'_, 'py> for Asked {
     type Error = PyErr;
+    takes!("Query | dict[str, Any]");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(query) = value.cast::<Query>() {
@@ -62,6 +63,7 @@ struct Given(Scalar);
 
 impl<'py> FromPyObject<'_, 'py> for Given {
     type Error = PyErr;
+    takes!("str | float | bool | date | IPv4Address | IPv6Address | None");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if value.is_instance_of::<PyString>() {
@@ -89,6 +91,7 @@ struct Minimum(MinimumShouldMatch);
 
 impl<'py> FromPyObject<'_, 'py> for Minimum {
     type Error = PyErr;
+    takes!("int | str");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         Ok(Self(match value.extract::<i32>() {

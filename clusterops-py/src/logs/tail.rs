@@ -15,7 +15,7 @@ use crate::errors::{Raised, raise};
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::report::time;
 use crate::runtime::wait;
-use crate::words::{Span, quoted, snake_case};
+use crate::words::{Span, quoted, snake_case, takes};
 
 /// Follows what a query finds in some indices, losing and repeating nothing: iterated (``for``, ``async for``) for batches.
 ///
@@ -104,6 +104,7 @@ struct Beginning(Since);
 
 impl<'py> FromPyObject<'_, 'py> for Beginning {
     type Error = PyErr;
+    takes!("datetime | str");
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let Ok(word) = value.cast::<PyString>() else {

@@ -23,7 +23,7 @@ from ._stream import Stream
 from ._worker import Elsewhere, Hello, Share, hello, holds, steer, tidy, work
 
 if TYPE_CHECKING:
-    from .._clusterops import Event
+    from .. import Event
 
 __all__ = ["Drive", "Order"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .._clusterops import HostEvent, RunEvent
 
 if TYPE_CHECKING:
-    from .._clusterops import Event
+    from .. import Event
 
 __all__ = ["Stream", "WorkerEvent"]
 
