@@ -4,11 +4,12 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
+use crate::options::set_each;
 use crate::plan::RunAs;
 use crate::script::Script;
 use crate::secret::SecretText;
 use crate::table::Table;
-use crate::words::{Span, Words, takes};
+use crate::words::{RemotePath, Span, Words, takes};
 
 /// A list of words, which reach the program as they are; a text, which is a line for `/bin/sh`; or a `Script`.
 pub(crate) struct Command(clusterops::Command);
@@ -32,21 +33,13 @@ impl Command {
     /// The command with the keywords of `clusterops.CommandOptions`.
     pub(crate) fn with(self, options: Option<&Bound<'_, PyDict>>) -> PyResult<clusterops::Command> {
         let mut command = self.0;
-        for (name, value) in options.into_iter().flatten() {
-            let name: String = name.extract()?;
-            command = set(command, &name, &value)
-                .map_err(|error| named(&value, &name, error))?
-                .ok_or_else(|| PyTypeError::new_err(format!("a command has no option '{name}'")))?;
-        }
+        set_each(options, "a command", |name, value| {
+            let set = set(command.clone(), name, value)?;
+            let is_set = set.is_some();
+            command = set.unwrap_or_else(|| command.clone());
+            Ok(is_set)
+        })?;
         Ok(command)
-    }
-}
-
-/// The error with the name of the option that it is about, where that is of a wrong type.
-pub(crate) fn named(value: &Bound<'_, PyAny>, name: &str, error: PyErr) -> PyErr {
-    match error.is_instance_of::<PyTypeError>(value.py()) {
-        true => PyTypeError::new_err(format!("{name}: {}", error.value(value.py()))),
-        false => error,
     }
 }
 
@@ -69,7 +62,7 @@ fn set(
             .fold(command, |command, (name, value)| {
                 command.secret_env(name, value.0)
             }),
-        "current_dir" => command.current_dir(value.extract::<String>()?),
+        "current_dir" => command.current_dir(value.extract::<RemotePath>()?.0),
         "stdin" => command.stdin(bytes(value)?),
         "run_as" => match value.extract::<Option<Bound<'_, RunAs>>>()? {
             Some(run_as) => command.run_as(run_as.get().0.clone()),

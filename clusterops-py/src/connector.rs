@@ -46,7 +46,9 @@ pub(crate) struct Connector {
 impl Connector {
     /// Shares what it keeps with who connects by it; what credentials raise is kept for that call.
     pub(crate) fn of(options: Option<&SessionOptions>, credentials: Option<Callback>) -> Self {
-        let mut options = options.map(|options| options.0.clone()).unwrap_or_default();
+        let mut options = options
+            .map(|options| options.inner.clone())
+            .unwrap_or_default();
         let raised = Stash::default();
         if let Some(object) = credentials {
             // There is no run that would have to end when they raise.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use clusterops::journal::Leftover;
 use clusterops::rollout::Share;
@@ -24,6 +25,10 @@ use crate::target::{Target, Targets};
 use crate::transfer::Limit;
 use crate::words::{Span, from_word, json, plain, takes};
 
+/// The pauses between tries of a connection that Rust has by default.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// Many targets, and the terms on which plans are run on them.
 ///
 /// Parameters
@@ -36,6 +41,8 @@ use crate::words::{Span, from_word, json, plain, takes};
 ///     How connections are made.
 /// connection_attempts : int
 ///     How many times a connection is tried.
+/// connection_pause, longest_connection_pause : timedelta or float
+///     The pause after the first try, and the longest; between them it doubles with each try.
 /// rollout : Rollout, optional
 ///     Batches, canaries, and how many hosts may fail.
 /// host_deadline, run_deadline : timedelta or float, optional
@@ -104,7 +111,7 @@ impl Fleet {
 #[pymethods]
 impl Fleet {
     #[new]
-    #[pyo3(signature = (targets, *, parallelism = 100, session = None, connection_attempts = 4, rollout = None, host_deadline = None, run_deadline = None, credentials = None, output_cap = None, output_budget = None, output_folder = None, bandwidth = None, journal = None, leftover = "wait"))]
+    #[pyo3(signature = (targets, *, parallelism = 100, session = None, connection_attempts = 4, connection_pause = Span(FIRST_PAUSE), longest_connection_pause = Span(LONGEST_PAUSE), rollout = None, host_deadline = None, run_deadline = None, credentials = None, output_cap = None, output_budget = None, output_folder = None, bandwidth = None, journal = None, leftover = "wait"), text_signature = "(targets, *, parallelism=100, session=None, connection_attempts=4, connection_pause=0.5, longest_connection_pause=10.0, rollout=None, host_deadline=None, run_deadline=None, credentials=None, output_cap=None, output_budget=None, output_folder=None, bandwidth=None, journal=None, leftover='wait')")]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -112,6 +119,8 @@ impl Fleet {
         parallelism: usize,
         session: Option<Bound<'_, SessionOptions>>,
         connection_attempts: u32,
+        connection_pause: Span,
+        longest_connection_pause: Span,
         rollout: Option<Bound<'_, Rollout>>,
         host_deadline: Option<Span>,
         run_deadline: Option<Span>,
@@ -127,6 +136,8 @@ impl Fleet {
         terms.set_item("parallelism", parallelism)?;
         terms.set_item("session", &session)?;
         terms.set_item("connection_attempts", connection_attempts)?;
+        terms.set_item("connection_pause", connection_pause.0)?;
+        terms.set_item("longest_connection_pause", longest_connection_pause.0)?;
         terms.set_item("rollout", &rollout)?;
         terms.set_item("host_deadline", host_deadline.map(|span| span.0))?;
         terms.set_item("run_deadline", run_deadline.map(|span| span.0))?;
@@ -145,12 +156,16 @@ impl Fleet {
                 )));
             }
         };
+        let retries = ConnectRetries::default()
+            .attempts(connection_attempts)
+            .first_pause(connection_pause.0)
+            .longest_pause(longest_connection_pause.0);
         let mut fleet = clusterops::Fleet::new(targets.0)
             .parallelism(parallelism)
-            .connect_retries(ConnectRetries::default().attempts(connection_attempts))
+            .connect_retries(retries)
             .leftover(leftover);
         if let Some(session) = session {
-            fleet = fleet.session(session.get().0.clone());
+            fleet = fleet.session(session.get().inner.clone());
         }
         if let Some(rollout) = rollout {
             fleet = fleet.rollout(rollout.get().0.clone());

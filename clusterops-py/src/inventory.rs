@@ -13,8 +13,9 @@ use pyo3::types::{PyIterator, PyTuple};
 
 use crate::callback::{Callback, Stash};
 use crate::errors::raise;
+use crate::groups::Groups;
 use crate::hostset::HostSet;
-use crate::runtime::wait;
+use crate::runtime::{apart, awaitable, wait};
 use crate::table::Objects;
 use crate::target::Target;
 
@@ -33,7 +34,8 @@ use crate::target::Target;
 #[pyclass(module = "clusterops", frozen)]
 pub(crate) struct Inventory {
     inner: Arc<clusterops::Inventory>,
-    raised: Stash,
+    /// What its sources raised.
+    raised: Vec<Stash>,
 }
 
 impl Inventory {
@@ -42,14 +44,14 @@ impl Inventory {
         sources: Option<Objects>,
         py: Python<'_>,
     ) -> PyResult<Self> {
-        let raised = Stash::default();
-        for object in sources.into_iter().flat_map(|sources| sources.0) {
-            let name = object.getattr(py, "name")?.extract(py)?;
-            let source = Source {
-                name,
-                object: Callback::alone(object),
-                raised: raised.clone(),
-            };
+        let sources = sources.unwrap_or_default();
+        let mut raised = vec![Stash::default()];
+        for object in &sources.0 {
+            if let Ok(groups) = object.cast_bound::<Groups>(py) {
+                raised.push(groups.get().raised().clone());
+            }
+        }
+        for source in Source::all(py, sources, &raised[0])? {
             inner.add_source(Box::new(source));
         }
         Ok(Self {
@@ -61,22 +63,40 @@ impl Inventory {
     /// Asks the inventory on another thread: a source of groups may be a program that takes its time.
     fn ask<T: Send + 'static>(
         &self,
-        py: Python<'_>,
         question: impl FnOnce(&clusterops::Inventory) -> clusterops::core::Result<T> + Send + 'static,
-    ) -> PyResult<T> {
-        if self.inner.sources().next().is_none() {
-            return question(&self.inner).map_err(raise);
-        }
-        let inner = Arc::clone(&self.inner);
-        let answer = wait(py, async move {
-            let answer = tokio::task::spawn_blocking(move || question(&inner)).await;
-            match answer {
-                Ok(answer) => answer.map_err(raise),
-                Err(error) => Err(pyo3::exceptions::PyRuntimeError::new_err(error.to_string())),
-            }
-        });
-        self.raised.or(answer)
+    ) -> impl Future<Output = PyResult<T>> + Send + 'static {
+        let (inner, raised) = (Arc::clone(&self.inner), self.raised.clone());
+        apart(move || {
+            let answer = question(&inner).map_err(raise);
+            let raised = raised.iter().find_map(Stash::take);
+            raised.map_or(answer, Err)
+        })
     }
+
+    fn selected(
+        &self,
+        expression: String,
+    ) -> impl Future<Output = PyResult<Vec<Target>>> + Send + 'static {
+        self.ask(move |inventory| {
+            let targets = inventory.select(&expression)?;
+            Ok(targets.into_iter().map(Target).collect())
+        })
+    }
+
+    fn resolved(
+        &self,
+        expression: String,
+    ) -> impl Future<Output = PyResult<HostSet>> + Send + 'static {
+        self.ask(move |inventory| inventory.resolve(&expression).map(HostSet))
+    }
+}
+
+async fn load(path: PathBuf, sources: Option<Objects>) -> PyResult<Inventory> {
+    apart(move || {
+        let read = clusterops::Inventory::load(path).map_err(raise)?;
+        Python::attach(|py| Inventory::new(read, sources, py))
+    })
+    .await
 }
 
 #[pymethods]
@@ -86,8 +106,8 @@ impl Inventory {
     /// Parameters
     /// ----------
     /// path : str or os.PathLike
-    /// sources : iterable of GroupSource, optional
-    ///     Python objects that know further groups, for ``@name:group``.
+    /// sources : iterable of GroupSource or Groups, optional
+    ///     What knows further groups, for ``@name:group``.
     ///
     /// Raises
     /// ------
@@ -98,8 +118,18 @@ impl Inventory {
     #[staticmethod]
     #[pyo3(signature = (path, *, sources = None))]
     fn load(py: Python<'_>, path: PathBuf, sources: Option<Objects>) -> PyResult<Self> {
-        let read = py.detach(|| clusterops::Inventory::load(path));
-        Self::new(read.map_err(raise)?, sources, py)
+        wait(py, load(path, sources))
+    }
+
+    /// As `load`, to be awaited.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, sources = None))]
+    fn aload(
+        py: Python<'_>,
+        path: PathBuf,
+        sources: Option<Objects>,
+    ) -> PyResult<Bound<'_, PyAny>> {
+        awaitable(py, load(path, sources))
     }
 
     /// Reads an inventory from a text.
@@ -109,7 +139,7 @@ impl Inventory {
     /// text : str
     /// name : str
     ///     What errors call it; its end (``.yaml``, ``.ini``) hints at the format.
-    /// sources : iterable of GroupSource, optional
+    /// sources : iterable of GroupSource or Groups, optional
     ///     As for `load`.
     #[staticmethod]
     #[pyo3(signature = (text, name = "inventory", *, sources = None))]
@@ -131,14 +161,22 @@ impl Inventory {
     /// NotFoundError
     ///     A group or host that the inventory does not have, with the nearest name that it has.
     fn select(&self, py: Python<'_>, expression: String) -> PyResult<Vec<Target>> {
-        let targets = self.ask(py, move |inventory| inventory.select(&expression))?;
-        Ok(targets.into_iter().map(Target).collect())
+        wait(py, self.selected(expression))
+    }
+
+    /// As `select`, to be awaited.
+    fn aselect<'py>(&self, py: Python<'py>, expression: String) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.selected(expression))
     }
 
     /// The names that an expression selects.
     fn resolve(&self, py: Python<'_>, expression: String) -> PyResult<HostSet> {
-        let names = self.ask(py, move |inventory| inventory.resolve(&expression))?;
-        Ok(HostSet(names))
+        wait(py, self.resolved(expression))
+    }
+
+    /// As `resolve`, to be awaited.
+    fn aresolve<'py>(&self, py: Python<'py>, expression: String) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.resolved(expression))
     }
 
     /// All hosts.
@@ -202,13 +240,34 @@ impl Inventory {
 }
 
 /// A source of groups that is a Python object.
-struct Source {
+pub(crate) struct Source {
     name: String,
     object: Callback,
     raised: Stash,
 }
 
 impl Source {
+    /// The sources that these objects are, or have where they are `Groups`.
+    pub(crate) fn all(
+        py: Python<'_>,
+        objects: Objects,
+        raised: &Stash,
+    ) -> PyResult<Vec<Arc<dyn GroupSource>>> {
+        let mut sources: Vec<Arc<dyn GroupSource>> = Vec::new();
+        for object in objects.0 {
+            if let Ok(groups) = object.cast_bound::<Groups>(py) {
+                sources.extend(groups.get().sources());
+                continue;
+            }
+            sources.push(Arc::new(Self {
+                name: object.getattr(py, "name")?.extract(py)?,
+                object: Callback::alone(object),
+                raised: raised.clone(),
+            }));
+        }
+        Ok(sources)
+    }
+
     /// Calls a method that may be left out.
     fn ask<T>(&self, method: &str, argument: Option<&str>) -> clusterops::core::Result<Option<T>>
     where

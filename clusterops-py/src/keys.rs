@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use clusterops::secrecy::{ExposeSecret as _, SecretString};
 use clusterops::{Identity, secrets};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::errors::raise;
-use crate::runtime::wait;
+use crate::runtime::{apart, wait};
 use crate::secret::{Secret, SecretText, not_pickled};
 
 /// The public key of a recipient: RSA, 2048 to 8192 bits. Anybody can seal for it.
@@ -238,10 +237,5 @@ pub(crate) fn aside<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce() -> secrets::Result<T> + Send + 'static,
 ) -> PyResult<T> {
-    wait(py, async move {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result.map_err(raise),
-            Err(error) => Err(PyRuntimeError::new_err(error.to_string())),
-        }
-    })
+    wait(py, apart(move || work().map_err(raise)))
 }

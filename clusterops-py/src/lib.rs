@@ -6,16 +6,20 @@
 
 mod callback;
 mod command;
+mod config;
 mod connector;
 mod credentials;
 mod errors;
 mod event;
 mod fleet;
 mod gathered;
+mod groups;
 mod handing;
 mod hostset;
 mod inventory;
+mod journal;
 mod logging;
+mod options;
 mod output;
 mod plan;
 mod process;
@@ -61,6 +65,8 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _clusterops {
     #[pymodule_export]
+    use crate::config::{ConfigLine, HostConfig, SshConfig};
+    #[pymodule_export]
     use crate::connector::Connector;
     #[pymodule_export]
     use crate::errors::_error_kinds;
@@ -71,9 +77,13 @@ mod _clusterops {
     #[pymodule_export]
     use crate::gathered::{Answer, Gathered};
     #[pymodule_export]
+    use crate::groups::Groups;
+    #[pymodule_export]
     use crate::hostset::HostSet;
     #[pymodule_export]
     use crate::inventory::Inventory;
+    #[pymodule_export]
+    use crate::journal::Journal;
     #[pymodule_export]
     use crate::output::Output;
     #[pymodule_export]

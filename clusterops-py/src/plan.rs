@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clusterops::Stage;
-use pyo3::exceptions::PyTypeError;
+use clusterops::{Stage, TransferOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::errors::{Raised, raise};
+use crate::options::{set_each, set_file_option};
 use crate::table::Table;
-use crate::words::{Span, Words, from_word, json, quoted, word};
+use crate::words::{RemotePath, Span, Words, from_word, json, quoted, word};
 
 /// What is to be done on every host: stages, in order. It cannot be changed; each method gives a new plan.
 ///
@@ -34,27 +34,12 @@ pub(crate) struct Plan(pub(crate) clusterops::Plan);
 
 impl Plan {
     fn with(&self, stage: Stage, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let stage = options.map_or(Ok(stage.clone()), |options| set(stage, options))?;
+        let mut stage = stage;
+        set_each(options, "a stage", |name, value| {
+            set_one(&mut stage, name, value)
+        })?;
         Ok(Self(self.0.clone().stage(stage)))
     }
-}
-
-/// Sets a stage's options.
-fn set(mut stage: Stage, options: &Bound<'_, PyDict>) -> PyResult<Stage> {
-    for (name, value) in options {
-        let name: String = name.extract()?;
-        let is_set = set_one(&mut stage, &name, &value).map_err(|error| {
-            match error.is_instance_of::<PyTypeError>(value.py()) {
-                true => PyTypeError::new_err(format!("{name}: {}", error.value(value.py()))),
-                false => error,
-            }
-        })?;
-        if !is_set {
-            let message = format!("a stage has no option '{name}'");
-            return Err(PyTypeError::new_err(message));
-        }
-    }
-    Ok(stage)
 }
 
 /// Sets one option; false where there is none of this name.
@@ -63,7 +48,7 @@ fn set_one(stage: &mut Stage, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         "deadline" => stage.deadline = value.extract::<Option<Span>>()?.map(Into::into),
         "env" => stage.env = value.extract::<Table<String>>()?.0,
         "secret_env" => stage.secret_env = value.extract::<Table<String>>()?.0,
-        "current_dir" => stage.current_dir = value.extract()?,
+        "current_dir" => stage.current_dir = remote_path(value)?,
         "run_as" => {
             stage.run_as = value
                 .extract::<Option<Bound<'_, RunAs>>>()?
@@ -71,7 +56,7 @@ fn set_one(stage: &mut Stage, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         }
         "pty" => stage.pty = value.extract()?,
         "success" => stage.success = value.extract()?,
-        "creates" => stage.creates = value.extract()?,
+        "creates" => stage.creates = remote_path(value)?,
         "unless" => stage.unless = value.extract::<Words>()?.0,
         "run_once" => stage.run_once = value.extract()?,
         "barrier" => stage.barrier = value.extract()?,
@@ -81,12 +66,41 @@ fn set_one(stage: &mut Stage, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
                 Err(_) => clusterops::Step::command(value.extract::<Words>()?.0),
             });
         }
-        "mode" => *stage = stage.clone().mode(value.extract()?),
+        "mode" => {
+            if let Some(mode) = value.extract::<Option<u32>>()? {
+                *stage = stage.clone().mode(mode);
+            }
+        }
         "interpreter" => *stage = stage.clone().interpreter(value.extract::<Words>()?.0),
         "arguments" => *stage = stage.clone().arguments(value.extract::<Words>()?.0),
-        _ => return Ok(false),
+        _ => match files(&mut stage.step) {
+            Some(options) => return set_file_option(options, name, value),
+            None => {
+                let mut options = TransferOptions::default();
+                if !set_file_option(&mut options, name, value)? {
+                    return Ok(false);
+                }
+                // It says, when the plan is checked, that its step transfers nothing.
+                *stage = stage.clone().transfer(options);
+            }
+        },
     }
     Ok(true)
+}
+
+fn remote_path(value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let path: Option<RemotePath> = value.extract()?;
+    Ok(path.map(|path| path.0))
+}
+
+/// How a step transfers files, where it does.
+fn files(step: &mut clusterops::Step) -> Option<&mut TransferOptions> {
+    match step {
+        clusterops::Step::Upload { options, .. }
+        | clusterops::Step::UploadTree { options, .. }
+        | clusterops::Step::Fetch { options, .. } => Some(options),
+        _ => None,
+    }
 }
 
 #[pymethods]
@@ -205,10 +219,10 @@ impl Plan {
         &self,
         name: String,
         source: PathBuf,
-        destination: String,
+        destination: RemotePath,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        self.with(Stage::upload(name, source, destination), options)
+        self.with(Stage::upload(name, source, destination.0), options)
     }
 
     /// Adds a stage that copies what a local folder holds into a folder on the host.
@@ -217,10 +231,10 @@ impl Plan {
         &self,
         name: String,
         source: PathBuf,
-        destination: String,
+        destination: RemotePath,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        self.with(Stage::upload_tree(name, source, destination), options)
+        self.with(Stage::upload_tree(name, source, destination.0), options)
     }
 
     /// Adds a stage that fetches a file or folder into a local folder that has a folder for each host.
@@ -228,11 +242,11 @@ impl Plan {
     fn fetch(
         &self,
         name: String,
-        source: String,
+        source: RemotePath,
         destination: PathBuf,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        self.with(Stage::fetch(name, source, destination), options)
+        self.with(Stage::fetch(name, source.0, destination), options)
     }
 }
 
@@ -244,6 +258,18 @@ impl Plan {
 #[pyclass(module = "clusterops", frozen, eq)]
 #[derive(Debug, PartialEq)]
 pub(crate) struct Step(pub(crate) clusterops::Step);
+
+impl Step {
+    /// A step that transfers files, with its options.
+    fn with(mut step: clusterops::Step, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        if let Some(terms) = files(&mut step) {
+            set_each(options, "a transfer", |name, value| {
+                set_file_option(terms, name, value)
+            })?;
+        }
+        Ok(Self(step))
+    }
+}
 
 #[pymethods]
 impl Step {
@@ -261,14 +287,50 @@ impl Step {
 
     /// Runs a local script.
     #[staticmethod]
-    fn script(source: PathBuf) -> Self {
-        Self(clusterops::Step::script(source))
+    #[pyo3(signature = (source, *, interpreter = None, arguments = Words(vec![])), text_signature = "(source, *, interpreter=None, arguments=())")]
+    fn script(source: PathBuf, interpreter: Option<Words>, arguments: Words) -> Self {
+        let mut stage = Stage::script("", source).arguments(arguments.0);
+        if let Some(interpreter) = interpreter {
+            stage = stage.interpreter(interpreter.0);
+        }
+        Self(stage.step)
     }
 
-    /// Copies a local file to the host.
+    /// Copies a local file to the host; it takes the keywords of `clusterops.FileOptions`.
     #[staticmethod]
-    fn upload(source: PathBuf, destination: String) -> Self {
-        Self(clusterops::Step::upload(source, destination))
+    #[pyo3(signature = (source, destination, **options))]
+    fn upload(
+        source: PathBuf,
+        destination: RemotePath,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Self::with(clusterops::Step::upload(source, destination.0), options)
+    }
+
+    /// Copies what a local folder holds into a folder on the host; it takes the keywords of `clusterops.FileOptions`.
+    #[staticmethod]
+    #[pyo3(signature = (source, destination, **options))]
+    fn upload_tree(
+        source: PathBuf,
+        destination: RemotePath,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Self::with(
+            clusterops::Step::upload_tree(source, destination.0),
+            options,
+        )
+    }
+
+    /// Fetches a file or folder into a local folder that has a folder for each host; it takes the keywords of
+    /// `clusterops.FileOptions`.
+    #[staticmethod]
+    #[pyo3(signature = (source, destination, **options))]
+    fn fetch(
+        source: RemotePath,
+        destination: PathBuf,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Self::with(clusterops::Step::fetch(source.0, destination), options)
     }
 
     fn __repr__(&self) -> PyResult<String> {

@@ -103,6 +103,15 @@ pub(crate) fn wait_or<T: Send + 'static>(
     }
 }
 
+/// What blocks and looks at no signals, such as the reading of files: to be waited for or awaited while a thread of its own
+/// does it. Dropped, it ends unseen.
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> PyResult<T> + Send + 'static,
+) -> PyResult<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(lost(error)))
+}
+
 /// What is told of a task that panicked or was aborted.
 pub(crate) fn lost(error: JoinError) -> PyErr {
     PyRuntimeError::new_err(format!("the call was ended from within: {error}"))

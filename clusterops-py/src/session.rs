@@ -21,7 +21,7 @@ use crate::session_options::SessionOptions;
 use crate::stop::{Stop, awaited, blocking};
 use crate::stream::Stream;
 use crate::transfer::{Job, Terms, Transferred, transfer};
-use crate::words::{Span, quoted};
+use crate::words::{RemotePath, Span, quoted};
 
 /// One connection to one host, on which commands and transfers run one after the other or side by side.
 ///
@@ -334,10 +334,10 @@ impl Session {
         &self,
         py: Python<'_>,
         local: PathBuf,
-        remote: String,
+        remote: RemotePath,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Transferred> {
-        self.transfer(py, Job::Upload(local, remote), options)
+        self.transfer(py, Job::Upload(local, remote.0), options)
     }
 
     /// As `upload`, to be awaited.
@@ -346,10 +346,10 @@ impl Session {
         &self,
         py: Python<'py>,
         local: PathBuf,
-        remote: String,
+        remote: RemotePath,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.atransfer(py, Job::Upload(local, remote), options)
+        self.atransfer(py, Job::Upload(local, remote.0), options)
     }
 
     /// Fetches a file; the last part of ``local`` is its name here.
@@ -357,11 +357,11 @@ impl Session {
     fn download(
         &self,
         py: Python<'_>,
-        remote: String,
+        remote: RemotePath,
         local: PathBuf,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Transferred> {
-        self.transfer(py, Job::Download(remote, local), options)
+        self.transfer(py, Job::Download(remote.0, local), options)
     }
 
     /// As `download`, to be awaited.
@@ -369,11 +369,11 @@ impl Session {
     fn adownload<'py>(
         &self,
         py: Python<'py>,
-        remote: String,
+        remote: RemotePath,
         local: PathBuf,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.atransfer(py, Job::Download(remote, local), options)
+        self.atransfer(py, Job::Download(remote.0, local), options)
     }
 
     /// Sends what a local folder holds into a folder on the host, which is made where it is not there.
@@ -382,10 +382,10 @@ impl Session {
         &self,
         py: Python<'_>,
         local: PathBuf,
-        remote: String,
+        remote: RemotePath,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Transferred> {
-        self.transfer(py, Job::UploadTree(local, remote), options)
+        self.transfer(py, Job::UploadTree(local, remote.0), options)
     }
 
     /// As `upload_tree`, to be awaited.
@@ -394,10 +394,10 @@ impl Session {
         &self,
         py: Python<'py>,
         local: PathBuf,
-        remote: String,
+        remote: RemotePath,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.atransfer(py, Job::UploadTree(local, remote), options)
+        self.atransfer(py, Job::UploadTree(local, remote.0), options)
     }
 
     /// Fetches what a folder on the host holds into a local folder, which is made where it is not there.
@@ -405,11 +405,11 @@ impl Session {
     fn download_tree(
         &self,
         py: Python<'_>,
-        remote: String,
+        remote: RemotePath,
         local: PathBuf,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Transferred> {
-        self.transfer(py, Job::DownloadTree(remote, local), options)
+        self.transfer(py, Job::DownloadTree(remote.0, local), options)
     }
 
     /// As `download_tree`, to be awaited.
@@ -417,11 +417,11 @@ impl Session {
     fn adownload_tree<'py>(
         &self,
         py: Python<'py>,
-        remote: String,
+        remote: RemotePath,
         local: PathBuf,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.atransfer(py, Job::DownloadTree(remote, local), options)
+        self.atransfer(py, Job::DownloadTree(remote.0, local), options)
     }
 
     /// Connects to a TCP port as the host sees it: on the host itself (``localhost``), or beyond.
@@ -445,13 +445,13 @@ impl Session {
     }
 
     /// Connects to a Unix socket of the host, such as ``/run/docker.sock``; otherwise as `open_tcp`.
-    fn open_unix(&self, py: Python<'_>, path: String) -> PyResult<Stream> {
-        wait(py, self.streaming(To::Unix(path))?)
+    fn open_unix(&self, py: Python<'_>, path: RemotePath) -> PyResult<Stream> {
+        wait(py, self.streaming(To::Unix(path.0))?)
     }
 
     /// As `open_unix`, to be awaited.
-    fn aopen_unix<'py>(&self, py: Python<'py>, path: String) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.streaming(To::Unix(path))?)
+    fn aopen_unix<'py>(&self, py: Python<'py>, path: RemotePath) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.streaming(To::Unix(path.0))?)
     }
 
     /// Says goodbye and closes the connection. What still runs on it keeps it until it has ended.

@@ -1,31 +1,39 @@
 //! `SessionOptions`: how connections are made.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clusterops::config::{Config, Proxy};
 use clusterops::ssh::HostKeyChecking;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::config::SshConfig;
 use crate::errors::{Raised, raise};
 use crate::words::{Span, quoted};
 
 /// How connections are made; what is left out is as OpenSSH's configuration says, or as ssh does it.
 ///
 /// Deadlines are a `timedelta` or seconds. Host keys must be known, unless they are asked for otherwise. What leads to
-/// hosts that name no jump hosts themselves is `jump`, as ``ssh -J`` takes it, or `proxy_command`. The options of this
+/// hosts that name no jump hosts themselves is `jump`, as ``ssh -J`` takes it, or `proxy_command`. The configuration is that of
+/// the user and the system, or `config`, or with ``read_config=False`` none. The options of this
 /// name in ssh_config(5) say what the others do.
 ///
 /// Examples
 /// --------
 /// >>> options = SessionOptions(user="deploy", connect_deadline=5)
 #[pyclass(module = "clusterops", frozen)]
-pub(crate) struct SessionOptions(pub(crate) clusterops::SessionOptions);
+pub(crate) struct SessionOptions {
+    pub(crate) inner: clusterops::SessionOptions,
+    /// Whether its configuration was given as an object.
+    has_config: bool,
+}
 
 #[pymethods]
 impl SessionOptions {
     #[new]
-    #[pyo3(signature = (*, user = None, identity_files = None, certificate_files = None, identities_only = None, agent = None, agent_socket = None, known_hosts = None, revoked_host_keys = None, accept_new_host_keys = false, hash_known_hosts = None, update_host_keys = None, danger_accept_any_host_key = false, read_config = true, jump = None, proxy_command = None, connect_deadline = None, handshake_deadline = None, authentication_deadline = None, command_deadline = None, keepalive_interval = None, keepalive_max = None))]
+    #[pyo3(signature = (*, user = None, identity_files = None, certificate_files = None, identities_only = None, agent = None, agent_socket = None, known_hosts = None, revoked_host_keys = None, accept_new_host_keys = false, hash_known_hosts = None, update_host_keys = None, danger_accept_any_host_key = false, read_config = true, config = None, jump = None, proxy_command = None, connect_deadline = None, handshake_deadline = None, authentication_deadline = None, command_deadline = None, keepalive_interval = None, keepalive_max = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         user: Option<String>,
@@ -41,6 +49,7 @@ impl SessionOptions {
         update_host_keys: Option<bool>,
         danger_accept_any_host_key: bool,
         read_config: bool,
+        config: Option<Bound<'_, SshConfig>>,
         jump: Option<&str>,
         proxy_command: Option<String>,
         connect_deadline: Option<Span>,
@@ -82,14 +91,23 @@ impl SessionOptions {
         if danger_accept_any_host_key {
             options = options.danger_accept_any_host_key();
         }
-        if !read_config {
-            options = options.config(Config::none().map_err(raise)?);
-        }
-        Ok(Self(options))
+        options = match &config {
+            Some(config) => options.config(Arc::clone(&config.get().0)),
+            None if read_config => options,
+            None => options.config(Config::none().map_err(raise)?),
+        };
+        Ok(Self {
+            inner: options,
+            has_config: config.is_some(),
+        })
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, ())> {
-        let (py, options) = (slf.py(), &slf.get().0);
+        let (py, options) = (slf.py(), &slf.get().inner);
+        if slf.get().has_config {
+            let message = "session options with an SshConfig are not pickled";
+            return Err(PyTypeError::new_err(message));
+        }
         let told = PyDict::new(py);
         let checking = options.host_key_checking;
         told.set_item("user", &options.user)?;
@@ -128,7 +146,7 @@ impl SessionOptions {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(match &self.0.user {
+        Ok(match &self.inner.user {
             Some(user) => format!("<SessionOptions user={}>", quoted(py, user)?),
             None => "<SessionOptions>".into(),
         })

@@ -14,7 +14,7 @@ use crate::runtime::wait;
 use crate::sim_command::{Content, Played, SimulatedCommand, fault};
 use crate::table::Table;
 use crate::target::Target;
-use crate::words::{Span, quoted};
+use crate::words::{RemotePath, Span, quoted};
 
 /// Simulated SSH hosts on loopback; a context manager.
 ///
@@ -64,7 +64,6 @@ impl SimulatedFleet {
 impl SimulatedFleet {
     #[new]
     #[pyo3(signature = (hosts, *, answers = None, scripts = None, files = None, user = None, password = None))]
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
         hosts: Hosts,
@@ -234,18 +233,18 @@ impl SimulatedHost {
     }
 
     /// What a file there holds.
-    fn read_file<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.0.read_file(path)?))
+    fn read_file<'py>(&self, py: Python<'py>, path: RemotePath) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.0.read_file(&path.0)?))
     }
 
     /// The permissions of a file or folder there, such as ``0o644``.
-    fn mode(&self, path: &str) -> PyResult<u32> {
-        Ok(self.0.mode(path)?)
+    fn mode(&self, path: RemotePath) -> PyResult<u32> {
+        Ok(self.0.mode(&path.0)?)
     }
 
     /// Writes a file there.
-    fn write_file(&self, path: &str, content: Content) -> PyResult<()> {
-        Ok(self.0.write_file(path, content.0)?)
+    fn write_file(&self, path: RemotePath, content: Content) -> PyResult<()> {
+        Ok(self.0.write_file(&path.0, content.0)?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

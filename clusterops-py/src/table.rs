@@ -54,7 +54,7 @@ impl<'py> FromPyObject<'_, 'py> for Names {
 }
 
 /// Python objects that somebody gives: any iterable of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Objects(pub(crate) Vec<Py<PyAny>>);
 
 impl<'py> FromPyObject<'_, 'py> for Objects {

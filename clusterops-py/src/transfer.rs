@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::callback::{Callback, Stash};
-use crate::command::named;
 use crate::errors::raise;
+use crate::options::{set_each, set_file_option};
 use crate::stop::Stop;
 use crate::words::{Span, plain, takes, word};
 
@@ -80,28 +80,13 @@ impl Terms {
     /// The keywords of `clusterops.TransferOptions`.
     pub(crate) fn new(options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let mut terms = Self::default();
-        for (name, value) in options.into_iter().flatten() {
-            let name: String = name.extract()?;
-            let is_set = terms
-                .set(&name, &value)
-                .map_err(|error| named(&value, &name, error))?;
-            if !is_set {
-                let message = format!("a transfer has no option '{name}'");
-                return Err(PyTypeError::new_err(message));
-            }
-        }
+        set_each(options, "a transfer", |name, value| terms.set(name, value))?;
         Ok(terms)
     }
 
     /// Sets one; false where there is none of this name.
     fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         match name {
-            "mode" => self.options.mode = value.extract()?,
-            "modes" => self.options.modes = value.extract()?,
-            "times" => self.options.times = value.extract()?,
-            "verify" => self.options.verify = value.extract()?,
-            "resume" => self.options.resume = value.extract()?,
-            "sync" => self.options.sync = value.extract()?,
             "bandwidth" => {
                 self.bandwidth = value.extract::<Option<Limit>>()?.map(Limit::bandwidth);
             }
@@ -114,7 +99,7 @@ impl Terms {
                 let message = "what is told of the progress can be called";
                 return Err(PyTypeError::new_err(message));
             }
-            _ => return Ok(false),
+            _ => return set_file_option(&mut self.options, name, value),
         }
         Ok(true)
     }

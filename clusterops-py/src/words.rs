@@ -92,6 +92,20 @@ pub(crate) fn quoted(py: Python<'_>, text: &str) -> PyResult<String> {
     pyo3::types::PyString::new(py, text).repr()?.extract()
 }
 
+/// A path on a host: a text or a path of any kind, such as a `PurePosixPath`.
+#[derive(Debug)]
+pub(crate) struct RemotePath(pub(crate) String);
+
+impl<'py> FromPyObject<'_, 'py> for RemotePath {
+    type Error = PyErr;
+    takes!("str | PathLike[str]");
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let path = value.py().import("os")?.call_method1("fspath", (value,))?;
+        path.extract().map(Self)
+    }
+}
+
 /// The words of a command: any sequence of strings that is not itself a string.
 #[derive(Debug)]
 pub(crate) struct Words(pub(crate) Vec<String>);

@@ -101,3 +101,54 @@ def test_what_a_group_source_raises_reaches_the_caller() -> None:
     with pytest.raises(RuntimeError, match="no rack r1"):
         fleet.resolve("@rack:r1")
     assert fleet.resolve("@zone:b") == co.HostSet("db1"), "the exception is raised once"
+
+
+def test_groups_of_clustershell_are_read(tmp_path: Path) -> None:
+    (tmp_path / "groups.d").mkdir()
+    (tmp_path / "groups.d" / "racks.yaml").write_text("rack:\n  r1: 'web[1-2],db1'\n  r2: 'web3'\n")
+    conf = "[Main]\ndefault: rack\nautodir: $CFGDIR/groups.d\n[zone]\nmap: echo db$GROUP\nlist: echo 1\n"
+    (tmp_path / "groups.conf").write_text(conf)
+    groups = co.Groups.load(tmp_path / "groups.conf")
+    assert (sorted(groups.names), groups.default) == (["rack", "zone"], "rack")
+    assert groups.parse("@r1!@zone:1") == co.HostSet("web[1-2]") and groups.groups_of("web3") == ["r2"]
+    assert groups.parse("web*", known="web[1-9]", limit=9) == co.HostSet("web[1-9]")
+    with pytest.raises(co.NotFoundError, match="web7"):
+        groups.parse("web7", known="web[1-3]", only_known=True)
+    with pytest.raises(ValueError, match="no source is called 'racks'; there are: "):
+        groups.groups_of("web3", "racks")
+    with pytest.raises(co.InvalidError):
+        groups.parse("@r1", limit=2)
+    fleet = co.Inventory.parse(FLEET, "fleet.yaml", sources=[groups])
+    assert fleet.resolve("@rack:r1") == co.HostSet("db1,web[1-2]")
+
+
+def test_groups_of_python_objects() -> None:
+    class Broken(Racks):
+        name = "broken"
+
+        def map(self, group: str) -> str | None:
+            raise LookupError("the rack server is down")
+
+    groups = co.Groups([SlowRacks(), Broken()], default="rack")
+    fleet = co.Inventory.parse(FLEET, "fleet.yaml", sources=(source for source in [groups]))
+
+    async def ask() -> tuple[co.HostSet, list[str], list[co.Target], co.HostSet]:
+        targets = await fleet.aselect("@rack:r1!web2")
+        return await groups.aparse("@r1"), await groups.agroups_of("web1", "rack"), targets, await fleet.aresolve("@front")
+
+    parsed, names, [target], front = asyncio.run(ask())
+    assert parsed == front == co.HostSet("web[1-2]") and names == ["r1"] and target.name == "web1"
+    for ask_for in (groups.parse, fleet.resolve):
+        with pytest.raises(LookupError, match="the rack server is down"):
+            ask_for("@broken:r1")
+    # What was raised is raised once.
+    assert groups.parse("@r1") == fleet.resolve("@rack:r1") == front
+
+
+def test_an_inventory_is_read_while_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+
+    async def read() -> co.Inventory:
+        return await co.Inventory.aload(tmp_path / "fleet.yaml", sources=[Racks()])
+
+    assert asyncio.run(read()).resolve("@rack:r1") == co.HostSet("web[1-2]")

@@ -241,6 +241,16 @@ def test_a_journal_is_resumed(simulated_fleet: Simulated, tmp_path: Path) -> Non
     assert fleet.run(plan).failed == co.HostSet("n2")
     assert (tmp_path / "journal").stat().st_mode & 0o777 == 0o600
 
+    async def look() -> co.Journal:
+        return await co.Journal.aopen(tmp_path / "journal")
+
+    for journal in (co.Journal.open(tmp_path / "journal"), asyncio.run(look())):
+        assert (journal.is_finished, journal.ended, journal.plan, journal.path) == (True, 3, plan, tmp_path / "journal")
+        assert [target.name for target in journal.targets] == ["n1", "n2", "n3"] and journal.run_id in repr(journal)
+        assert journal.report().failed == co.HostSet("n2")
+    with pytest.raises(co.ClusterOpsError, match="none"):
+        co.Journal.open(tmp_path / "none")
+
 
 def test_a_rollout_stops_within_its_budget(simulated_fleet: Simulated) -> None:
     simulated = simulated_fleet("n[1-10]", answers=ANSWERS)

@@ -1,6 +1,6 @@
 """The stubs say what the native module has: names, parameters and defaults, and the types wherever Rust tells them.
 
-``maturin generate-stubs --features stubs`` writes down what the types in Rust tell; the environment names the folder.
+``pyo3-introspection`` writes down what the types in Rust tell; the environment names the folder.
 """
 
 from __future__ import annotations

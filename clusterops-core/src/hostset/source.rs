@@ -1,6 +1,7 @@
 //! Where groups come from.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{Place, Result};
 
@@ -41,5 +42,36 @@ pub trait GroupSource: fmt::Debug + Send + Sync {
     fn reverse(&self, host: &str) -> Result<Option<Vec<String>>> {
         let _ = host;
         Ok(None)
+    }
+}
+
+/// A source that several inventories and contexts share.
+impl<S: GroupSource + ?Sized> GroupSource for Arc<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+
+    fn place(&self, group: &str) -> Option<Place> {
+        (**self).place(group)
+    }
+
+    fn map(&self, group: &str) -> Result<Option<String>> {
+        (**self).map(group)
+    }
+
+    fn all(&self) -> Result<Option<String>> {
+        (**self).all()
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        (**self).list()
+    }
+
+    fn reverse(&self, host: &str) -> Result<Option<Vec<String>>> {
+        (**self).reverse(host)
     }
 }

@@ -4,101 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from ._clusterops import RunAs, Secret, Step
 
-__all__ = ["CommandOptions", "HttpOptions", "SearchOptions", "StageOptions", "TransferOptions"]
+__all__ = ["CommandOptions", "FileOptions", "HttpOptions", "SearchOptions", "StageOptions", "TransferOptions"]
 
 
-class StageOptions(TypedDict, total=False):
-    """What a stage can be told, all of it optional.
-
-    Attributes
-    ----------
-    deadline : timedelta or float or None
-        How long it may take on a host; floats are seconds.
-    env : mapping
-        Variables of the environment.
-    secret_env : mapping
-        Variables whose values are secrets, by the names under which `Credentials` are asked for them.
-    current_dir : str
-        The working directory.
-    run_as : RunAs or None
-        As whom commands run.
-    pty : bool
-        Whether the command gets a terminal.
-    success : sequence of int
-        The exit statuses that are well; 0, where it is left out.
-    creates : str
-        The stage is skipped where this path exists.
-    unless : sequence of str
-        The stage is skipped where this command exits with status 0.
-    run_once : bool
-        Only the first host takes it, and the others wait.
-    barrier : bool
-        No host goes on before every host has come here.
-    rollback : sequence of str or Step
-        What undoes it.
-    mode : int
-        The permissions of a file that is sent.
-    interpreter, arguments : sequence of str
-        What runs a script, and what it is given.
-    """
-
-    deadline: timedelta | float | None
-    env: Mapping[str, str]
-    secret_env: Mapping[str, str]
-    current_dir: str
-    run_as: RunAs | None
-    pty: bool
-    success: Sequence[int]
-    creates: str
-    unless: Sequence[str]
-    run_once: bool
-    barrier: bool
-    rollback: Sequence[str] | Step
-    mode: int
-    interpreter: Sequence[str]
-    arguments: Sequence[str]
-
-
-class CommandOptions(TypedDict, total=False):
-    """What a command of a `Session` can be told, all of it optional.
-
-    Attributes
-    ----------
-    env : mapping
-        Variables of the environment.
-    secret_env : mapping
-        Variables with secret values (``str`` or `Secret`), which appear in no argument list, message or representation.
-    current_dir : str
-        The working directory.
-    stdin : bytes or str
-        What the command reads; nothing, where it is left out.
-    run_as : RunAs or None
-        As whom it runs.
-    run_as_password : str or Secret or None
-        What sudo, su or doas are told when they ask.
-    pty : bool or None
-        Whether it gets a terminal; None is what OpenSSH's configuration says.
-    deadline : timedelta or float or None
-        How long it may take; floats are seconds.
-    """
-
-    env: Mapping[str, str]
-    secret_env: Mapping[str, str | Secret]
-    current_dir: str
-    stdin: bytes | bytearray | str
-    run_as: RunAs | None
-    run_as_password: str | Secret | None
-    pty: bool | None
-    deadline: timedelta | float | None
-
-
-class TransferOptions(TypedDict, total=False):
-    """What a transfer of a `Session` can be told, all of it optional.
+class FileOptions(TypedDict, total=False):
+    """How files are transferred, all of it optional.
 
     Attributes
     ----------
@@ -114,6 +30,103 @@ class TransferOptions(TypedDict, total=False):
         Whether a transfer that was cut off is gone on with; it is, where it is left out.
     sync : bool
         Whether a file is on the disk before it gets its name; it is, where it is left out.
+    """
+
+    mode: int | None
+    modes: bool
+    times: bool
+    verify: bool
+    resume: bool
+    sync: bool
+
+
+class StageOptions(FileOptions, total=False):
+    """What a stage can be told, all of it optional; one that transfers files can be told `FileOptions`, too.
+
+    Attributes
+    ----------
+    deadline : timedelta or float or None
+        How long it may take on a host; floats are seconds.
+    env : mapping
+        Variables of the environment.
+    secret_env : mapping
+        Variables whose values are secrets, by the names under which `Credentials` are asked for them.
+    current_dir : str or os.PathLike
+        The working directory.
+    run_as : RunAs or None
+        As whom commands run.
+    pty : bool
+        Whether the command gets a terminal.
+    success : sequence of int
+        The exit statuses that are well; 0, where it is left out.
+    creates : str or os.PathLike
+        The stage is skipped where this path exists.
+    unless : sequence of str
+        The stage is skipped where this command exits with status 0.
+    run_once : bool
+        Only the first host takes it, and the others wait.
+    barrier : bool
+        No host goes on before every host has come here.
+    rollback : sequence of str or Step
+        What undoes it.
+    interpreter, arguments : sequence of str
+        What runs a script, and what it is given.
+    """
+
+    deadline: timedelta | float | None
+    env: Mapping[str, str]
+    secret_env: Mapping[str, str]
+    current_dir: str | PathLike[str]
+    run_as: RunAs | None
+    pty: bool
+    success: Sequence[int]
+    creates: str | PathLike[str]
+    unless: Sequence[str]
+    run_once: bool
+    barrier: bool
+    rollback: Sequence[str] | Step
+    interpreter: Sequence[str]
+    arguments: Sequence[str]
+
+
+class CommandOptions(TypedDict, total=False):
+    """What a command of a `Session` can be told, all of it optional.
+
+    Attributes
+    ----------
+    env : mapping
+        Variables of the environment.
+    secret_env : mapping
+        Variables with secret values (``str`` or `Secret`), which appear in no argument list, message or representation.
+    current_dir : str or os.PathLike
+        The working directory.
+    stdin : bytes or str
+        What the command reads; nothing, where it is left out.
+    run_as : RunAs or None
+        As whom it runs.
+    run_as_password : str or Secret or None
+        What sudo, su or doas are told when they ask.
+    pty : bool or None
+        Whether it gets a terminal; None is what OpenSSH's configuration says.
+    deadline : timedelta or float or None
+        How long it may take; floats are seconds.
+    """
+
+    env: Mapping[str, str]
+    secret_env: Mapping[str, str | Secret]
+    current_dir: str | PathLike[str]
+    stdin: bytes | bytearray | str
+    run_as: RunAs | None
+    run_as_password: str | Secret | None
+    pty: bool | None
+    deadline: timedelta | float | None
+
+
+class TransferOptions(FileOptions, total=False):
+    """What a transfer of a `Session` can be told, all of it optional; `FileOptions`, too.
+
+    Attributes
+    ----------
     bandwidth : int or None
         Bytes per second.
     deadline : timedelta or float or None
@@ -123,15 +136,11 @@ class TransferOptions(TypedDict, total=False):
         the end, in a thread of its own. It may be ``async``. What it raises ends the transfer, and is raised.
     """
 
-    mode: int | None
-    modes: bool
-    times: bool
-    verify: bool
-    resume: bool
-    sync: bool
     bandwidth: int | None
     deadline: timedelta | float | None
     progress: Callable[[int, int], object] | None
+
+
 class HttpOptions(TypedDict, total=False):
     """How an HTTP server is spoken to, all of it optional. Of the credentials the last one counts.
 

@@ -34,6 +34,8 @@ class Terms(TypedDict, total=False):
         How connections are made, from each worker.
     connection_attempts : int
         How many times a connection is tried.
+    connection_pause, longest_connection_pause : timedelta or float
+        The pause after the first try, and the longest.
     host_deadline : timedelta or float or None
         For one host; where another worker takes it over, it counts anew.
     run_deadline : timedelta or float or None
@@ -49,6 +51,8 @@ class Terms(TypedDict, total=False):
     parallelism: int
     session: SessionOptions | None
     connection_attempts: int
+    connection_pause: timedelta | float
+    longest_connection_pause: timedelta | float
     host_deadline: timedelta | float | None
     run_deadline: timedelta | float | None
     output_cap: int | None
