@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::by_time::by_time_of;
+use crate::cluster::DEADLINE;
 use crate::copies::resize;
 use crate::relay::{Fate, Relay};
 use crate::{Cluster, Seen, on_each};
@@ -166,13 +167,27 @@ async fn goes_through(cluster: &Cluster, mut tail: Tail) {
     let versions = versions(cluster, &[&target, &other]).await;
     let is_kept = |(id, count): (&String, &u64)| versions.get(id).is_some_and(|last| last >= count);
     assert!(written.iter().all(is_kept), "the cluster lost documents");
-    let all_came = |seen: &Seen| {
-        let is_latest = |(id, version): (&String, &u64)| {
-            seen.documents.get(id).and_then(|came| came.last()) == Some(version)
+    let lacking = |seen: &Seen| -> Vec<String> {
+        let came = |id: &String| seen.documents.get(id);
+        let is_lacking = |(id, version): &(&String, &u64)| {
+            came(id).and_then(|came| came.last()) != Some(version)
         };
-        versions.iter().all(is_latest)
+        let lacking = versions.iter().filter(is_lacking);
+        let told = lacking.map(|(id, version)| format!("{id} in {version} of {:?}", came(id)));
+        told.collect()
     };
-    seen.until(&mut tail, "the latest versions", all_came).await;
+    let rest = async {
+        while !lacking(&seen).is_empty() {
+            seen.take(tail.next().await.unwrap());
+        }
+    };
+    let is_in_time = tokio::time::timeout(DEADLINE, rest).await.is_ok();
+    assert!(
+        is_in_time,
+        "after {step} steps lack {:?}, {:?}",
+        lacking(&seen),
+        seen.notices
+    );
     seen.until_quiet(&mut tail, Duration::from_millis(700))
         .await;
     seen.documents
