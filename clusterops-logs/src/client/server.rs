@@ -113,9 +113,9 @@ impl Server {
         }
     }
 
-    /// The request that opens a point in time.
+    /// The request that opens a point in time. Of two that were opened, the one that nobody uses ends by itself.
     pub(super) fn open_pit(&self, indices: &str) -> HttpRequest {
-        let request = HttpRequest::post("/").segment(indices);
+        let request = HttpRequest::post("/").segment(indices).repeatable(true);
         match self.product {
             Product::OpenSearch => request.segment("_search").segment("point_in_time"),
             Product::Elasticsearch => request.segment("_pit"),

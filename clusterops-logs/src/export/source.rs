@@ -193,15 +193,20 @@ impl Source {
         loop {
             let held = self.held.lock().await.clone();
             let outcome = self.client.send(self.request(&held, body(&held))).await;
-            let error = match outcome.and_then(&read) {
+            let mut error = match outcome.and_then(&read) {
                 Ok(answer) => return Ok((answer, held)),
                 Err(error) => error,
             };
             let lost = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Expired);
             if lost && held.pit.is_some() && replaced < 3 {
-                replaced += 1;
-                self.replace(held.generation).await?;
-                continue;
+                // What loses points in time, as a node that dies, can be in the way of a new one for a while.
+                match self.replace(held.generation).await {
+                    Ok(()) => {
+                        replaced += 1;
+                        continue;
+                    }
+                    Err(in_the_way) => error = in_the_way,
+                }
             }
             if !error.is_retryable() {
                 return Err(error);
@@ -219,7 +224,11 @@ impl Source {
     async fn replace(&self, lost: u64) -> Result<()> {
         let mut held = self.held.lock().await;
         if held.generation == lost {
-            held.pit = open_pit(&self.client, &self.indices, self.keep_alive).await?;
+            let opened = self.client.open_pit(&self.indices, self.keep_alive).await;
+            held.pit = match opened {
+                Err(error) if error.is_retryable() => return Err(error),
+                opened => or_none(opened)?,
+            };
             held.generation += 1;
             let indices = &self.indices;
             log::warn!(target: LOG, "an export of {indices} lost its point in time, and goes on in another");
@@ -286,7 +295,11 @@ pub(super) async fn open_pit(
     indices: &Indices,
     keep_alive: Duration,
 ) -> Result<Option<Pit>> {
-    match client.open_pit(indices, keep_alive).await {
+    or_none(client.open_pit(indices, keep_alive).await)
+}
+
+fn or_none(opened: Result<Pit>) -> Result<Option<Pit>> {
+    match opened {
         Ok(pit) => Ok(Some(pit)),
         // What is wrong with the indices themselves, the search that follows says.
         Err(error) => match error.kind() {

@@ -235,6 +235,8 @@ impl MergeOptions {
 pub struct Merge<T, M> {
     options: MergeOptions,
     feeds: Vec<Feed<T, M>>,
+    /// The one that is asked first.
+    turn: usize,
     order: Order<T, M>,
     ready: VecDeque<Merged<T, M>>,
 }
@@ -245,6 +247,7 @@ impl<T: Send + 'static, M: Send + 'static> Merge<T, M> {
         Self {
             options,
             feeds: Vec::new(),
+            turn: 0,
             order: Order::default(),
             ready: VecDeque::new(),
         }
@@ -294,11 +297,14 @@ impl<T: Send + 'static, M: Send + 'static> Merge<T, M> {
     /// Waits for a source that may be read; of several that have something, each gets its turn.
     async fn receive(&mut self) -> (usize, Sent<T, M>) {
         poll_fn(|context| {
-            for (at, feed) in self.feeds.iter_mut().enumerate() {
+            let count = self.feeds.len();
+            for at in (0..count).map(|step| (self.turn + step) % count) {
+                let feed = &mut self.feeds[at];
                 if feed.is_over() || self.order.held(at) >= self.options.capacity {
                     continue;
                 }
                 if let Poll::Ready(sent) = feed.poll(context) {
+                    self.turn = at + 1;
                     return Poll::Ready((at, sent));
                 }
             }

@@ -380,3 +380,20 @@ async fn a_fast_source_waits_and_a_silent_one_holds_up_nobody() {
     assert!(told.iter().all(|line| line.starts_with("0 a")), "{told:?}");
     assert!(merge.order.held(0) <= 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_much_does_not_hold_up_the_others() {
+    let mut merge = Merge::new(MergeOptions::following().capacity(2));
+    let backlog = (0..20).map(|_| lines(&[(1, "old"), (2, "old"), (3, "old")]));
+    merge.add("a", script(backlog));
+    merge.add("b", script([lines(&[(2, "new")])]));
+    let mut shown = Vec::new();
+    while !shown.contains(&"new") {
+        if let Some(Merged::Item { item, .. }) = merge.next().await {
+            shown.push(item);
+        }
+        // The sources have gone on when the next one is wanted.
+        tokio::task::yield_now().await;
+    }
+    assert!(shown.len() < 10, "{shown:?}");
+}

@@ -329,7 +329,8 @@ impl Tail {
     /// Waits for the next documents or notices. A batch without either has a token that is better than the last one.
     ///
     /// What keeps the cluster from answering for a while (a lost connection, a node that restarts, too much to do) is a
-    /// [`Notice`], and the tail goes on by itself. Dropping the future loses nothing.
+    /// [`Notice`], and the tail goes on by itself. Dropping the future loses nothing, but what it has read and not handed over
+    /// is read again: who waits for something else beside it keeps the future (`tokio::pin!`).
     ///
     /// # Errors
     /// What no waiting mends: [`Unauthenticated`](ErrorKind::Unauthenticated), [`Denied`](ErrorKind::Denied) (also where the
