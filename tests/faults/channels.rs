@@ -140,11 +140,10 @@ async fn a_server_that_stops_answering_is_given_up_in_time() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;
     };
-    let quick = options()
-        .command_deadline(Duration::from_millis(500))
-        .handshake_deadline(Duration::from_millis(500));
+    let quick = options().command_deadline(Duration::from_millis(500));
     let target = sshd.target("web1", "127.0.0.1");
     let session = Session::connect(&target, &quick).await.expect("connects");
+    let quick = quick.handshake_deadline(Duration::from_millis(500));
     let frozen = Frozen::new(&sshd);
     let error = session.output(&Command::new(["true"])).await;
     let error = error.expect_err("nobody answers");

@@ -35,6 +35,8 @@ async fn part_that_goes_on() {
 struct Truth {
     begun: Vec<(String, String)>,
     at_once: usize,
+    /// What begins from this one on does not end by itself: the controller is about to be killed.
+    moment: Option<usize>,
 }
 
 impl Truth {
@@ -91,7 +93,13 @@ impl Scene {
                 truth.at_once += usize::from(alike > 1);
                 truth.begun.push((command.host.clone(), stage.clone()));
                 let answer = Answer::status(u8::from(fails(&command.host, &stage)));
-                answer.with_delay(Duration::from_millis(60))
+                match truth
+                    .moment
+                    .is_some_and(|moment| truth.begun.len() >= moment)
+                {
+                    true => answer.with_fault(Fault::NeverExits),
+                    false => answer.with_delay(Duration::from_millis(60)),
+                }
             });
         let hosts = (1..=12).map(|number| {
             let host = host.named(format!("web{number:02}"));
@@ -134,6 +142,7 @@ impl Scene {
     async fn killed_at(&self, moments: &[usize]) -> usize {
         let mut kills = 0;
         for &moment in moments {
+            self.truth().moment = Some(moment);
             let mut controller = self.controller();
             wait_until("the moment", || {
                 let has_ended = controller.0.try_wait().expect("our child").is_some();
@@ -144,6 +153,7 @@ impl Scene {
             drop(controller);
             self.recorded();
         }
+        self.truth().moment = None;
         kills
     }
 

@@ -84,7 +84,7 @@ async fn a_cancel_ends_every_remote_process_and_nothing_else() {
     started.control().cancel();
     let told = report(started).await;
     assert!(
-        cancelled.elapsed() < Duration::from_secs(10),
+        cancelled.elapsed() < Duration::from_secs(60),
         "{:?}",
         cancelled.elapsed()
     );

@@ -98,9 +98,7 @@ async fn every_outcome_is_told_apart_and_retried_once_healed() {
         .connect_retries(retries(2))
         .parallelism(cases.len());
     let plan = Plan::new("p")
-        .stage(
-            Stage::command("check", ["test", "-e", "/ready"]).deadline(Duration::from_millis(1500)),
-        )
+        .stage(Stage::command("check", ["test", "-e", "/ready"]).deadline(Duration::from_secs(4)))
         .stage(Stage::command("after", ["true"]));
 
     let first = run(&broken, &plan).await;
@@ -286,9 +284,9 @@ async fn what_is_gathered_is_what_hosts_are_told_apart_by() {
     let sim = start(hosts).await;
     let plan = Plan::new("p")
         .stage(Stage::command("number", ["number"]).rollback(Step::command(["begin", "again"])))
-        .stage(Stage::command("wait", ["wait"]).deadline(Duration::from_millis(300)));
+        .stage(Stage::command("wait", ["wait"]).deadline(Duration::from_secs(3)));
     let told = run(&fleet(&sim), &plan).await;
-    let how = "not done within 300ms";
+    let how = "not done within 3s";
     assert_eq!(
         told.gather("wait").to_string(),
         format!("web[1-2]: at 3 (timeout: {how})\nweb3: at 4 (timeout: {how})\nweb4: there")

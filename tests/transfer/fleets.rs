@@ -108,8 +108,8 @@ async fn a_run_that_ends_before_its_time_tidies_up() {
     let upload = || Stage::upload("file", &file, text(&folder.join("there")));
     let fleet = Fleet::new([sshd.target("web1", "127.0.0.1")])
         .session(options())
-        .bandwidth(Bandwidth::per_second(1 << 20));
-    let late = Plan::new("late").stage(upload().deadline(Duration::from_millis(700)));
+        .bandwidth(Bandwidth::per_second(256 << 10));
+    let late = Plan::new("late").stage(upload().deadline(Duration::from_secs(5)));
     let report = fleet.run(&late).expect("it starts").await.expect("it ends");
     let failure = report.hosts[0].failure.as_ref().expect("it is late");
     assert_eq!(failure.kind, ErrorKind::Timeout);

@@ -114,6 +114,8 @@ async fn equal(cluster: &Cluster) {
 }
 
 async fn late(cluster: &Cluster) {
+    // As seen from all that is read, however long that takes.
+    let too_late = ago(OVERLAP + 10);
     let index = cluster.create("a", 2, 1, json!({})).await;
     let mut tail = by_time(cluster).since(Since::Start);
     let mut seen = Seen::default();
@@ -126,7 +128,7 @@ async fn late(cluster: &Cluster) {
         "{told:?}"
     );
     cluster.write(&index, at(ago(OVERLAP - 10), 1..2)).await;
-    cluster.write(&index, at(ago(OVERLAP + 10), 2..3)).await;
+    cluster.write(&index, at(too_late, 2..3)).await;
     passed(cluster, &index, &mut tail, &mut seen, 3).await;
     passed(cluster, &index, &mut tail, &mut seen, 4).await;
     assert!(!seen.documents.contains_key("2"), "{:?}", seen.documents);
@@ -295,6 +297,7 @@ async fn killed(cluster: &Cluster) {
 }
 
 async fn lagging(cluster: &Cluster) {
+    let too_late = ago(OVERLAP + 60);
     let index = cluster.create("a", 2, 1, json!({})).await;
     // More than a page of what was there before.
     cluster.write(&index, at(ago(5), 10_000..12_500)).await;
@@ -304,7 +307,7 @@ async fn lagging(cluster: &Cluster) {
     passed(cluster, &index, &mut tail, &mut seen, 0).await;
     // Ingestion takes its time: these arrive after the start, with times before it.
     cluster.write(&index, at(ago(10), 1..10)).await;
-    cluster.write(&index, at(ago(OVERLAP + 60), 10..20)).await;
+    cluster.write(&index, at(too_late, 10..20)).await;
     passed(cluster, &index, &mut tail, &mut seen, 20).await;
     let mut tail = by_time(cluster)
         .resume(seen.token.clone().unwrap())

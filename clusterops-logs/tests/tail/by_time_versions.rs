@@ -16,6 +16,7 @@ on_each! {
 }
 
 async fn updated(cluster: &Cluster) {
+    let too_late = ago(OVERLAP + 10);
     let index = cluster.create("a", 2, 1, json!({})).await;
     let mut tail = by_time(cluster).since(Since::Start);
     let mut seen = Seen::default();
@@ -25,7 +26,7 @@ async fn updated(cluster: &Cluster) {
     passed(cluster, &index, &mut tail, &mut seen, 11).await;
     cluster.write(&index, at(ago(2), 1..2)).await;
     // It was written over with a time that is not asked for any more.
-    cluster.write(&index, at(ago(OVERLAP + 10), 2..3)).await;
+    cluster.write(&index, at(too_late, 2..3)).await;
     passed(cluster, &index, &mut tail, &mut seen, 12).await;
     let mut tail = by_time(cluster)
         .resume(seen.token.clone().unwrap())

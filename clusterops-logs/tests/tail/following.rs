@@ -89,7 +89,7 @@ async fn quiet(cluster: &Cluster) {
 async fn ordered(cluster: &Cluster) {
     let index = cluster.create("a", 3, 0, json!({})).await;
     let mut tail = cluster.tail().reorder(Duration::from_secs(1));
-    let _ = tokio::time::timeout(Duration::from_millis(500), tail.next()).await;
+    Seen::default().until_token(&mut tail).await;
     let at = |second: u32| json!({"@timestamp": format!("2026-01-01T00:00:{second:02}Z")});
     // One after the other, latest first; all within a second.
     for n in (10..30).rev() {
@@ -166,6 +166,7 @@ async fn begun(cluster: &Cluster) {
     ] {
         let mut tail = cluster.tail().since(since).batch(7);
         let mut seen = Seen::default();
+        seen.until_token(&mut tail).await;
         seen.until_quiet(&mut tail, Duration::from_secs(1)).await;
         // From here on times do not matter, and a restart knows where it stood.
         if let Some(token) = seen.token.clone() {

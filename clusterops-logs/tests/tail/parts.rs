@@ -157,7 +157,7 @@ async fn again(cluster: &Cluster) {
     cluster.write(&index, (1000..1020).map(old)).await;
     let mut tail = cluster.tail();
     let mut seen = Seen::default();
-    let _ = tokio::time::timeout(Duration::from_millis(500), tail.next()).await;
+    seen.until_token(&mut tail).await;
     let new = |n: u32| {
         (
             n.to_string(),

@@ -201,7 +201,7 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(500);
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_write_ends_when_nothing_is_taken() {
         let (near, mut far) = duplex(8);
         let lost = Lost::default();
@@ -222,7 +222,7 @@ mod tests {
         stream.shutdown().await.expect("it does not wait again");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn silence_counts_from_the_login_on() {
         let (near, mut far) = duplex(8);
         let lost = Lost::default();
