@@ -41,9 +41,9 @@ enum Beginning {
 const REACH: Duration = Duration::from_secs(30);
 /// How long a copy waits for its source to be read where there is no right to refresh.
 const POSTPONED: Duration = Duration::from_secs(30);
-/// How far the clocks of this machine and the cluster may lie apart, in milliseconds, where it is to be told whether an
-/// index is older than the tail.
-const SKEW_MS: i64 = 600_000;
+/// How far the clocks of a cluster's nodes may lie apart, in milliseconds, where it is to be told whether an index is older
+/// than the tail.
+const SKEW_MS: i64 = 60_000;
 
 impl Exact {
     /// Takes up what the survey shows for the first time, and notes what it shows no longer.
@@ -193,7 +193,9 @@ impl Exact {
                 ..Facts::default()
             });
             let began_ms = settings.began.as_millisecond();
-            let younger = own.created_ms.saturating_add(SKEW_MS) >= began_ms;
+            // By this machine's clock it cannot be told. What was not there at the beginning is new then.
+            let younger =
+                !settings.began_by_cluster || own.created_ms.saturating_add(SKEW_MS) >= began_ms;
             let source = self.source_of(&own).filter(|_| !known);
             let mut index = Index {
                 filter: reach.filter,
@@ -400,6 +402,7 @@ mod tests {
             &mut notices,
         );
         assert_eq!(exact.indices["u"].shards, [1].into());
+        exact.follows.get_mut(&shard).unwrap().until = Some(30);
         exact.check(&tail.settings, &survey, &mut notices);
         let follow = &exact.follows[&shard];
         assert_eq!(
@@ -407,5 +410,6 @@ mod tests {
             (-1, "new")
         );
         assert_eq!(follow.position.filter, Some(filter));
+        assert_eq!(follow.until, Some(9));
     }
 }

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::adopt::{Index, begin_again};
 use super::follow::Follow;
+use super::readers::Readers;
 use super::refresh::{Unrefreshed, refresh};
-use super::slice::{Slice, SlicePage};
+use super::slice::Slice;
 use super::survey::{self, Primary, Survey};
 use super::token::{Position, Shard};
 use super::{Found, Notice, Settings, Since};
 use crate::places::Ask;
 use crate::search::Page;
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// What is known of the shards that are followed.
 #[derive(Debug, Default)]
@@ -39,16 +39,13 @@ pub(super) struct Exact {
     pub(super) leaving: BTreeSet<String>,
     /// Indices that can be searched and whose statistics are not shown, as was told.
     pub(super) unseen: BTreeSet<String>,
+    pub(super) readers: Readers,
     /// Which shard has its turn next, where not all had theirs.
-    turn: Option<Shard>,
+    pub(super) turn: Option<Shard>,
     /// About how long a document is, in bytes.
-    length: usize,
+    pub(super) length: usize,
 }
 
-/// How many searches run at once.
-const AT_ONCE: usize = 8;
-/// About how many bytes a page may have.
-const PAGE_BYTES: usize = 4 << 20;
 /// How many checkpoints wait to be closed by what searches show.
 const READINGS: usize = 64;
 
@@ -89,10 +86,12 @@ impl Exact {
         self.adopt(settings, &survey, notices).await?;
         self.check(settings, &survey, notices);
         self.open_passes(settings, &survey, notices).await?;
-        let mut pages = self.read_pages(settings).await;
+        let pages = self.read_pages(settings).await;
         if pages.is_empty() {
+            let waits = self.readers.are_reading();
             return Ok(Found {
-                idle: true,
+                idle: !waits,
+                waits,
                 understood: self.understood,
                 ..Found::default()
             });
@@ -104,10 +103,14 @@ impl Exact {
             ..Found::default()
         };
         let mut failure = None;
-        for (shard, outcome) in pages.drain(..) {
+        for (shard, pass, outcome) in pages {
             let Some(follow) = self.follows.get_mut(&shard) else {
                 continue;
             };
+            if follow.pass.as_ref() != Some(&pass) {
+                // It was given up while the search was under way.
+                continue;
+            }
             if !follow.is_where_it_was(&shard, &after) {
                 // It moved meanwhile: its checkpoint is read again.
                 follow.give_up();
@@ -128,15 +131,28 @@ impl Exact {
             }
         }
         self.last = Some((Instant::now(), after));
+        found.idle = failure.is_some() && found.documents.is_empty();
         match failure {
-            // Other indices understand it, and are read on.
-            Some(error) if self.understood && error.kind() == ErrorKind::Rejected => {
-                found.idle = found.documents.is_empty();
-                Ok(found)
-            }
-            Some(error) if found.documents.is_empty() => Err(error),
+            Some(error) if found.idle && self.concerns_all(&error) => Err(error),
             _ => Ok(found),
         }
+    }
+
+    /// Whether what a shard's search failed with keeps the others from being read, too.
+    fn concerns_all(&self, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::Denied | ErrorKind::Unauthenticated => true,
+            // Where a shard has understood the query, others are read on.
+            ErrorKind::Rejected => !self.understood,
+            _ => self.all_fail(),
+        }
+    }
+
+    /// Whether the searches of all shards fail that are there.
+    pub(super) fn all_fail(&self) -> bool {
+        let is_there = |follow: &&Follow| !follow.held && follow.away.is_none();
+        let mut there = self.follows.values().filter(is_there);
+        there.all(Follow::is_failing)
     }
 
     /// The shards that are meant, and those that are still read nonetheless.
@@ -216,7 +232,10 @@ impl Exact {
             };
             let index = follow.position.name.clone();
             let begins = self.indices.get(&shard.index);
+            // One that is not meant any more is read up to what it holds now.
+            let until = follow.until.map(|_| primary.checkpoint);
             *follow = Follow::new(begin_again(begins, settings, &index, primary));
+            follow.until = until;
             notices.push(Notice::Restarted {
                 index,
                 shard: shard.number,
@@ -248,9 +267,11 @@ impl Exact {
         notices: &mut Vec<Notice>,
     ) -> Result<()> {
         let mut moved: Vec<(Shard, Primary)> = Vec::new();
+        let all_fail = self.all_fail();
         for (shard, follow) in &self.follows {
             if let Some(primary) = survey.shards.get(shard)
                 && follow.pass.is_none()
+                && (all_fail || follow.is_due())
                 && follow.end(primary) > follow.position.done
             {
                 moved.push((shard.clone(), primary.clone()));
@@ -353,87 +374,6 @@ impl Exact {
         Ok(())
     }
 
-    async fn read_pages(&mut self, settings: &Settings) -> Vec<(Shard, Result<SlicePage>)> {
-        let from = self.turn.take();
-        let (later, first): (Vec<_>, Vec<_>) = self
-            .follows
-            .iter()
-            .partition(|(shard, _)| from.as_ref().is_some_and(|from| *shard < from));
-        let mut waiting = first
-            .into_iter()
-            .chain(later)
-            .filter_map(|(shard, follow)| {
-                let pass = follow.pass.as_ref()?;
-                let slice = self.slice(settings, shard, &pass.node, pass.cursor, pass.until);
-                Some((shard.clone(), slice))
-            });
-        let mut pages = Vec::new();
-        let mut running = JoinSet::new();
-        let mut documents = 0;
-        loop {
-            while running.len() < AT_ONCE
-                && documents < settings.batch
-                && let Some((shard, slice)) = waiting.next()
-            {
-                let client = settings.client.clone();
-                running.spawn(async move { (shard, slice.page(&client).await) });
-            }
-            match running.join_next().await {
-                Some(Ok((shard, page))) => {
-                    documents += page.as_ref().map_or(0, |page| page.hits.len());
-                    pages.push((shard, page));
-                }
-                // A search that panicked is one that did not happen.
-                Some(Err(_)) => {}
-                None => break,
-            }
-        }
-        let next = waiting.next().map(|(shard, _)| shard);
-        self.turn = next;
-        pages
-    }
-
-    fn slice(
-        &self,
-        settings: &Settings,
-        shard: &Shard,
-        node: &str,
-        after: i64,
-        until: i64,
-    ) -> Slice {
-        let position = self.follows.get(shard).map(|follow| &follow.position);
-        let mut filters = vec![settings.query.clone()];
-        filters.extend(position.and_then(|position| position.filter.clone()));
-        let mut until = until;
-        if let Some(backlog) = position.and_then(|position| position.backlog)
-            && after < backlog
-        {
-            until = until.min(backlog);
-            filters.push(since(settings));
-        }
-        Slice {
-            index: position
-                .map(|position| position.name.clone())
-                .unwrap_or_default(),
-            shard: shard.number,
-            node: node.to_owned(),
-            after,
-            until,
-            filters,
-            wanted: settings.wanted.clone(),
-            size: self.size(settings),
-        }
-    }
-
-    /// How many documents a page is asked for.
-    fn size(&self, settings: &Settings) -> u32 {
-        let most = match self.length {
-            0 => 500,
-            length => PAGE_BYTES / length,
-        };
-        u32::try_from(most.clamp(2, settings.batch.max(2))).unwrap_or(u32::MAX)
-    }
-
     /// The body of the search for the first documents of a shard, whichever it is and however many operations it has had.
     pub(super) fn first_search(&self, settings: &Settings) -> Value {
         let mut filters = vec![settings.query.clone()];
@@ -468,7 +408,7 @@ async fn is_understood(settings: &Settings) -> Result<bool> {
 }
 
 /// What holds for documents that are older than the tail, unless all of them are wanted.
-fn since(settings: &Settings) -> Value {
+pub(super) fn since(settings: &Settings) -> Value {
     let from = match settings.since {
         Since::Time(time) => time,
         _ => settings.began,

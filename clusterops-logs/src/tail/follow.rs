@@ -1,6 +1,7 @@
 //! A shard that is followed: what was handed over of it, and the slice that is being read.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,8 +17,10 @@ pub(super) struct Follow {
     pub(super) pass: Option<Pass>,
     /// Whether it has no primary.
     pub(super) held: bool,
-    /// Whether its searches fail.
-    pub(super) failing: bool,
+    /// How often in a row its searches have failed.
+    failures: u32,
+    /// From when on it is searched again.
+    not_before: Option<Instant>,
     /// The last checkpoint that was seen.
     pub(super) seen: i64,
     /// Checkpoints that have not been shown to be searchable, each with the highest number given at that time.
@@ -30,6 +33,9 @@ pub(super) struct Follow {
     pub(super) away: Option<Instant>,
     pub(super) deleted: bool,
 }
+
+/// How long a shard is left alone whose search has failed; it grows to the 64-fold.
+const FIRST_PAUSE: Duration = Duration::from_millis(125);
 
 /// A slice that is being read, page by page.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +57,8 @@ impl Follow {
             position,
             pass: None,
             held: false,
-            failing: false,
+            failures: 0,
+            not_before: None,
             readings: VecDeque::new(),
             looked: None,
             until: None,
@@ -109,13 +116,25 @@ impl Follow {
 
     /// What there is to say once a search of it has worked.
     pub(super) fn works(&mut self, shard: &Shard) -> Option<Notice> {
-        std::mem::take(&mut self.failing).then(|| self.released(shard))
+        self.not_before = None;
+        (std::mem::take(&mut self.failures) > 0).then(|| self.released(shard))
     }
 
-    /// What there is to say once a search of it has failed; what is being read is asked for again.
+    /// What there is to say once a search of it has failed; what is being read is asked for again after a while.
     pub(super) fn fails(&mut self, shard: &Shard, why: String) -> Option<Notice> {
-        let is_new = !std::mem::replace(&mut self.failing, true);
-        is_new.then(|| self.held_since(shard, why))
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(6));
+        self.not_before = Some(Instant::now() + pause);
+        self.failures = self.failures.saturating_add(1);
+        (self.failures == 1).then(|| self.held_since(shard, why))
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Whether it can be searched now, as far as is known.
+    pub(super) fn is_due(&self) -> bool {
+        self.not_before.is_none_or(|then| then <= Instant::now())
     }
 
     fn held_since(&self, shard: &Shard, why: String) -> Notice {

@@ -9,7 +9,9 @@
 //! What is promised while it runs: the latest version of each document exactly once. A document that is written again comes
 //! again, with a higher [`version`](crate::Hit::version). A version that was replaced before it was read, and a deletion, are
 //! not shown. A restart from a [`Token`] repeats what was handed over behind it, which is one batch if each token is kept;
-//! it loses nothing.
+//! it loses nothing. A shard that has another history, or whose numbers end below what was read of it, begins anew and says
+//! so ([`Notice::Restarted`]); a checkpoint below what was read is that of a primary that has just become one, and rises
+//! again.
 //!
 //! ```no_run
 //! use clusterops_logs::tail::{Since, Tail};
@@ -35,17 +37,20 @@
 //! # Rights
 //! The indices' `read`, `monitor` and `view_index_metadata` are enough; with `maintenance` (to refresh) documents come sooner.
 //! Without one of them, on other clusters (`cluster:index`) and on serverless, there are no checkpoints: then documents are
-//! found by their time, with an overlap, and the tail says so by [`Notice::ByTime`]. Without `view_index_metadata`, and on
+//! found by their time, with an overlap, and those without a time not at all, and the tail says so by [`Notice::ByTime`].
+//! Without `view_index_metadata`, and on
 //! other clusters, what was shrunk, split, cloned or mounted then comes again ([`Notice::UnknownCopies`]).
 
 mod absent;
 mod adopt;
+mod clock;
 mod copies;
 mod document;
 mod exact;
 mod follow;
 mod notice;
 mod origins;
+mod readers;
 mod refresh;
 mod slice;
 mod survey;
@@ -63,6 +68,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::{Client, Error, ErrorKind, Indices, LOG, Query, Result};
+use clock::Clock;
 pub use document::Document;
 use document::Wanted;
 use exact::Exact;
@@ -104,6 +110,9 @@ struct Settings {
     token_query: Value,
     since: Since,
     began: Timestamp,
+    /// Whether that is by the cluster's clock.
+    began_by_cluster: bool,
+    clock: Clock,
     wanted: Wanted,
     pause: Duration,
     reorder: Duration,
@@ -170,6 +179,8 @@ impl Tail {
             query,
             since: Since::Now,
             began: Timestamp::now(),
+            began_by_cluster: false,
+            clock: Clock::Unknown,
             wanted: Wanted {
                 time_field: "@timestamp".to_owned(),
                 members: Map::new(),
@@ -228,6 +239,7 @@ impl Tail {
         } else {
             self.settings.since = token.since;
             self.settings.began = token.began;
+            self.settings.began_by_cluster = token.began_by_cluster;
             self.shown_to = token.shown_to;
             self.has_told = true;
             let told = |notice: &Notice| matches!(notice, Notice::ByTime { .. });
@@ -251,7 +263,8 @@ impl Tail {
     }
 
     /// Goes by time and not by checkpoints, as it does by itself where there are none. With the overlap of
-    /// [`overlap`](Self::overlap), documents that arrive later than it are lost. An index that
+    /// [`overlap`](Self::overlap), documents that arrive later than it are lost, and those without a time are never shown. An
+    /// index that
     /// cannot be searched holds up all: what it shows afterwards would lie behind the time that was read to.
     #[must_use]
     pub fn by_time(mut self) -> Self {
@@ -349,6 +362,10 @@ impl Tail {
                 }
                 self.not_before = None;
             }
+            if let Err(error) = self.settings.learn_clock().await {
+                self.failed(error)?;
+                continue;
+            }
             let outcome = match &mut self.mode {
                 Mode::Exact(exact) => exact.round(&self.settings, &mut self.notices).await,
                 Mode::ByTime(watermark) => watermark.round(&self.settings, &mut self.notices).await,
@@ -356,7 +373,7 @@ impl Tail {
             match outcome {
                 Ok(found) => {
                     self.has_worked |= found.understood;
-                    if std::mem::take(&mut self.failures) > 0 {
+                    if !found.waits && std::mem::take(&mut self.failures) > 0 {
                         self.notices.push(Notice::Recovered);
                     }
                     // Who follows what comes seldom has a place to go on from, too.
@@ -394,7 +411,7 @@ impl Tail {
         let mut documents = std::mem::take(&mut self.gathered);
         documents.sort_by_key(|document| document.time);
         versions::keep_rising(&mut documents);
-        let now = Timestamp::now();
+        let now = self.settings.now();
         for document in &mut documents {
             document.late = document.time.is_some() && document.time < self.shown_to;
             // A time in the future says nothing of what is yet to come.
@@ -463,6 +480,7 @@ impl Tail {
             indices: self.settings.indices.to_string(),
             query: self.settings.token_query.clone(),
             began: self.settings.began,
+            began_by_cluster: self.settings.began_by_cluster,
             since: self.settings.since,
             shown_to: self.shown_to,
             watermark,
@@ -479,6 +497,8 @@ struct Found {
     idle: bool,
     /// Whether a shard has understood the query, now or before.
     understood: bool,
+    /// Whether nothing has been answered yet of what was asked for.
+    waits: bool,
     /// Whether all is known now that was there before, which a token has to say.
     is_begun: bool,
 }

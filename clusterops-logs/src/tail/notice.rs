@@ -88,8 +88,8 @@ pub enum Notice {
         /// Why.
         why: String,
     },
-    /// There are no checkpoints to read: documents are found by their time instead, and one that arrives later than the
-    /// overlap is lost.
+    /// There are no checkpoints to read: documents are found by their time instead. One that arrives later than the overlap
+    /// is lost, and one without a time is never shown.
     ByTime {
         /// Why.
         why: String,
@@ -179,7 +179,7 @@ impl fmt::Display for Notice {
             ),
             Self::ByTime { why } => write!(
                 f,
-                "no checkpoints ({why}): documents are found by their time, and late ones can be lost"
+                "no checkpoints ({why}): documents are found by their time, and late ones can be lost; those without a time are not shown"
             ),
         }
     }

@@ -30,8 +30,11 @@ pub struct Token {
     pub(super) version: u32,
     pub(super) indices: String,
     pub(super) query: Value,
-    /// When the tail began, by this machine's clock.
+    /// When the tail began.
     pub(super) began: Timestamp,
+    /// Whether that is by the cluster's clock, and not this machine's.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(super) began_by_cluster: bool,
     pub(super) since: Since,
     /// Up to here documents have been handed over in the order of their times.
     #[serde(skip_serializing_if = "Option::is_none", default)]

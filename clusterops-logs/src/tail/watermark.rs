@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -115,7 +114,7 @@ impl Watermark {
         }
         let round_began = self
             .round_began
-            .unwrap_or_else(|| Timestamp::now().as_millisecond());
+            .unwrap_or_else(|| settings.now().as_millisecond());
         let mut size = PageSize::new(self.size());
         let (page, _) = loop {
             match search(settings, self.body(settings, size.now())).await {

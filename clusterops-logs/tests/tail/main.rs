@@ -5,11 +5,13 @@
 mod by_time;
 mod by_time_indices;
 mod by_time_versions;
+mod clocks;
 mod cluster;
 mod copies;
 mod faults;
 mod following;
 mod long;
+mod one_fails;
 mod parts;
 mod relay;
 mod streams;

@@ -18,6 +18,8 @@ pub(crate) enum Fate {
     Answer(u16, &'static str),
     /// The connection ends without an answer.
     Drop,
+    /// Nothing comes, for as long as the other side waits.
+    Silence,
     /// The server answers, and nobody gets to know.
     PassAndDrop,
     /// The server is asked for this path instead.
@@ -106,6 +108,7 @@ async fn serve(stream: TcpStream, client: HttpClient, rule: Arc<Mutex<Arc<Rule>>
                 (status, error.into_bytes())
             }
             Fate::Drop => return None,
+            Fate::Silence => std::future::pending().await,
             Fate::Pass | Fate::PassAndDrop => {
                 let answer = client.send(request(&method, &target, body)).await.ok()?;
                 (answer.status(), answer.body().to_vec())
