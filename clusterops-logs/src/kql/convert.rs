@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::Kql;
-use super::fields::Field;
+use super::fields::{Field, Fields};
 use super::node::{Kind, Node, Text, Value, ValueKind};
 use super::types::{self, Use};
 use crate::fields::with_article;
@@ -101,12 +101,20 @@ fn nested(kql: &Kql, path: &Text, node: &Node, within: Within<'_>) -> Result<Que
         ..within
     };
     let inner = convert(kql, node, within)?;
-    Ok(in_nested(kql, &path, inner))
+    let is_partly_nested =
+        |field: &Field| field.is_partly_nested() && field.nested_path() == Some(&*path);
+    let some_lack_it = kql
+        .fields
+        .iter()
+        .flat_map(Fields::iter)
+        .any(is_partly_nested);
+    Ok(in_nested(kql, &path, inner, some_lack_it))
 }
 
-fn in_nested(kql: &Kql, path: &str, inner: Query) -> Query {
+/// What is nested at this path, where some indices may have none.
+fn in_nested(kql: &Kql, path: &str, inner: Query, some_lack_it: bool) -> Query {
     let query = Query::nested(path, inner).score_mode(NestedScore::None);
-    match kql.ignore_unmapped {
+    match some_lack_it.then_some(true).or(kql.ignore_unmapped) {
         Some(ignore) => query.ignore_unmapped(ignore).into(),
         None => query.into(),
     }
@@ -284,10 +292,17 @@ fn fields(
             field: Some(*field).filter(|_| known.len() == 1),
         };
         let query = query(target)?;
-        queries.push(match field.nested_path() {
-            Some(at) if name.has_wildcard() && path.is_none() => in_nested(kql, at, query),
-            _ => query,
-        });
+        let is_outside = name.has_wildcard() || field.is_partly_nested();
+        match field.nested_path() {
+            Some(at) if is_outside && path.is_none() => {
+                if field.is_partly_nested() {
+                    // Where it is not nested.
+                    queries.push(query.clone());
+                }
+                queries.push(in_nested(kql, at, query, field.is_partly_nested()));
+            }
+            _ => queries.push(query),
+        }
     }
     if known.is_empty() {
         // As it is: other indices can have such a field.
@@ -312,6 +327,7 @@ fn check_nesting(field: &Field, path: Option<&str>) -> Result<()> {
     let name = field.name();
     let message = match (path, field.nested_path()) {
         (asked, known) if asked == known => return Ok(()),
+        (None, Some(_)) if field.is_partly_nested() => return Ok(()),
         (Some(path), None) => {
             format!("`{name}` is no nested field: name it outside of `{path}:{{ }}`")
         }

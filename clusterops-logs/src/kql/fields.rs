@@ -40,6 +40,8 @@ pub struct Field {
     name: String,
     types: Vec<String>,
     nested: Option<String>,
+    /// Whether it belongs to nested documents in some indices only.
+    is_partly_nested: bool,
     /// Whether it can be searched anywhere.
     is_searchable: bool,
     /// Whether no index has what a search of it needs.
@@ -79,6 +81,7 @@ impl Field {
             name: name.into(),
             types: types.into_iter().map(Into::into).collect(),
             nested: None,
+            is_partly_nested: false,
             is_searchable: true,
             is_unindexed: false,
         }
@@ -104,6 +107,11 @@ impl Field {
     /// The path of the nested documents it belongs to.
     pub fn nested_path(&self) -> Option<&str> {
         self.nested.as_deref()
+    }
+
+    /// Whether it belongs to nested documents in some indices, and in others not.
+    pub(super) fn is_partly_nested(&self) -> bool {
+        self.is_partly_nested
     }
 
     /// The type that it has in all indices.
@@ -173,6 +181,9 @@ impl From<&FieldCaps> for Fields {
                 .into_iter()
                 .find(|path| is_nested(path))
                 .map(str::to_owned);
+            let is_partly_nested = nested
+                .as_deref()
+                .is_some_and(|path| caps.types(path).any(|kind| kind != "nested"));
             // Where there are columns (`doc_values`), newer servers search them; of the rest, some find nothing then.
             let is_bare = |(kind, field): (&String, &client::Field)| {
                 let can_be = !matches!(
@@ -190,6 +201,7 @@ impl From<&FieldCaps> for Fields {
                 name: name.clone(),
                 types,
                 nested,
+                is_partly_nested,
                 is_searchable: capabilities.values().any(|field| field.searchable),
             };
             known.0.insert(name.clone(), field);

@@ -102,7 +102,8 @@ impl Kql {
     }
 
     /// The fields of the indices that are searched: with them a keyword is looked for exactly, a date in its zone, and a
-    /// nested field only where it is named in its path.
+    /// nested field only where it is named in its path. One that is nested in some of the indices only is found in all by its
+    /// whole name, and in its path in those only.
     #[must_use]
     pub fn fields(mut self, fields: Fields) -> Self {
         self.fields = Some(fields);

@@ -237,3 +237,26 @@ proptest! {
         prop_assert_eq!(&query["multi_match"]["query"], &json!(trimmed));
     }
 }
+
+#[test]
+fn what_is_nested_in_some_indices_only_is_found_in_the_others_too() {
+    let caps = |kind: &str| json!({"type": kind, "searchable": true, "aggregatable": true});
+    let fields: Fields = serde_json::from_value(json!({"indices": ["a", "b"], "fields": {
+        "spans": {"nested": caps("nested"), "object": caps("object")},
+        "spans.status": {"keyword": caps("keyword")},
+    }}))
+    .unwrap();
+    let kql = Kql::new().fields(fields);
+    let json = |text: &str| kql.query(text).unwrap().to_json().unwrap();
+    let plain = json!({"term": {"spans.status": {"value": "ok"}}});
+    let within = |query| json!({"nested": {"path": "spans", "query": query, "score_mode": "none", "ignore_unmapped": true}});
+    let either = |queries| json!({"bool": {"should": queries, "minimum_should_match": 1}});
+    assert_eq!(
+        json("spans.status: ok"),
+        either(json!([plain, within(plain.clone())]))
+    );
+    assert_eq!(
+        json("spans: { status: ok }"),
+        within(either(json!([plain])))
+    );
+}
