@@ -206,6 +206,12 @@ impl Terms {
     pub fn name(self, name: impl Into<String>) -> Self {
         Self(self.0.with("_name", name.into()))
     }
+
+    /// An option in the server's own words, or another field's values, which nothing here checks.
+    #[must_use]
+    pub fn raw(self, name: &str, value: serde_json::Value) -> Self {
+        Self(self.0.with(name, value))
+    }
 }
 
 impl From<Terms> for Query {
@@ -236,14 +242,7 @@ impl Regexp {
     #[must_use]
     pub fn flags(mut self, flags: impl Into<String>) -> Self {
         let flags = flags.into();
-        let unknown = flags
-            .split('|')
-            .find(|flag| !REGEXP_FLAGS.contains(&&*flag.to_ascii_uppercase()));
-        if let Some(unknown) = unknown {
-            let known = REGEXP_FLAGS.join(", ");
-            self.0
-                .fail(&format!("there is no flag `{unknown}`, only {known}"));
-        }
+        self.0.check_flags(&flags, &REGEXP_FLAGS);
         Self(self.0.with("flags", flags))
     }
 

@@ -310,5 +310,18 @@ mod tests {
             query.check().expect_err("a phrase").to_string(),
             "multi_match: fuzziness does not go with the type phrase"
         );
+        let query = Query::multi_match("x", ["a"]).kind(MultiMatchType::BoolPrefix);
+        assert!(
+            Query::from(query.clone().fuzziness(Fuzziness::Auto))
+                .check()
+                .is_ok()
+        );
+        assert_eq!(
+            Query::from(query.slop(1))
+                .check()
+                .expect_err("no slop")
+                .to_string(),
+            "multi_match: slop does not go with the type bool_prefix"
+        );
     }
 }

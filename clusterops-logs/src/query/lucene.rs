@@ -133,10 +133,7 @@ shared!(QueryString, SimpleQueryString);
 impl QueryString {
     /// The field for words that name none; not together with [`field`](Self::field).
     #[must_use]
-    pub fn default_field(mut self, field: impl Into<String>) -> Self {
-        if self.0.parts.get("fields").is_some() {
-            self.0.fail("default_field and fields are both set");
-        }
+    pub fn default_field(self, field: impl Into<String>) -> Self {
         Self(self.0.with("default_field", field.into()))
     }
 
@@ -178,10 +175,29 @@ impl QueryString {
 impl SimpleQueryString {
     /// Which operators are on, such as `OR|AND|PREFIX`; all by default.
     #[must_use]
-    pub fn flags(self, flags: impl Into<String>) -> Self {
-        Self(self.0.with("flags", flags.into()))
+    pub fn flags(mut self, flags: impl Into<String>) -> Self {
+        let flags = flags.into();
+        self.0.check_flags(&flags, &FLAGS);
+        Self(self.0.with("flags", flags))
     }
 }
+
+/// Those of `SimpleQueryStringFlag` of Elasticsearch and OpenSearch.
+const FLAGS: [&str; 13] = [
+    "ALL",
+    "NONE",
+    "AND",
+    "NOT",
+    "OR",
+    "PREFIX",
+    "PHRASE",
+    "PRECEDENCE",
+    "ESCAPE",
+    "WHITESPACE",
+    "FUZZY",
+    "NEAR",
+    "SLOP",
+];
 
 #[cfg(test)]
 mod tests {
@@ -231,5 +247,33 @@ mod tests {
         for (query, expected) in cases {
             assert_eq!(query.to_json().ok(), Some(expected));
         }
+    }
+
+    #[test]
+    fn what_servers_refuse_is_told() {
+        let both = "query_string: default_field and fields are both set";
+        let cases = [
+            (
+                Query::from(Query::query_string("a").default_field("b").field("c")),
+                both,
+            ),
+            (
+                Query::query_string("a")
+                    .field("c")
+                    .default_field("b")
+                    .into(),
+                both,
+            ),
+            (
+                Query::simple_query_string("a").flags("or|NEARLY").into(),
+                "simple_query_string: there is no flag `NEARLY`",
+            ),
+        ];
+        for (query, told) in cases {
+            let error = query.check().expect_err(told).to_string();
+            assert!(error.starts_with(told), "{error}");
+        }
+        let query = Query::from(Query::simple_query_string("a").flags("or|Near||"));
+        assert!(query.check().is_ok());
     }
 }

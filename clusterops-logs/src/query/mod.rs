@@ -198,12 +198,34 @@ impl Draft {
         self.with(name, number)
     }
 
-    /// What does not go together, in `MultiMatchQueryBuilder` of Elasticsearch and OpenSearch.
+    /// What does not go together, in `MultiMatchQueryBuilder` and `QueryStringQueryBuilder` of Elasticsearch and OpenSearch.
     fn conflict(&self) -> Option<String> {
-        let kind = self.parts.get("type")?.as_str()?;
-        let is_exact = ["cross_fields", "phrase", "phrase_prefix"].contains(&kind);
-        (self.kind == "multi_match" && is_exact && self.parts.get("fuzziness").is_some())
-            .then(|| format!("fuzziness does not go with the type {kind}"))
+        let has = |name: &str| self.parts.get(name).is_some();
+        match self.kind {
+            "query_string" if has("default_field") && has("fields") => {
+                Some("default_field and fields are both set".to_owned())
+            }
+            "multi_match" => {
+                let kind = self.parts.get("type")?.as_str()?;
+                let refused = match kind {
+                    "cross_fields" | "phrase" | "phrase_prefix" => "fuzziness",
+                    "bool_prefix" => "slop",
+                    _ => return None,
+                };
+                has(refused).then(|| format!("{refused} does not go with the type {kind}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Refuses a list of flags with one that no server knows.
+    pub(crate) fn check_flags(&mut self, flags: &str, known: &[&str]) {
+        let is_unknown =
+            |flag: &&str| !flag.is_empty() && !known.contains(&&*flag.to_ascii_uppercase());
+        if let Some(unknown) = flags.split('|').find(is_unknown) {
+            let known = known.join(", ");
+            self.fail(&format!("there is no flag `{unknown}`, only {known}"));
+        }
     }
 
     pub(crate) fn fail(&mut self, problem: &str) {

@@ -44,6 +44,13 @@ impl Collapse {
         self.0.set("max_concurrent_group_searches", searches);
         self
     }
+
+    /// An option in the server's own words, which nothing here checks.
+    #[must_use]
+    pub fn raw(mut self, name: &str, value: serde_json::Value) -> Self {
+        self.0.set(name, value);
+        self
+    }
 }
 
 impl From<&str> for Collapse {
@@ -75,7 +82,7 @@ mod tests {
                     .size(3)
                     .sort(json!({"@timestamp": "desc"})),
             )
-            .max_concurrent_group_searches(4);
+            .raw("max_concurrent_group_searches", json!(4));
         let expected = json!({
             "field": "user.id",
             "inner_hits": [

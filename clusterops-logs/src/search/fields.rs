@@ -121,7 +121,7 @@ impl From<SourceFilter> for Json {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldFormat {
     field: String,
-    format: Option<String>,
+    parts: Parts,
 }
 
 impl FieldFormat {
@@ -129,14 +129,21 @@ impl FieldFormat {
     pub fn new(field: impl Into<String>) -> Self {
         Self {
             field: field.into(),
-            format: None,
+            parts: Parts::new(),
         }
     }
 
     /// The format of its dates or numbers.
     #[must_use]
     pub fn format(mut self, format: impl Into<String>) -> Self {
-        self.format = Some(format.into());
+        self.parts.set("format", format.into());
+        self
+    }
+
+    /// An option in the server's own words, such as `include_unmapped`, which nothing here checks.
+    #[must_use]
+    pub fn raw(mut self, name: &str, value: Value) -> Self {
+        self.parts.set(name, value);
         self
     }
 }
@@ -158,12 +165,9 @@ impl From<FieldFormat> for Json {
         if field.field.is_empty() {
             return Self::invalid("the name of a field is empty");
         }
-        match field.format {
-            None => field.field.into(),
-            Some(format) => Parts::new()
-                .with("field", field.field)
-                .with("format", format)
-                .into(),
+        match field.parts.is_empty() {
+            true => field.field.into(),
+            false => field.parts.with("field", field.field).into(),
         }
     }
 }

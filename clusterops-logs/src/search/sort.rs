@@ -207,6 +207,12 @@ impl FieldSort {
         self.with("nested", Json::from(nested.0))
     }
 
+    /// An option in the server's own words, which nothing here checks.
+    #[must_use]
+    pub fn raw(self, name: &str, value: Value) -> Self {
+        self.with(name, value)
+    }
+
     fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
         self.parts.set(name, value);
         self
@@ -237,6 +243,13 @@ impl NestedSort {
     #[must_use]
     pub fn max_children(mut self, documents: u32) -> Self {
         self.0.set("max_children", documents);
+        self
+    }
+
+    /// An option in the server's own words, which nothing here checks.
+    #[must_use]
+    pub fn raw(mut self, name: &str, value: Value) -> Self {
+        self.0.set(name, value);
         self
     }
 }
@@ -319,6 +332,13 @@ mod tests {
             (
                 Sort::field("price").unmapped_type("long").into(),
                 json!({"price": {"unmapped_type": "long"}}),
+            ),
+            (
+                Sort::field("a.b")
+                    .nested(NestedSort::path("a").raw("max_children", json!(3)))
+                    .raw("order", json!("desc"))
+                    .into(),
+                json!({"a.b": {"nested": {"path": "a", "max_children": 3}, "order": "desc"}}),
             ),
         ];
         for (sort, expected) in cases {

@@ -98,7 +98,9 @@ async fn logs(cluster: &Cluster) -> Index {
                 "mappings": {"properties": {
                     "@timestamp": {"type": "date"},
                     "nanos": {"type": "date_nanos"},
-                    "message": {"type": "text"},
+                    "message": {"type": "text", "fields": {
+                        "vectors": {"type": "text", "term_vector": "with_positions_offsets"}
+                    }},
                     "level": {"type": "keyword"},
                     "host": {"properties": {"name": {"type": "keyword"}, "ip": {"type": "ip"}}},
                     "took": {"type": "long"},

@@ -369,6 +369,20 @@ pub(crate) fn all() -> Vec<Construct> {
             .min_score(0.0);
         add(name, query.into());
     }
+    for (name, mode) in [
+        ("nested: avg", NestedScore::Avg),
+        ("nested: min", NestedScore::Min),
+        ("nested: sum", NestedScore::Sum),
+    ] {
+        let query = Query::nested("spans", Query::exists("spans.took")).score_mode(mode);
+        add(name, query.into());
+    }
+    add(
+        "function_score: script",
+        Query::function_score(Query::match_all())
+            .function(ScoreFunction::script("_score + doc['took'].size()"))
+            .into(),
+    );
     for (name, modifier) in [
         ("modifier: none", Modifier::None),
         ("modifier: log2p", Modifier::Log2p),

@@ -68,6 +68,25 @@ pub(crate) fn all() -> Vec<Construct> {
             ),
         ),
         (
+            "sort: modes",
+            search()
+                .sort(Sort::field("took").mode(SortMode::Min))
+                .sort(Sort::field("took").mode(SortMode::Sum))
+                .sort(Sort::field("took").mode(SortMode::Median)),
+        ),
+        (
+            "sort: numeric_type date",
+            search().sort(Sort::field("nanos").numeric_type(NumericType::Date)),
+        ),
+        (
+            "sort: raw options",
+            search().sort(
+                Sort::field("spans.took")
+                    .raw("order", json!("desc"))
+                    .nested(NestedSort::path("spans").raw("max_children", json!(1))),
+            ),
+        ),
+        (
             "sort: format",
             search().sort(Sort::field("@timestamp").format("strict_date_optional_time_nanos")),
         ),
@@ -88,6 +107,10 @@ pub(crate) fn all() -> Vec<Construct> {
             search()
                 .field("host.*")
                 .field(FieldFormat::new("@timestamp").format("epoch_millis")),
+        ),
+        (
+            "fields: raw",
+            search().docvalue_field(FieldFormat::new("@timestamp").raw("format", json!("yyyy"))),
         ),
         (
             "docvalue_fields",
@@ -113,6 +136,11 @@ pub(crate) fn all() -> Vec<Construct> {
                     .kind(Highlighter::Plain)
                     .and("le*"),
             ),
+        ),
+        (
+            "highlight: fvh",
+            Search::new(Query::matches("message.vectors", "out"))
+                .highlight(Highlight::field("message.vectors").kind(Highlighter::Fvh)),
         ),
         (
             "track_total_hits",
@@ -144,6 +172,10 @@ pub(crate) fn all() -> Vec<Construct> {
                     .inner_hits(InnerHits::new().name("b"))
                     .max_concurrent_group_searches(2),
             ),
+        ),
+        (
+            "collapse: raw",
+            search().collapse(Collapse::by("level").raw("max_concurrent_group_searches", json!(1))),
         ),
         (
             "collapse: search_after",

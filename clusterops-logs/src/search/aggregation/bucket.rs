@@ -399,6 +399,13 @@ impl Bucket {
         self
     }
 
+    /// An option in the server's own words, such as `mask` for addresses, which nothing here checks.
+    #[must_use]
+    pub fn raw(mut self, name: &str, value: serde_json::Value) -> Self {
+        self.parts.set(name, value);
+        self
+    }
+
     fn new(start: Option<Scalar>, end: Option<Scalar>) -> Self {
         let (mut parts, mut problem) = (Parts::new(), None);
         for (name, bound) in [("from", start), ("to", end)] {
