@@ -35,8 +35,8 @@ fn some(numbers: std::ops::Range<u32>, is_long: impl Fn(u32) -> bool) -> Vec<(St
 }
 
 async fn write(cluster: &Cluster, index: &str) {
-    cluster.write(index, some(0..200, |n| n % 100 < 8)).await;
-    cluster.write(index, some(200..400, |n| n % 7 == 0)).await;
+    cluster.write(index, some(0..100, |n| n % 50 < 4)).await;
+    cluster.write(index, some(100..200, |n| n % 14 == 0)).await;
 }
 
 async fn exact(cluster: &Cluster) {
@@ -48,14 +48,14 @@ async fn exact(cluster: &Cluster) {
     let client = client(cluster, 200_000);
     let begin = || cluster.tail_of(&client, &target).since(Since::Start);
     let mut killed = Killed::default();
-    killed.until_count(begin, 400).await;
-    killed.are_repeated_as_stated(0..400);
+    killed.until_count(begin, 200).await;
+    killed.are_repeated_as_stated(0..200);
     let mut tail = begin();
     let mut seen = Seen::default();
-    seen.until_count(&mut tail, 400).await;
+    seen.until_count(&mut tail, 200).await;
     seen.until_quiet(&mut tail, Duration::from_millis(500))
         .await;
-    seen.are_once(0..400);
+    seen.are_once(0..200);
 }
 
 async fn by_time(cluster: &Cluster) {
@@ -65,11 +65,11 @@ async fn by_time(cluster: &Cluster) {
     write(cluster, &index).await;
     let mut tail = begin();
     let mut seen = Seen::default();
-    passed(cluster, &index, &mut tail, &mut seen, 400).await;
-    cluster.write(&index, some(401..430, |_| true)).await;
-    passed(cluster, &index, &mut tail, &mut seen, 430).await;
-    passed(cluster, &index, &mut tail, &mut seen, 431).await;
-    seen.are_once(0..432);
+    passed(cluster, &index, &mut tail, &mut seen, 200).await;
+    cluster.write(&index, some(201..210, |_| true)).await;
+    passed(cluster, &index, &mut tail, &mut seen, 210).await;
+    passed(cluster, &index, &mut tail, &mut seen, 211).await;
+    seen.are_once(0..212);
 }
 
 async fn alone(cluster: &Cluster) {
