@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clusterops::core::Printable;
-use clusterops::logs::jiff::Timestamp;
 use clusterops::logs::look::{Drawing, Excerpt, Histogram, Top};
 use clusterops::logs::render;
 use clusterops::logs::{Client, Error, ErrorKind, Result};
@@ -139,11 +138,8 @@ async fn ask(settings: &Settings, client: &Client) -> Result<Answer> {
         look.map_err(|error| Error::new(ErrorKind::Input, error.to_string()))
     };
     if let (What::Histogram, None) = (&settings.what, settings.until) {
-        // One that is years ahead would make all others one column.
-        let now = Timestamp::now();
-        let (mut past, mut future) = (settings.clone(), settings.clone());
-        past.until = Some(now);
-        future.since = settings.since.max(now);
+        let (past, mut future) = (settings.past(), settings.clone());
+        future.since = settings.since.max(past.until.unwrap_or(settings.since));
         let histogram = look(&past)?.histogram(INTERVALS).await?;
         let future = look(&future)?.count().await?;
         return Ok(Answer::Histogram(histogram, future));
@@ -151,10 +147,9 @@ async fn ask(settings: &Settings, client: &Client) -> Result<Answer> {
     let look = look(settings)?;
     Ok(match &settings.what {
         What::Histogram => Answer::Histogram(look.histogram(INTERVALS).await?, 0),
-        What::Top(field) => Answer::Top(look.top(field, settings.count.unwrap_or(10)).await?),
+        What::Top(field) => Answer::Top(look.top(field, settings.top_values()).await?),
         What::Context(context) => {
-            let most = settings.count.map_or(500, |count| count as usize);
-            Answer::Excerpts(look.excerpts(context, most).await?)
+            Answer::Excerpts(look.excerpts(context, settings.excerpts()).await?)
         }
         What::Count | What::Lines | What::Follow => Answer::Count(look.count().await?),
     })

@@ -80,6 +80,23 @@ impl Settings {
         Ok(look)
     }
 
+    /// The same up to now, unless an end was told: a line that is years ahead would make all others of a histogram one column.
+    pub(crate) fn past(&self) -> Self {
+        let mut past = self.clone();
+        past.until.get_or_insert_with(Timestamp::now);
+        past
+    }
+
+    /// How many frequent values are shown.
+    pub(crate) fn top_values(&self) -> u32 {
+        self.count.unwrap_or(10)
+    }
+
+    /// Around how many lines the context is shown.
+    pub(crate) fn excerpts(&self) -> usize {
+        self.count.map_or(500, |count| count as usize)
+    }
+
     /// What is looked for, whenever it was.
     pub(crate) fn wanted(&self, fields: Option<&Fields>) -> Result<Query> {
         let excluded = self.unwanted(fields)?;
@@ -190,12 +207,21 @@ pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Resu
                 let tail = settings.tail(client, fields.as_ref(), token)?;
                 tail.first_search()
             }
-            question => {
+            What::Count => {
                 let query = settings.look(client, fields.as_ref())?.query()?;
-                match question {
-                    What::Count => json!({"query": query, "size": 0, "track_total_hits": true}),
-                    _ => json!({"query": query}),
-                }
+                json!({"query": query, "size": 0, "track_total_hits": true})
+            }
+            What::Histogram => {
+                let past = settings.past();
+                past.look(client, fields.as_ref())?.histogram_search()?
+            }
+            What::Top(field) => {
+                let look = settings.look(client, fields.as_ref())?;
+                look.top_search(field, settings.top_values())?
+            }
+            What::Context(_) => {
+                let look = settings.look(client, fields.as_ref())?;
+                look.excerpts_search(settings.excerpts())?
             }
         };
         let url = client
@@ -211,7 +237,7 @@ pub(crate) async fn print_all(settings: &Settings, clusters: &[Cluster]) -> Resu
     }
     if let What::Histogram | What::Top(_) | What::Context(_) = settings.what {
         warn(format_args!(
-            "loga: what is sent beside this query depends on what the cluster answers"
+            "loga: this is the first search; what is sent beside it depends on what the cluster answers"
         ));
     }
     Ok(())

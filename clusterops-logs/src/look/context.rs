@@ -143,6 +143,16 @@ impl Look {
         self.around_all(hits, context, nanoseconds).await
     }
 
+    /// The body of the first search for [`excerpts`](Self::excerpts), for those who want to see it before it is sent. What
+    /// stands around the lines is searched for by what they say.
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for a query that no server would take.
+    pub fn excerpts_search(&self, most: usize) -> Result<Value> {
+        let filter = self.filter(&[self.timed()])?;
+        Ok(self.first_page(&filter, Direction::Older, most))
+    }
+
     /// A line, and what stands around it. The query need not find it.
     ///
     /// # Errors

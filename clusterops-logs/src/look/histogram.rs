@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::{Drawing, Look, read};
 use crate::{Error, ErrorKind, Result};
@@ -164,15 +164,7 @@ impl Look {
 
     /// When the first and the last document are, in milliseconds.
     async fn span(&self) -> Result<Option<(i64, i64)>> {
-        let mut body = Map::new();
-        body.insert("size".into(), 0.into());
-        body.insert("query".into(), self.filter(&[])?);
-        let of = |metric: &str| json!({metric: {"field": self.time_field}});
-        body.insert(
-            "aggs".into(),
-            json!({"first": of("min"), "last": of("max")}),
-        );
-        let page = self.search(body).await?;
+        let page = self.search(self.span_body()?).await?;
         let metric = |name: &str| match page.aggregations.get(name) {
             Some(found) => read::<Metric>(found).map(|metric| metric.value),
             None => Ok(None),
@@ -182,6 +174,20 @@ impl Look {
             (Some(first), Some(last)) => Some((first.floor() as i64, last.floor() as i64)),
             _ => None,
         })
+    }
+
+    /// The body of the first search for a histogram, for those who want to see it before it is sent. The second one counts,
+    /// in intervals that fit the times which the first one finds.
+    ///
+    /// # Errors
+    /// [`Input`](ErrorKind::Input) for a query that no server would take.
+    pub fn histogram_search(&self) -> Result<Value> {
+        self.span_body().map(Value::Object)
+    }
+
+    fn span_body(&self) -> Result<Map<String, Value>> {
+        let of = |metric: &str| json!({metric: {"field": self.time_field}});
+        self.counting(json!({"first": of("min"), "last": of("max")}))
     }
 
     async fn histogram_in(&self, first: i64, last: i64, interval: u64) -> Result<Histogram> {
@@ -223,13 +229,10 @@ impl Look {
     }
 
     async fn buckets(&self, name: &str, interval: u64) -> Result<Vec<Found>> {
-        let mut body = Map::new();
-        body.insert("size".into(), 0.into());
-        body.insert("query".into(), self.filter(&[])?);
         // The gaps are filled here: a server counts them as buckets too.
         let times =
             json!({"field": self.time_field, name: format!("{interval}ms"), "min_doc_count": 1});
-        body.insert("aggs".into(), json!({"times": {"date_histogram": times}}));
+        let body = self.counting(json!({"times": {"date_histogram": times}}))?;
         let page = self.search(body).await?;
         match page.aggregations.get("times") {
             Some(found) => read::<Times>(found).map(|times| times.buckets),

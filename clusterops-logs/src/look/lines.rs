@@ -75,6 +75,12 @@ impl Look {
         Ok(lines)
     }
 
+    /// The body of the search for the first page of such lines.
+    pub(super) fn first_page(&self, filter: &Value, direction: Direction, most: usize) -> Value {
+        let search = self.ordered(filter, direction, false, self.highlight.as_ref());
+        Value::Object(Ask::Page(usual(most).now()).of(search.body))
+    }
+
     /// The lines next to a place, so many at most, the nearest first.
     pub(super) async fn beside(
         &self,
@@ -148,9 +154,7 @@ impl Ordered<'_> {
         sort: impl Fn(&mut Vec<Hit>) + Send,
     ) -> Result<Vec<Hit>> {
         let mut lines = Vec::new();
-        // More than is wanted, so that what has the same place is not divided between pages.
-        let usual = u32::try_from(most.saturating_add(16)).unwrap_or(u32::MAX);
-        let mut size = PageSize::new(usual);
+        let mut size = usual(most);
         let mut after = after;
         while lines.len() < most {
             if let Some(after) = after.take() {
@@ -176,6 +180,11 @@ impl places::Search for Ordered<'_> {
     async fn search(&self, ask: Ask) -> Result<Hits> {
         self.look.hits(ask.of(self.body.clone())).await
     }
+}
+
+/// How many lines a page has where so many are wanted: more, so that what has the same place is not divided between pages.
+fn usual(most: usize) -> PageSize {
+    PageSize::new(u32::try_from(most.saturating_add(16)).unwrap_or(u32::MAX))
 }
 
 /// By time, then what breaks ties.

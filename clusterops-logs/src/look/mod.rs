@@ -121,6 +121,15 @@ impl Look {
         self.filter(&[])
     }
 
+    /// The body of a search that gives no hits, and what these aggregations make of all.
+    fn counting(&self, aggregations: Value) -> Result<Map<String, Value>> {
+        let mut body = Map::new();
+        body.insert("size".into(), 0.into());
+        body.insert("query".into(), self.filter(&[])?);
+        body.insert("aggs".into(), aggregations);
+        Ok(body)
+    }
+
     /// The query without what is excluded, and with more that must hold.
     fn filter(&self, more: &[Value]) -> Result<Value> {
         let query = self.query.to_json()?;

@@ -83,20 +83,7 @@ impl Look {
         let exact = self.exact(field).await?;
         let nested = exact.nested();
         let field = exact.aggregatable()?;
-        let mut body = Map::new();
-        body.insert("size".into(), 0.into());
-        body.insert("query".into(), self.filter(&[])?);
-        let terms = json!({"terms": {"field": field, "size": most.max(1)}});
-        let aggregation = match nested {
-            None => terms,
-            Some(path) => {
-                let mut terms = terms;
-                terms["aggs"] = json!({"roots": {"reverse_nested": {}}});
-                json!({"nested": {"path": path}, "aggs": {"top": terms}})
-            }
-        };
-        body.insert("aggs".into(), json!({"top": aggregation}));
-        let page = self.search(body).await?;
+        let page = self.search(self.top_body(field, nested, most)?).await?;
         // A pattern that no index fits has no aggregations.
         let terms: Terms = match page.aggregations.get("top") {
             Some(found) if nested.is_some() => match found.get("top") {
@@ -123,5 +110,27 @@ impl Look {
                 .try_into()
                 .unwrap_or(u64::MAX),
         })
+    }
+
+    /// The body of the search for frequent values, for those who want to see it before it is sent: as it is where the field
+    /// is one of whole values and not of nested documents, which the server is asked first.
+    ///
+    /// # Errors
+    /// [`Input`](crate::ErrorKind::Input) for a query that no server would take.
+    pub fn top_search(&self, field: &str, most: u32) -> Result<Value> {
+        self.top_body(field, None, most).map(Value::Object)
+    }
+
+    fn top_body(&self, field: &str, nested: Option<&str>, most: u32) -> Result<Map<String, Value>> {
+        let terms = json!({"terms": {"field": field, "size": most.max(1)}});
+        let aggregation = match nested {
+            None => terms,
+            Some(path) => {
+                let mut terms = terms;
+                terms["aggs"] = json!({"roots": {"reverse_nested": {}}});
+                json!({"nested": {"path": path}, "aggs": {"top": terms}})
+            }
+        };
+        self.counting(json!({"top": aggregation}))
     }
 }

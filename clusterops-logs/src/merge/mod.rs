@@ -108,6 +108,10 @@ pub enum Merged<T, M> {
         late: bool,
     },
     /// All lines of this source up to here were handed over.
+    ///
+    /// It waits for the lines of its arrival, and of those before, that are [held](MergeOptions::hold), also for the sake of
+    /// times in the future. So whoever goes on from the last mark gets again what was handed over meanwhile: what came from
+    /// this source within the span of the hold, and no more, as long as what is handed over is taken.
     Mark {
         /// Whose mark it is.
         source: Arc<str>,
