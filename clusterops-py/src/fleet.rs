@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::callback::{Callback, Stash};
 use crate::credentials::Credentials;
-use crate::errors::{Raised, raise};
+use crate::errors::raise;
 use crate::hostset::Hosts;
 use crate::plan::Plan;
 use crate::report::Report;
@@ -23,7 +23,7 @@ use crate::secret::not_pickled;
 use crate::session_options::SessionOptions;
 use crate::target::{Target, Targets};
 use crate::transfer::Limit;
-use crate::words::{Span, from_word, json, plain, takes};
+use crate::words::{Span, from_word, json, plain, restored, takes};
 
 /// The pauses between tries of a connection that Rust has by default.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -385,9 +385,7 @@ impl Rollout {
     /// Reads what `to_json` wrote.
     #[staticmethod]
     fn from_json(text: &str) -> PyResult<Self> {
-        serde_json::from_str(text)
-            .map(Self)
-            .map_err(|error| Raised::invalid(format!("rollout: {error}")).into())
+        restored("rollout", text).map(Self)
     }
 
     /// The rollout as JSON.

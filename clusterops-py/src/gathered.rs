@@ -1,10 +1,10 @@
 //! What hosts said, those of the same answer together.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList};
+use pyo3::types::{PyIterator, PyList, PyTuple};
 
 use crate::hostset::HostSet;
-use crate::words::quoted;
+use crate::words::{json, quoted, restored};
 
 /// What the hosts said in one stage: an iterable of `Answer`, the most frequent one first. Printed, it is a line for each.
 #[pyclass(module = "clusterops", frozen, eq)]
@@ -13,6 +13,17 @@ pub(crate) struct Gathered(pub(crate) clusterops::report::Gathered);
 
 #[pymethods]
 impl Gathered {
+    #[staticmethod]
+    #[pyo3(signature = (text, /))]
+    fn _restore(text: &str) -> PyResult<Self> {
+        restored("gathered", text).map(Self)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let restore = py.get_type::<Self>().getattr("_restore")?;
+        (restore, (json(&self.0)?,)).into_pyobject(py)
+    }
+
     /// The answers.
     #[getter]
     fn answers(&self) -> Vec<Answer> {
@@ -43,6 +54,17 @@ pub(crate) struct Answer(clusterops::report::Answer);
 
 #[pymethods]
 impl Answer {
+    #[staticmethod]
+    #[pyo3(signature = (text, /))]
+    fn _restore(text: &str) -> PyResult<Self> {
+        restored("answer", text).map(Self)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let restore = py.get_type::<Self>().getattr("_restore")?;
+        (restore, (json(&self.0)?,)).into_pyobject(py)
+    }
+
     /// The hosts that gave it.
     #[getter]
     fn hosts(&self) -> HostSet {

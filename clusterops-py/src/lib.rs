@@ -15,6 +15,7 @@ mod fleet;
 mod gathered;
 mod groups;
 mod handing;
+mod host_report;
 mod hostset;
 mod inventory;
 mod journal;
@@ -79,6 +80,8 @@ mod _clusterops {
     #[pymodule_export]
     use crate::groups::Groups;
     #[pymodule_export]
+    use crate::host_report::{HostReport, StageReport};
+    #[pymodule_export]
     use crate::hostset::HostSet;
     #[pymodule_export]
     use crate::inventory::Inventory;
@@ -91,7 +94,7 @@ mod _clusterops {
     #[pymodule_export]
     use crate::process::{Chunk, Process};
     #[pymodule_export]
-    use crate::report::{HostReport, Report, StageReport};
+    use crate::report::Report;
     #[pymodule_export]
     use crate::run::{AsyncRun, Run, RunControl};
     #[pymodule_export]
@@ -142,9 +145,9 @@ mod _clusterops {
 
     #[pymodule_export]
     use crate::logs::{
-        Bulk, BulkItem, Client, Excerpt, Export, ExportPage, ExportPages, ExportProgress,
-        ExportSummary, Fields, Histogram, Hit, LogServer, Look, Notice, Page, Pit, Query, Renderer,
-        Tail, TailBatch, TailDocument, TailEvent, TailMerge, Top, Validation, escape_kql,
-        escape_lucene,
+        Aggregation, Bulk, BulkItem, Client, Excerpt, Export, ExportMerge, ExportPage, ExportPages,
+        ExportProgress, ExportSummary, Fields, Histogram, Hit, LogServer, Look, Notice, Page, Pit,
+        Query, Renderer, Tail, TailBatch, TailDocument, TailEvent, TailMerge, Top, Validation,
+        escape_kql, escape_lucene,
     };
 }

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use serde::{Deserialize, Serialize};
 
-use crate::errors::{Raised, raise};
-use crate::words::{json, plain, quoted};
+use crate::errors::raise;
+use crate::words::{json, plain, quoted, restored};
 
 /// What a command of a session wrote and how it ended: the first and the last 4 MiB of each output.
 ///
@@ -27,8 +27,7 @@ impl Output {
     /// Reads what `to_json` wrote.
     #[staticmethod]
     fn from_json(text: &str) -> PyResult<Self> {
-        serde_json::from_str(text)
-            .map_err(|error| Raised::invalid(format!("output: {error}")).into())
+        restored("output", text)
     }
 
     /// The output as JSON, without loss.

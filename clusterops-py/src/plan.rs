@@ -6,10 +6,10 @@ use clusterops::{Stage, TransferOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::errors::{Raised, raise};
+use crate::errors::raise;
 use crate::options::{set_each, set_file_option};
 use crate::table::Table;
-use crate::words::{RemotePath, Span, Words, from_word, json, quoted, word};
+use crate::words::{RemotePath, Span, Words, from_word, json, quoted, restored, word};
 
 /// What is to be done on every host: stages, in order. It cannot be changed; each method gives a new plan.
 ///
@@ -115,9 +115,7 @@ impl Plan {
     /// Reads what `to_json` wrote, here or in Rust.
     #[staticmethod]
     fn from_json(text: &str) -> PyResult<Self> {
-        serde_json::from_str(text)
-            .map(Self)
-            .map_err(|error| Raised::invalid(format!("plan: {error}")).into())
+        restored("plan", text).map(Self)
     }
 
     /// The plan as JSON.

@@ -102,6 +102,15 @@ impl SessionOptions {
         })
     }
 
+    /// The jump hosts, as ``ssh -J`` takes them.
+    #[getter]
+    fn jump(&self) -> Option<String> {
+        match &self.inner.proxy {
+            Some(Proxy::Jump(hosts)) => Some(hosts.to_string()),
+            _ => None,
+        }
+    }
+
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, ())> {
         let (py, options) = (slf.py(), &slf.get().inner);
         if slf.get().has_config {

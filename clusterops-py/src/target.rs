@@ -9,7 +9,7 @@ use pyo3::types::{PyFrozenSet, PyString, PyTuple};
 use crate::errors::raise;
 use crate::hostset::HostSet;
 use crate::table::{Names, Table};
-use crate::words::{json, quoted, takes};
+use crate::words::{json, quoted, restored, takes};
 
 /// One machine to reach: its name, how to get there, and what is known of it.
 ///
@@ -77,9 +77,7 @@ impl Target {
     /// Reads what `to_json` wrote.
     #[staticmethod]
     fn from_json(text: &str) -> PyResult<Self> {
-        serde_json::from_str(text)
-            .map(Self)
-            .map_err(|error| crate::errors::Raised::invalid(format!("target: {error}")).into())
+        restored("target", text).map(Self)
     }
 
     /// The target as JSON, without its passwords.

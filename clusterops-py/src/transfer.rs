@@ -9,7 +9,7 @@ use clusterops::ssh::{Error, ErrorKind, Result};
 use clusterops::{Bandwidth, Files, Progress, Session, TransferOptions};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -17,7 +17,7 @@ use crate::callback::{Callback, Stash};
 use crate::errors::raise;
 use crate::options::{set_each, set_file_option};
 use crate::stop::Stop;
-use crate::words::{Span, plain, takes, word};
+use crate::words::{Span, json, plain, restored, takes, word};
 
 /// How many bytes per second may be transferred.
 #[derive(Clone, Copy, IntoPyObject)]
@@ -230,6 +230,17 @@ pub(crate) struct Transferred(clusterops::Transferred);
 
 #[pymethods]
 impl Transferred {
+    #[staticmethod]
+    #[pyo3(signature = (text, /))]
+    fn _restore(text: &str) -> PyResult<Self> {
+        restored("transferred", text).map(Self)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let restore = py.get_type::<Self>().getattr("_restore")?;
+        (restore, (json(&self.0)?,)).into_pyobject(py)
+    }
+
     /// The bytes of content that were sent.
     #[getter]
     fn bytes(&self) -> u64 {

@@ -6,6 +6,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use serde::Serialize;
 
+use crate::errors::Raised;
+
 /// What Python may give where a type is read from it that decides by itself: a type as the stubs write it, for the check
 /// that compares them with what is compiled.
 macro_rules! takes {
@@ -54,6 +56,11 @@ pub(crate) fn plain<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bo
 /// Any plain data as JSON.
 pub(crate) fn json(value: &impl Serialize) -> PyResult<String> {
     serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Reads what [`json`] wrote; errors say what it was to be.
+pub(crate) fn restored<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> PyResult<T> {
+    serde_json::from_str(text).map_err(|error| Raised::invalid(format!("{what}: {error}")).into())
 }
 
 /// A span of time: a `timedelta`, or a number of seconds.

@@ -14,7 +14,7 @@ from pathlib import Path
 import clusterops as co
 import pytest
 
-pytest_plugins = ["clusterops.testing", "marathon_stand_in"]
+pytest_plugins = ["clusterops.testing", "log_stand_in", "marathon_stand_in"]
 
 SSHD = "/usr/sbin/sshd"
 # It ends sshd when the pipe that it reads from closes, also when the tests are killed.

@@ -192,22 +192,6 @@ def nobody_holds(_journal: str) -> bool:
     return False
 
 
-def test_shares_go_by_jump_host() -> None:
-    from clusterops.distributed._shares import deal
-
-    behind = [co.Target(f"a{number}", jump="gate1") for number in range(4)]
-    behind += [co.Target(f"b{number}", jump="ops@gate2,inner") for number in range(3)]
-    behind += [co.Target("c0", jump="gate1,other"), co.Target("d0", jump="none")]
-    alone = [co.Target(f"e{number}") for number in range(6)]
-    targets = [*alone, *behind]
-    shares = deal(targets, ["w1", "w2", "w3"])
-    names = {worker: [target.name for target in share] for worker, share in shares.items()}
-    assert names["w1"] == ["a0", "a1", "a2", "a3", "c0"]
-    assert names["w2"][-3:] == ["b0", "b1", "b2"] and len(names["w2"]) == 5 and len(names["w3"]) == 5
-    assert sorted(name for share in names.values() for name in share) == sorted(target.name for target in targets)
-    assert deal(targets[:1], ["w1", "w2"]) == {"w1": targets[:1]}
-
-
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """All that this process, which has the client and the scheduler, sends to others."""
@@ -300,22 +284,6 @@ def test_files_are_sent_once_and_looked_at_there(
     alone = co.Fleet(fleet.targets)
     assert report.to_dict()["files"] == alone.local_files(plan)
     assert alone.retry(plan, report).report().is_success
-
-
-def test_a_file_that_is_not_what_it_should_be_is_refused(tmp_path: Path) -> None:
-    from clusterops.distributed import _files
-
-    (tmp_path / "app").write_bytes(b"one")
-    (item,) = _files.items(co.Fleet("n1").local_files(co.Plan("p").upload("send", tmp_path / "app", "/x")))
-    (tmp_path / "files").mkdir()
-    folder = str(tmp_path / "files")
-    with pytest.raises(co.TransferError, match="may have changed"):
-        _files.receive(folder, item, _files.Piece(b"two", 0, is_last=True))
-    assert _files.missing(folder, [item]) == [item]
-    for piece in _files.pieces(item):
-        assert "one" not in repr(piece)
-        _files.receive(folder, item, piece)
-    assert _files.missing(folder, [item]) == []
 
 
 def test_failed_hosts_are_retried(client: Any, hosts: Callable[[str], FleetProcess]) -> None:

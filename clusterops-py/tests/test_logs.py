@@ -1,29 +1,28 @@
-"""Logs: queries as JSON, a small server that answers as it is told, and real clusters where there are some."""
+"""Logs: a small server that answers as it is told, and real clusters where there are some."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import ipaddress
 import json
 import os
-import pickle
-import threading
 import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import clusterops as co
 import pytest
 from clusterops.logs import (
+    Aggregation,
     Bulk,
     BulkItem,
     Client,
     Export,
+    ExportMerge,
+    ExportPages,
     ExportProgress,
     Fields,
     Look,
@@ -33,164 +32,10 @@ from clusterops.logs import (
     TailEvent,
     TailMerge,
     Validation,
-    escape_kql,
-    escape_lucene,
 )
+from log_stand_in import Answering
 
 WHEN = datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.UTC)
-
-# What the servers document for each.
-QUERIES: list[tuple[Query, dict[str, Any]]] = [
-    (Query.match_all(), {"match_all": {}}),
-    (Query.match_none(), {"match_none": {}}),
-    (Query.raw({"term": {"a": 1}}), {"term": {"a": 1}}),
-    (Query.term("level", "error"), {"term": {"level": {"value": "error"}}}),
-    (
-        Query.term("level", "error", case_insensitive=True, boost=2, name="l"),
-        {"term": {"level": {"value": "error", "case_insensitive": True, "boost": 2.0, "_name": "l"}}},
-    ),
-    (Query.term("status", 500), {"term": {"status": {"value": 500}}}),
-    (Query.term("is_new", True), {"term": {"is_new": {"value": True}}}),
-    (Query.term("ip", ipaddress.ip_address("10.0.0.1")), {"term": {"ip": {"value": "10.0.0.1"}}}),
-    (Query.terms("level", ["error", "fatal"]), {"terms": {"level": ["error", "fatal"]}}),
-    (Query.exists("error"), {"exists": {"field": "error"}}),
-    (Query.prefix("host", "web"), {"prefix": {"host": {"value": "web"}}}),
-    (Query.wildcard("host", "web-*"), {"wildcard": {"host": {"value": "web-*"}}}),
-    (Query.regexp("host", "web-[0-9]+"), {"regexp": {"host": {"value": "web-[0-9]+"}}}),
-    (Query.fuzzy("host", "wbe"), {"fuzzy": {"host": {"value": "wbe"}}}),
-    (Query.ids(["1", "2"]), {"ids": {"values": ["1", "2"]}}),
-    (
-        Query.range("@timestamp", gte=WHEN, lt="now/d"),
-        {"range": {"@timestamp": {"gte": "2023-11-14T22:13:20Z", "lt": "now/d"}}},
-    ),
-    (
-        Query.range("day", gt=datetime.date(2024, 1, 2), time_zone="Europe/Berlin"),
-        {"range": {"day": {"gt": "2024-01-02", "time_zone": "Europe/Berlin"}}},
-    ),
-    (Query.match("message", "refused"), {"match": {"message": "refused"}}),
-    (
-        Query.match("message", "connection refused", operator="and"),
-        {"match": {"message": {"query": "connection refused", "operator": "and"}}},
-    ),
-    (
-        Query.match_phrase("message", "not found", slop=2),
-        {"match_phrase": {"message": {"query": "not found", "slop": 2}}},
-    ),
-    (Query.match_phrase_prefix("message", "not fo"), {"match_phrase_prefix": {"message": "not fo"}}),
-    (
-        Query.multi_match("refused", ["message", "error"], type="phrase"),
-        {"multi_match": {"query": "refused", "fields": ["message", "error"], "type": "phrase"}},
-    ),
-    (
-        Query.query_string("level:error AND took:>5", default_operator="and"),
-        {"query_string": {"query": "level:error AND took:>5", "default_operator": "and"}},
-    ),
-    (
-        Query.simple_query_string("refused | timeout", fields=["message"]),
-        {"simple_query_string": {"query": "refused | timeout", "fields": ["message"]}},
-    ),
-    (
-        Query.bool(
-            must=[Query.match("message", "refused")],
-            filter=[{"term": {"level": {"value": "error"}}}],
-            should=[Query.exists("a"), Query.exists("b")],
-            must_not=[Query.ids(["1"])],
-            minimum_should_match=1,
-        ),
-        {
-            "bool": {
-                "must": [{"match": {"message": "refused"}}],
-                "filter": [{"term": {"level": {"value": "error"}}}],
-                "should": [{"exists": {"field": "a"}}, {"exists": {"field": "b"}}],
-                "must_not": [{"ids": {"values": ["1"]}}],
-                "minimum_should_match": 1,
-            }
-        },
-    ),
-    (Query.constant_score(Query.exists("a")), {"constant_score": {"filter": {"exists": {"field": "a"}}}}),
-    (Query.nested("spans", Query.match_all()), {"nested": {"path": "spans", "query": {"match_all": {}}}}),
-    (
-        Query.kql("level: error"),
-        {"bool": {"should": [{"match": {"level": "error"}}], "minimum_should_match": 1}},
-    ),
-]
-
-
-@pytest.mark.parametrize(("query", "expected"), QUERIES)
-def test_queries_are_the_json_that_servers_document(query: Query, expected: dict[str, Any]) -> None:
-    assert query.to_dict() == expected == json.loads(query.to_json())
-    assert pickle.loads(pickle.dumps(query)) == query
-
-
-def test_what_no_server_takes_is_an_error_where_it_is_said() -> None:
-    with pytest.raises(co.InvalidError, match="no date math"):
-        Query.range("@timestamp", gte="now-15min")
-    with pytest.raises(co.InvalidError, match="needs a bound"):
-        Query.range("@timestamp")
-    with pytest.raises(co.InvalidError, match="datetime with a time zone"):
-        Query.range("@timestamp", gte=datetime.datetime(2024, 1, 1))
-    with pytest.raises(co.InvalidError) as raised:
-        Query.kql("level: (error")
-    assert raised.value.kind == "syntax"
-    with pytest.raises(co.InvalidError):
-        Query.match("message", "x", minimum_should_match="many")
-    with pytest.raises(ValueError, match="boost"):
-        Query.term("a", 1, boost=-1)
-    with pytest.raises(TypeError, match="a Query or its JSON"):
-        Query.constant_score("level: error")  # type: ignore[arg-type]  # pyright: ignore
-    assert escape_kql("10:30 (max)") == r"10\:30 \(max\)" and escape_lucene("a:b") == r"a\:b"
-
-
-class Answering(ThreadingHTTPServer):
-    """Answers every search with the next of these, and keeps what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: list[tuple[int, Any]] = []
-        self.asked: list[tuple[str, Any]] = []
-        self.authorization: str | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        server = self.server
-        assert isinstance(server, Answering)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.headers["Content-Type"] == "application/x-ndjson":
-            server.asked.append((self.path, [json.loads(line) for line in body.splitlines()]))
-        else:
-            server.asked.append((self.path, json.loads(body) if body else None))
-        server.authorization = self.headers["Authorization"]
-        status, answer = server.answers.pop(0)
-        content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def answering() -> Iterator[Answering]:
-    with Answering() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def page(*sources: Any, failed: int = 0) -> dict[str, Any]:
@@ -208,7 +53,7 @@ def test_a_search_asks_and_gives_hits(answering: Answering) -> None:
     client = Client(answering.url, authorization=("ApiKey", "abc"))
     found = client.search(
         "logs-*", Query.term("level", "info"), size=2, sort=[{"@timestamp": "desc"}], source=["message"],
-        track_total_hits=True, body={"highlight": {"fields": {"*": {}}}},
+        track_total_hits=True, aggregations={"hosts": Aggregation.terms("host")}, body={"highlight": {"fields": {"*": {}}}},
     )  # fmt: skip
     assert answering.authorization == "ApiKey abc" and "abc" not in repr(client)
     path, body = answering.asked[0]
@@ -219,6 +64,7 @@ def test_a_search_asks_and_gives_hits(answering: Answering) -> None:
         "sort": [{"@timestamp": "desc"}],
         "_source": ["message"],
         "track_total_hits": True,
+        "aggs": {"hosts": {"terms": {"field": "host"}}},
         "highlight": {"fields": {"*": {}}},
     }
     assert len(found) == found.total == 2 and not found.total_is_lower_bound and found.shortfall is None
@@ -422,6 +268,11 @@ def test_a_real_cluster_is_searched_and_looked_at(index: tuple[str, str]) -> Non
     found = client.search(name, Query.kql('host: "web-0"'), sort=[{"@timestamp": "asc"}])
     assert [hit.id for hit in found.hits] == ["0", "2", "4", "6"]
     assert client.count(name, Query.match("message", "line")) == 7
+    latest = {"latest": Aggregation.max("@timestamp")}
+    hosts = Aggregation.terms("host.keyword", aggregations=latest)
+    buckets = client.search(name, Query.match_all(), size=0, aggregations={"hosts": hosts}).aggregations["hosts"]["buckets"]
+    assert [(bucket["key"], bucket["doc_count"]) for bucket in buckets] == [("web-0", 4), ("web-1", 3)]
+    assert buckets[0]["latest"]["value"] == (WHEN + datetime.timedelta(minutes=6)).timestamp() * 1000
     look = Look(client, name, Query.match_all(), exclude=[Query.ids(["6"])])
     assert look.count() == 6
     histogram = look.histogram(interval=60)
@@ -630,3 +481,25 @@ def test_an_export_is_whole_and_goes_on(index: tuple[str, str], tmp_path: Path) 
 
 async def write_table(export: Export, path: Path) -> None:
     await export.ato_file(path, format="csv", columns=["_id", "host"])
+
+
+def test_exports_are_merged_in_one_order(index: tuple[str, str]) -> None:
+    url, name = index
+    write(url, name, range(7))
+    client = Client(url)
+
+    def pages(host: str) -> ExportPages:
+        query = Query.kql(f'host: "{host}"')
+        return Export(client, name, query, page_size=2, oldest_first="@timestamp").pages()
+
+    merge = ExportMerge({"even": pages("web-0"), "odd": pages("web-1")})
+    assert repr(merge) == "<ExportMerge of even, odd>"
+    told = [next(merge)]
+    told += list(merge)
+    assert [hit.id for _, hit in told] == [str(number) for number in range(7)]
+    assert {source for source, hit in told if int(hit.id) % 2} == {"odd"} and list(merge) == []
+
+    async def awaited() -> list[str]:
+        return [hit.id async for _, hit in ExportMerge({"even": pages("web-0"), "odd": pages("web-1")})]
+
+    assert asyncio.run(awaited()) == [str(number) for number in range(7)]

@@ -73,6 +73,9 @@ def test_a_report_is_a_mapping_and_data(simulated_fleet: Simulated) -> None:
     assert [(record["host"], record["stage"]) for record in records][:2] == [("n1", "kernel"), ("n1", "bad")]
     assert co.Report.from_json(report.to_json()) == report == pickle.loads(pickle.dumps(report))
     assert report.to_dict() == json.loads(report.to_json())
+    for part in (report["n1"], report["n1"]["bad"], report.gather("kernel"), report.gather("kernel").answers[0]):
+        assert pickle.loads(pickle.dumps(part)) == part, repr(part)
+    assert report["n1"] == report["n1"] != report["n2"] and report["n1"]["bad"] != report["n1"]["kernel"]
     assert "2" in repr(report) and "<pre>" in report._repr_html_()  # pyright: ignore[reportPrivateUsage]
 
 

@@ -311,6 +311,7 @@ def test_everything_can_be_awaited(simulated: SimulatedFleet, tmp_path: Path) ->
 def test_files_travel(session: co.Session, host: SimulatedHost, tmp_path: Path) -> None:
     (tmp_path / "app.tar").write_bytes(b"content")
     done = session.upload(tmp_path / "app.tar", "/tmp/app.tar", mode=0o640, verify=False, bandwidth=10_000_000)
+    assert pickle.loads(pickle.dumps(done)) == done
     assert (done.bytes, done.files, done.resumed) == (7, 1, 0) and host.read_file("/tmp/app.tar") == b"content"
     assert repr(done) == "<Transferred 1 files, 7 bytes>" and done.to_dict() == {"bytes": 7, "files": 1}
     assert session.download("/tmp/app.tar", str(tmp_path / "back")).bytes == 7

@@ -11,11 +11,13 @@ Examples
 from __future__ import annotations
 
 from ._clusterops import (
+    Aggregation,
     Bulk,
     BulkItem,
     Client,
     Excerpt,
     Export,
+    ExportMerge,
     ExportPage,
     ExportPages,
     ExportProgress,
@@ -43,11 +45,13 @@ from ._clusterops import (
 from .options import SearchOptions
 
 __all__ = [
+    "Aggregation",
     "Bulk",
     "BulkItem",
     "Client",
     "Excerpt",
     "Export",
+    "ExportMerge",
     "ExportPage",
     "ExportPages",
     "ExportProgress",

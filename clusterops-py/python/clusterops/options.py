@@ -8,7 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from ._clusterops import RunAs, Secret, Step
+    from ._clusterops import Aggregation, RunAs, Secret, Step
 
 __all__ = ["CommandOptions", "FileOptions", "HttpOptions", "SearchOptions", "StageOptions", "TransferOptions"]
 
@@ -204,12 +204,15 @@ class SearchOptions(TypedDict, total=False):
         What of the documents to give, as ``_source`` takes it.
     track_total_hits : bool or int
         Whether matches are counted: all of them, or up to so many.
+    aggregations : mapping
+        What is worked out over all that matches, by the names that `Page.aggregations` has then.
     body : dict
-        Other members of the body in the server's own words: ``{"aggs": {...}, "highlight": {...}}``.
+        Other members of the body in the server's own words: ``{"highlight": {...}}``.
     """
 
     size: int
     sort: Sequence[str | Mapping[str, Any]]
     source: bool | str | Sequence[str] | Mapping[str, Any]
     track_total_hits: bool | int
+    aggregations: Mapping[str, Aggregation | dict[str, Any]]
     body: dict[str, Any]

@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::aggregation::Wanted;
 use super::bulk::{Bulk, BulkItem};
 use super::fields::{Fields, Validation};
 use super::hit::Page;
@@ -16,6 +17,7 @@ use super::value_of;
 use crate::errors::raise;
 use crate::http::http_options;
 use crate::runtime::{awaitable, wait};
+use crate::table::Table;
 use crate::words::{Span, quoted};
 
 /// Speaks to one cluster of OpenSearch or Elasticsearch over some of its nodes.
@@ -108,6 +110,11 @@ fn with(mut search: Search, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Se
                 Ok(false) => TotalHits::Off,
                 Err(_) => TotalHits::UpTo(value.extract()?),
             });
+        }
+        "aggregations" => {
+            for (name, aggregation) in value.extract::<Table<Wanted>>()?.0 {
+                search = search.aggregation(name, aggregation.0);
+            }
         }
         "body" => {
             for (name, value) in value.cast::<PyDict>()? {

@@ -240,9 +240,20 @@ pub(crate) struct ExportPages {
 
 /// The pages, and the one that nobody has taken yet.
 #[derive(Debug)]
-struct Paging {
+pub(super) struct Paging {
     pages: Mutex<export::Pages>,
     kept: Kept<Option<ExportPage>>,
+}
+
+impl Paging {
+    /// The next page, for who hands on its hits; first the one that nobody has taken yet.
+    pub(super) async fn page(&self) -> clusterops::logs::Result<Option<Arc<export::Page>>> {
+        let mut pages = self.pages.lock().await;
+        if let Some(Ok(Some(page))) = self.kept.take() {
+            return Ok(Some(page.0));
+        }
+        Ok(pages.next().await?.map(Arc::new))
+    }
 }
 
 impl Source for Paging {
@@ -259,6 +270,12 @@ impl Source for Paging {
 
     fn take(&self) -> Option<PyResult<Option<ExportPage>>> {
         self.kept.take()
+    }
+}
+
+impl ExportPages {
+    pub(super) fn source(&self) -> &Arc<Paging> {
+        &self.source
     }
 }
 

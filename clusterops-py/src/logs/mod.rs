@@ -1,9 +1,11 @@
 //! Logs: queries, searches, looks, tails and exports.
 
+mod aggregation;
 mod bulk;
 mod client;
 mod context;
 mod export;
+mod export_merge;
 mod fields;
 mod hit;
 mod look;
@@ -13,10 +15,12 @@ mod query;
 mod render;
 mod tail;
 
+pub(crate) use aggregation::Aggregation;
 pub(crate) use bulk::{Bulk, BulkItem};
 pub(crate) use client::{Client, LogServer};
 pub(crate) use context::Excerpt;
 pub(crate) use export::{Export, ExportPage, ExportPages, ExportProgress, ExportSummary};
+pub(crate) use export_merge::ExportMerge;
 pub(crate) use fields::{Fields, Validation};
 pub(crate) use hit::{Hit, Page};
 pub(crate) use look::{Histogram, Look, Top};

@@ -59,7 +59,7 @@ impl<'py> FromPyObject<'_, 'py> for Asked {
 }
 
 /// A value that a field is compared with.
-struct Given(Scalar);
+pub(super) struct Given(pub(super) Scalar);
 
 impl<'py> FromPyObject<'_, 'py> for Given {
     type Error = PyErr;

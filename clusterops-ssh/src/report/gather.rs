@@ -5,6 +5,7 @@ use std::fmt;
 
 use clusterops_core::Printable;
 use clusterops_core::hostset::HostSet;
+use serde::{Deserialize, Serialize};
 
 use super::{Captured, HostReport, Report, StageStatus};
 use crate::ErrorKind;
@@ -18,14 +19,14 @@ use crate::ErrorKind;
 /// web[01-48,50]: started
 /// web49: no space left on device (exit status 1)
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gathered {
     stage: String,
     answers: Vec<Answer>,
 }
 
 /// The same answer from one or more hosts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Answer {
     /// The hosts that gave it.

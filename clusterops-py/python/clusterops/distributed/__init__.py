@@ -1,7 +1,7 @@
 """One run over the workers of a Dask cluster.
 
 The hosts of a run are split into shares, one for each worker: all hosts behind one jump host go to one worker, and hosts
-without one are spread evenly. Jump hosts that only OpenSSH's configuration names are not seen here. Reports and events come
+without one are spread evenly; `SessionOptions.jump` counts for those that name none. Jump hosts that only OpenSSH's configuration names are not seen here. Reports and events come
 back to the caller, who gets one report as of a `clusterops.Fleet`. It needs ``clusterops[dask]``, here and on the workers.
 
 **What travels.** The plan, the targets, the terms, and the files that the plan sends: each once to a machine, where its

@@ -14,7 +14,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from .._clusterops import HostEvent, HostSet, Plan, Report, Target
+from .._clusterops import HostEvent, HostSet, Plan, Report, SessionOptions, Target
 from ..errors import ClusterOpsError, InvalidError, UnreachableError
 from ._cluster import Cluster, Messages
 from ._files import Item, items, missing, pieces, receive
@@ -215,12 +215,17 @@ class Drive:
             raise UnreachableError("no worker of the cluster is there to work on the hosts")
         parts = [
             _Part(next(self._numbers), share, worker, attempt=attempt)
-            for worker, share in deal(targets, alive).items()
+            for worker, share in deal(targets, alive, self._jump()).items()
         ]
         with self._knowledge:
             self._open.update({part.number: part for part in parts})
         for part in parts:
             self._launch(part, is_resumed=False)
+
+    def _jump(self) -> str | None:
+        """What leads to hosts that name no jump hosts themselves."""
+        session: SessionOptions | None = self._order.terms.get("session")
+        return None if session is None else session.jump
 
     def _wait_for(self, look: Callable[[], list[str]]) -> list[str]:
         """What there is to be seen, before patience ends; others are listened to meanwhile."""

@@ -9,16 +9,16 @@ from .._clusterops import Target
 __all__ = ["deal"]
 
 
-def deal(targets: Sequence[Target], workers: Sequence[str]) -> dict[str, list[Target]]:
+def deal(targets: Sequence[Target], workers: Sequence[str], jump: str | None = None) -> dict[str, list[Target]]:
     """The hosts of each worker, in the order of the targets; workers that get none are left out.
 
     Hosts behind one jump host stay together, the largest of these groups first and each to who has the fewest hosts yet;
-    then the others fill up.
+    then the others fill up. ``jump`` leads to hosts that name no jump hosts themselves.
     """
     behind: dict[str, list[Target]] = {}
     alone: list[Target] = []
     for target in targets:
-        gate = _gate(target)
+        gate = _gate(jump if target.jump is None else target.jump)
         if gate is None:
             alone.append(target)
         else:
@@ -38,8 +38,6 @@ def deal(targets: Sequence[Target], workers: Sequence[str]) -> dict[str, list[Ta
     }
 
 
-def _gate(target: Target) -> str | None:
+def _gate(jump: str | None) -> str | None:
     """The jump host that is reached first."""
-    if target.jump is None or target.jump == "none":
-        return None
-    return target.jump.split(",")[0]
+    return None if jump is None or jump == "none" else jump.split(",")[0]

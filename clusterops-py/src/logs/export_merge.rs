@@ -1,0 +1,125 @@
+//! The pages of several exports as one.
+
+use std::sync::Arc;
+
+use clusterops::logs;
+use clusterops::logs::merge::{self, Arrival, MergeOptions, Merged};
+use clusterops::logs::render::Line;
+use pyo3::prelude::*;
+use tokio::sync::Mutex;
+
+use super::export::{ExportPages, Paging};
+use super::hit::Hit;
+use crate::errors::raise;
+use crate::handing::{Handed, Kept, Source, awaited, blocking};
+use crate::runtime::{handle, wait};
+use crate::table::Table;
+
+/// Several exports in one order, that of their documents' times: iterated (``for``, ``async for``) for names and hits.
+///
+/// Each export gives its oldest documents first (``oldest_first``). One that fails is given up: what it failed with is
+/// raised once, and who goes on iterating gets the others. The pages belong to the merge from then on.
+///
+/// Parameters
+/// ----------
+/// pages : mapping
+///     What `Export.pages` gave, by the names of the exports, such as those of clusters.
+///
+/// Examples
+/// --------
+/// >>> from clusterops.logs import Export, ExportMerge
+/// >>> eu = Export(client, "logs-*", query, oldest_first="@timestamp")  # doctest: +SKIP
+/// >>> for name, hit in ExportMerge({"eu": eu.pages(), "us": us.pages()}):  # doctest: +SKIP
+/// ...     print(name, hit.source["message"])
+#[pyclass(module = "clusterops.logs", frozen)]
+pub(crate) struct ExportMerge {
+    merging: Arc<Merging>,
+    names: Vec<String>,
+}
+
+/// An export as a source of lines.
+struct Reading(Arc<Paging>);
+
+impl merge::Source for Reading {
+    type Item = logs::Hit;
+    type Mark = ();
+
+    async fn next(&mut self) -> logs::Result<Option<Arrival<logs::Hit, ()>>> {
+        let Some(page) = self.0.page().await? else {
+            return Ok(None);
+        };
+        let hits = page.hits().map(|hit| {
+            let hit = hit.to_hit()?;
+            Ok((Line::of(&hit).time, hit))
+        });
+        Ok(Some(Arrival::new(hits.collect::<logs::Result<Vec<_>>>()?)))
+    }
+}
+
+/// The merge, and what nobody has taken yet.
+struct Merging {
+    merge: Mutex<merge::Merge<logs::Hit, ()>>,
+    kept: Kept<Option<(String, Hit)>>,
+}
+
+impl Source for Merging {
+    type Piece = Option<(String, Hit)>;
+
+    async fn fetch(self: Arc<Self>) {
+        let mut merge = self.merge.lock().await;
+        while !self.kept.is_there() {
+            self.kept.keep(match merge.next().await {
+                None => Ok(None),
+                Some(Merged::Item { source, item, .. }) => {
+                    Ok(Some((source.to_string(), Hit(item))))
+                }
+                Some(Merged::Failed { error, .. }) => Err(raise(error)),
+                Some(_) => continue,
+            });
+        }
+    }
+
+    fn take(&self) -> Option<PyResult<Self::Piece>> {
+        self.kept.take()
+    }
+}
+
+#[pymethods]
+impl ExportMerge {
+    #[new]
+    fn new(pages: Table<Bound<'_, ExportPages>>) -> PyResult<Self> {
+        // Each export is read in a task of its own.
+        let _inside = handle()?.enter();
+        let mut merge = merge::Merge::new(MergeOptions::sorted());
+        for (name, pages) in &pages.0 {
+            merge.add(name, Reading(Arc::clone(pages.get().source())));
+        }
+        Ok(Self {
+            merging: Arc::new(Merging {
+                merge: Mutex::new(merge),
+                kept: Kept::default(),
+            }),
+            names: pages.0.into_keys().collect(),
+        })
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<(String, Hit)>> {
+        blocking(&self.merging, |fetching| wait(py, fetching))
+    }
+
+    fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __anext__(&self) -> Handed {
+        awaited(&self.merging).or_end()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<ExportMerge of {}>", self.names.join(", "))
+    }
+}
