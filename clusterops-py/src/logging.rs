@@ -64,11 +64,12 @@ impl Log for Forward {
     fn flush(&self) {}
 }
 
-/// Takes the level of Python's logger over. Another logger of the process, if it was first, is left alone.
-pub(crate) fn listen(py: Python<'_>) {
-    let filter = level(py).unwrap_or(LevelFilter::Off);
+/// Takes the level of Python's logger over. Another logger of the process, if it was first, is left alone. What is raised
+/// while it is asked may be a signal handler's, as that of Ctrl-C: nobody else would hear of it.
+pub(crate) fn listen(py: Python<'_>) -> PyResult<()> {
+    let filter = level(py)?;
     if filter == LevelFilter::Off && FORWARD.get().is_none() {
-        return;
+        return Ok(());
     }
     let forward = FORWARD.get_or_init(Forward::default);
     log::set_max_level(filter);
@@ -83,6 +84,7 @@ pub(crate) fn listen(py: Python<'_>) {
         // An error says that it was set before, which it was by us or by another logger.
         let _ = log::set_logger(forward);
     }
+    Ok(())
 }
 
 /// What somebody listens to.

@@ -82,7 +82,7 @@ pub(crate) fn wait_or<T: Send + 'static>(
     future: impl Future<Output = PyResult<T>> + Send + 'static,
     end: impl Fn() -> bool,
 ) -> PyResult<T> {
-    logging::listen(py);
+    logging::listen(py)?;
     let handle = handle()?;
     let mut task = handle.spawn(future);
     let mut interrupted: Option<PyErr> = None;
@@ -125,7 +125,7 @@ pub(crate) fn awaitable<'py, T>(
 where
     T: for<'p> IntoPyObject<'p> + Send + 'static,
 {
-    logging::listen(py);
+    logging::listen(py)?;
     let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
     let awaited = event_loop.call_method0("create_future")?;
     let (to_loop, to_future) = (event_loop.unbind(), awaited.clone().unbind());

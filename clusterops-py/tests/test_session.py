@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import logging
 import os
 import pickle
 import signal
@@ -227,6 +228,17 @@ def test_ctrl_c_is_obeyed_at_once(
             print(f"\nCtrl-C ends {name} within {' / '.join(spread)} ms (least, median, most)", end="")
     # The machine may be busy with something else for a while, and hardly for all of them.
     assert all(min(seconds) < 0.1 and max(seconds) < 20 for seconds in took.values()), took
+
+
+def test_an_interrupt_is_not_lost_where_logging_is_asked(session: co.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_logger: logging.Logger) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(logging.Logger, "hasHandlers", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            session.run("uname -r")
+    assert session.run("uname -r").is_success
 
 
 def test_a_cancelled_task_ends_the_remote_work(session: co.Session, host: SimulatedHost) -> None:
