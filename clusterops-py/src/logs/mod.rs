@@ -32,16 +32,19 @@ pub(crate) use tail::{Notice, Tail, TailBatch, TailDocument};
 
 use clusterops::logs::jiff::Timestamp;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::Value;
 
 use crate::errors::Raised;
 
-/// What `json.dumps` takes, as JSON.
+/// What `json.dumps` takes, and mappings of any class, as JSON.
 fn value_of(object: &Bound<'_, PyAny>) -> PyResult<Value> {
-    let text: String = object
-        .py()
+    let py = object.py();
+    let others = PyDict::new(py);
+    others.set_item("default", py.import("clusterops._json")?.getattr("plain")?)?;
+    let text: String = py
         .import("json")?
-        .call_method1("dumps", (object,))?
+        .call_method("dumps", (object,), Some(&others))?
         .extract()?;
     serde_json::from_str(&text).map_err(|error| Raised::invalid(format!("JSON: {error}")).into())
 }

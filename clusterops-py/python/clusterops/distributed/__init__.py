@@ -24,7 +24,8 @@ a worker logs in with its own agent or key files, and secrets are answered by an
 - Where the caller dies, the workers go on to the end of their shares, and nobody hears of it.
 
 **What is refused**, since no worker can keep it for the others: rollouts, and stages that are a barrier or ``run_once``; so
-is a stage that fetches into a relative path, for files are fetched to the worker's disk.
+is a stage that fetches into a relative path, for files are fetched to the worker's disk. A run can be cancelled and not
+aborted: what an abort rolls back are all hosts, and a share that has ended is gone from its worker.
 
 Examples
 --------
