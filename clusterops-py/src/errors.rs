@@ -6,6 +6,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::output::Output;
 use crate::words::snake_case;
 
 /// A table of the kinds of one crate by class, and the function that looks into it.
@@ -85,6 +86,8 @@ pub(crate) struct Raised {
     host: Option<String>,
     stage: Option<String>,
     retryable: bool,
+    /// What a command had written that did not come to its end.
+    output: Option<clusterops::session::Output>,
 }
 
 impl Raised {
@@ -107,6 +110,7 @@ impl Raised {
             host: None,
             stage: None,
             retryable,
+            output: None,
         }
     }
 
@@ -119,6 +123,7 @@ impl Raised {
             host: None,
             stage: None,
             retryable: false,
+            output: None,
         }
     }
 
@@ -133,6 +138,7 @@ impl Raised {
             host: Some(host.to_owned()),
             stage: failure.stage.clone(),
             retryable: error.is_retryable(),
+            output: None,
         }
     }
 
@@ -152,6 +158,7 @@ impl Raised {
             host: exception.getattr("host")?.extract()?,
             stage: exception.getattr("stage")?.extract()?,
             retryable: exception.getattr("retryable")?.extract()?,
+            output: None,
         })
     }
 
@@ -163,6 +170,9 @@ impl Raised {
         attributes.set_item("stage", &self.stage)?;
         attributes.set_item("kind", &self.kind)?;
         attributes.set_item("retryable", self.retryable)?;
+        if let (Some(host), Some(output)) = (&self.host, &self.output) {
+            attributes.set_item("output", Output::of(host, output.clone()))?;
+        }
         class.call((&self.message,), Some(&attributes))
     }
 }
@@ -177,6 +187,7 @@ impl From<&clusterops::ssh::Error> for Raised {
     fn from(error: &clusterops::ssh::Error) -> Self {
         let mut raised = Self::new(ssh(error.kind()), error, error.is_retryable());
         raised.host = error.host().map(Into::into);
+        raised.output = error.output().cloned();
         raised
     }
 }

@@ -22,6 +22,17 @@ pub(crate) struct Output {
     pub(crate) stderr: Captured,
 }
 
+impl Output {
+    pub(crate) fn of(host: &str, output: clusterops::session::Output) -> Self {
+        Self {
+            host: host.to_owned(),
+            exit: output.exit,
+            stdout: output.stdout,
+            stderr: output.stderr,
+        }
+    }
+}
+
 #[pymethods]
 impl Output {
     /// Reads what `to_json` wrote.

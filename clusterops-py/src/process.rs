@@ -139,22 +139,34 @@ impl Running {
         }
     }
 
-    /// Reads what is left to the end.
+    /// Reads what is left to the end. An error has what was read before.
     async fn output(self: Arc<Self>) -> PyResult<Output> {
         let (mut stdout, mut stderr) = (Captured::new(OUTPUT_CAP), Captured::new(OUTPUT_CAP));
-        while let Some(chunk) = Arc::clone(&self).next().await? {
-            match chunk.stream {
-                OutputStream::Stdout => stdout.push(&chunk.bytes),
-                OutputStream::Stderr => stderr.push(&chunk.bytes),
+        let failed = loop {
+            match Arc::clone(&self).next().await {
+                Ok(Some(chunk)) => match chunk.stream {
+                    OutputStream::Stdout => stdout.push(&chunk.bytes),
+                    OutputStream::Stderr => stderr.push(&chunk.bytes),
+                },
+                Ok(None) => break None,
+                Err(error) => break Some(error),
             }
-        }
-        let exit = self.reading.lock().await.process.exit();
-        Ok(Output {
+        };
+        let output = Output {
             host: self.session.host().to_owned(),
-            exit,
+            exit: self.reading.lock().await.process.exit(),
             stdout,
             stderr,
-        })
+        };
+        match failed {
+            None => Ok(output),
+            Some(error) => Err(Python::attach(|py| {
+                match error.value(py).setattr("output", output) {
+                    Ok(()) => error,
+                    Err(other) => other,
+                }
+            })),
+        }
     }
 
     /// Ends it, whoever reads; says whether its end was seen.

@@ -169,12 +169,7 @@ async fn output(
 ) -> PyResult<Output> {
     let output = session.output_until(&command, stop.asked()).await;
     let output = output.map_err(raise)?;
-    Ok(Output {
-        host: session.host().to_owned(),
-        exit: output.exit,
-        stdout: output.stdout,
-        stderr: output.stderr,
-    })
+    Ok(Output::of(session.host(), output))
 }
 
 impl Drop for Session {
@@ -271,7 +266,8 @@ impl Session {
     /// Raises
     /// ------
     /// DeadlineError
-    ///     After the remote processes were ended.
+    ///     After the remote processes were ended. Its ``output`` is what the command wrote until then; so it is of the other
+    ///     errors that end a command.
     #[pyo3(signature = (command, **options))]
     fn run(
         &self,

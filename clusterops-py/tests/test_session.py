@@ -157,6 +157,25 @@ def test_deadlines_end_the_remote_work(session: co.Session, host: SimulatedHost)
     assert host.process_count == 0
 
 
+def test_deadlines_keep_what_was_written(session: co.Session) -> None:
+    line = "echo begun; sleep 1000"
+
+    def late(deadline: float) -> list[co.ClusterOpsError]:
+        errors: list[co.ClusterOpsError] = []
+        for run in (session.run, lambda line, deadline: session.start(line, deadline=deadline).output()):
+            with pytest.raises(co.DeadlineError) as raised:
+                run(line, deadline=deadline)
+            errors += [raised.value, pickle.loads(pickle.dumps(raised.value))]
+        return errors
+
+    # A slow machine may have nothing to show for its time.
+    for deadline in (0.2, 1, 5, 20):
+        outputs = [error.output for error in late(deadline)]
+        if all(output and output.stdout for output in outputs):
+            break
+    assert [output.stdout for output in outputs if output] == ["begun\n"] * 4
+
+
 @contextmanager
 def interrupted(condition: Callable[[], bool]) -> Generator[None]:
     """Presses Ctrl-C once the condition holds; it must be raised in here."""

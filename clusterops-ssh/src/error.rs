@@ -5,6 +5,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::session::Output;
+
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -77,6 +79,7 @@ struct Inner {
     jump_host: Option<String>,
     retryable: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    output: Option<Box<Output>>,
 }
 
 impl Error {
@@ -97,6 +100,7 @@ impl Error {
             jump_host: None,
             retryable,
             source: None,
+            output: None,
         }))
     }
 
@@ -138,7 +142,15 @@ impl Error {
             jump_host: self.0.jump_host.clone(),
             retryable: self.0.retryable,
             source,
+            output: self.0.output.clone(),
         }))
+    }
+
+    /// Adds what the command had written that did not come to its end.
+    #[must_use]
+    pub(crate) fn after(mut self, output: Output) -> Self {
+        self.0.output = Some(Box::new(output));
+        self
     }
 
     /// Says that trying again cannot help, whatever the kind.
@@ -161,6 +173,12 @@ impl Error {
     /// The jump host at which it happened, on the way to the host.
     pub fn jump_host(&self) -> Option<&str> {
         self.0.jump_host.as_deref()
+    }
+
+    /// What the command wrote up to here, where [`Session::output`](crate::Session::output) started one that did not come
+    /// to its end: a deadline passed, it was stopped, the connection was lost.
+    pub fn output(&self) -> Option<&Output> {
+        self.0.output.as_deref()
     }
 
     /// The sentence alone, without the host.

@@ -8,7 +8,10 @@ Every exception of this package is a `ClusterOpsError`. Most have a built-in bas
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clusterops import Output
 
 __all__ = [
     "CancelledError",
@@ -38,6 +41,8 @@ class ClusterOpsError(Exception):
         What kind of thing went wrong, in a word, such as ``host_key``; finer than the class.
     retryable : bool
         Whether the same call can succeed later without anybody changing anything.
+    output : Output or None
+        What a command of a `Session` wrote that did not come to its end.
     """
 
     def __init__(
@@ -48,19 +53,21 @@ class ClusterOpsError(Exception):
         stage: str | None = None,
         kind: str = "other",
         retryable: bool = False,
+        output: Output | None = None,
     ) -> None:
         super().__init__(message)
         self.host = host
         self.stage = stage
         self.kind = kind
         self.retryable = retryable
+        self.output = output
 
     def __str__(self) -> str:
         # That of KeyError would be quoted.
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        details = {name: getattr(self, name) for name in ("host", "stage", "kind", "retryable")}
+        details = {name: getattr(self, name) for name in ("host", "stage", "kind", "retryable", "output")}
         return _restore, (type(self), str(self), details)
 
 

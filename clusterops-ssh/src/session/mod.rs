@@ -159,8 +159,9 @@ impl Session {
     /// Not cancel-safe: when this is dropped the command goes on. [`output_until`](Self::output_until) ends it.
     ///
     /// # Errors
-    /// As [`exec`](Self::exec); and [`ErrorKind::Timeout`] when the deadline passed, after ending the remote process. A
-    /// command that fails is no error here: look at [`Output::exit`].
+    /// As [`exec`](Self::exec); and [`ErrorKind::Timeout`] when the deadline passed, after ending the remote process. What
+    /// the command wrote before, and until it ended, is the error's [`output`](Error::output). A command that fails is no
+    /// error here: look at [`Output::exit`].
     pub async fn output(&self, command: &Command) -> Result<Output> {
         self.output_until(command, pending()).await
     }
@@ -199,12 +200,14 @@ impl Session {
         };
         tokio::pin!(ended);
         let mut starting = Box::pin(self.exec(command));
+        let mut written = Written::new();
         let (process, (kind, mut message)) = tokio::select! {
             started = &mut starting => {
                 let mut process = started?;
-                match collect(&mut process, &mut ended).await? {
-                    Ok(output) => return Ok(output),
-                    Err(why) => (Some(process), why),
+                match written.collect(&mut process, &mut ended).await {
+                    Ok(Ok(())) => return Ok(written.output(process.exit())),
+                    Ok(Err(why)) => (Some(process), why),
+                    Err(error) => return Err(error.after(written.output(process.exit()))),
                 }
             }
             // Dropped now, it might have started the command.
@@ -213,11 +216,14 @@ impl Session {
                 Err(_) => (None, why),
             },
         };
-        if let Some(mut process) = process {
-            let end = process.terminate(self, GRACE).await;
-            message.push_str(&format!("; {end}"));
-        }
-        Err(Error::new(kind, message).on(self.host()))
+        let Some(mut process) = process else {
+            return Err(Error::new(kind, message).on(self.host()));
+        };
+        let keep = |chunk| written.push(chunk);
+        let end = process.terminate_keeping(self, GRACE, keep).await;
+        message.push_str(&format!("; {end}"));
+        let error = Error::new(kind, message).on(self.host());
+        Err(error.after(written.output(process.exit())))
     }
 
     /// Says goodbye and waits a moment for the connection to close.
@@ -246,32 +252,55 @@ impl Session {
     }
 }
 
-/// Reads a command to its end, or until there is a reason not to.
-async fn collect<Reason>(
-    process: &mut Process,
-    until: impl Future<Output = Reason>,
-) -> Result<Result<Output, Reason>> {
-    tokio::pin!(until);
-    let (mut stdout, mut stderr) = (Captured::new(OUTPUT_CAP), Captured::new(OUTPUT_CAP));
-    loop {
-        let chunk = tokio::select! {
-            biased;
-            chunk = process.next() => chunk?,
-            reason = &mut until => match process.conclude() {
-                Some(ended) => ended.map(|_| None)?,
-                None => return Ok(Err(reason)),
-            },
-        };
-        let Some(chunk) = chunk else {
-            return Ok(Ok(Output {
-                exit: process.exit(),
-                stdout,
-                stderr,
-            }));
-        };
+/// What a command has written so far.
+struct Written {
+    stdout: Captured,
+    stderr: Captured,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self {
+            stdout: Captured::new(OUTPUT_CAP),
+            stderr: Captured::new(OUTPUT_CAP),
+        }
+    }
+
+    fn push(&mut self, chunk: Chunk) {
         match chunk.stream {
-            OutputStream::Stdout => stdout.push(&chunk.bytes),
-            OutputStream::Stderr => stderr.push(&chunk.bytes),
+            OutputStream::Stdout => self.stdout.push(&chunk.bytes),
+            OutputStream::Stderr => self.stderr.push(&chunk.bytes),
+        }
+    }
+
+    /// Reads a command to its end, or until there is a reason not to.
+    async fn collect<Reason>(
+        &mut self,
+        process: &mut Process,
+        until: impl Future<Output = Reason>,
+    ) -> Result<Result<(), Reason>> {
+        tokio::pin!(until);
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                chunk = process.next() => chunk?,
+                reason = &mut until => match process.conclude() {
+                    Some(ended) => ended.map(|_| None)?,
+                    None => return Ok(Err(reason)),
+                },
+            };
+            match chunk {
+                Some(chunk) => self.push(chunk),
+                None => return Ok(Ok(())),
+            }
+        }
+    }
+
+    fn output(self, exit: Exit) -> Output {
+        Output {
+            exit,
+            stdout: self.stdout,
+            stderr: self.stderr,
         }
     }
 }

@@ -551,24 +551,37 @@ impl Process {
     /// First by a signal request on its own channel, then from a second channel of the session: SIGTERM, after `grace`
     /// SIGKILL. Output that still comes is dropped.
     pub async fn terminate(&mut self, session: &Session, grace: Duration) -> Termination {
+        self.terminate_keeping(session, grace, |_| ()).await
+    }
+
+    /// The same for who keeps the output that still comes.
+    pub(super) async fn terminate_keeping(
+        &mut self,
+        session: &Session,
+        grace: Duration,
+        mut keep: impl FnMut(Chunk),
+    ) -> Termination {
         let _ = tokio::time::timeout(session.signal_patience(grace), async {
             self.ask_to_end().await;
-            self.drop_output().await;
+            self.read_on(&mut keep).await;
         })
         .await;
         let remnant = self.remnant();
         tokio::select! {
-            ended = termination::terminate(session, &remnant, grace) => ended,
+            biased;
             // Output that nobody reads would hold up the connection, and the looks at the host with it.
             never = async {
-                self.drop_output().await;
+                self.read_on(&mut keep).await;
                 std::future::pending().await
             } => never,
+            ended = termination::terminate(session, &remnant, grace) => ended,
         }
     }
 
-    async fn drop_output(&mut self) {
-        while let Ok(Some(_)) = self.next().await {}
+    async fn read_on(&mut self, keep: &mut impl FnMut(Chunk)) {
+        while let Ok(Some(chunk)) = self.next().await {
+            keep(chunk);
+        }
     }
 
     /// Asks the server to send SIGTERM: a first, cheap try, for which [`Session::signal_patience`] is waited.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::process::{Process, Remnant, TASK_VARIABLE};
-use super::{Output, Session, collect};
+use super::{Output, Session, Written};
 use crate::wire::{Birth, Leader};
 use crate::{Command, Error, ErrorKind, Result};
 
@@ -257,10 +257,14 @@ async fn ask(session: &Session, line: String, remnant: &Remnant) -> Result<Outpu
     }
     let looking = async {
         let mut process = session.exec(&command).await?;
-        collect(&mut process, pending::<Infallible>()).await
+        let mut written = Written::new();
+        let Ok(()) = written
+            .collect(&mut process, pending::<Infallible>())
+            .await?;
+        Ok(written.output(process.exit()))
     };
     match timeout(LOOK, looking).await {
-        Ok(result) => result.map(|Ok(output)| output),
+        Ok(result) => result,
         Err(_) => Err(Error::new(
             ErrorKind::Timeout,
             format!("the host did not answer within {LOOK:?}"),

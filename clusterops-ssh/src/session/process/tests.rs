@@ -3,7 +3,7 @@ use std::future::ready;
 use super::*;
 use crate::SessionOptions;
 use crate::config::Config;
-use crate::session::collect;
+use crate::session::Written;
 use crate::sim::{Fault, Sim, SimHost};
 use crate::wire::ending::Ending;
 
@@ -31,14 +31,15 @@ async fn time_that_runs_out_while_a_channel_is_closing_changes_no_end() {
         birth: None,
     };
     process.state = State::Running { leader };
-    let ended = collect(&mut process, ready(())).await.expect("it ran");
-    assert_eq!(ended.expect("it has ended").exit, Exit::Status(3));
+    let ended = Written::new().collect(&mut process, ready(())).await;
+    assert_eq!(ended.expect("it ran"), Ok(()), "it has ended");
+    assert_eq!(process.exit(), Exit::Status(3));
 
     // Nothing was started, so that the status is none of a command.
     let mut process = closing(&session, Exit::Status(125)).await;
     process.directory = Some("/gone".into());
     process.refusal = Some(Ready::NoDirectory);
-    let ended = collect(&mut process, ready(())).await;
+    let ended = Written::new().collect(&mut process, ready(())).await;
     let error = ended.expect_err("it was not started");
     assert_eq!(error.kind(), ErrorKind::Command);
     let says = "the working directory `/gone` cannot be entered";
@@ -46,6 +47,6 @@ async fn time_that_runs_out_while_a_channel_is_closing_changes_no_end() {
 
     let process = session.exec(&Command::new(["true"])).await;
     let mut process = process.expect("it is asked for");
-    let ended = collect(&mut process, ready("late")).await;
+    let ended = Written::new().collect(&mut process, ready("late")).await;
     assert_eq!(ended.expect("it may run").err(), Some("late"));
 }

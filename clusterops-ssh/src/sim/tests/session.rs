@@ -137,6 +137,46 @@ async fn a_command_that_is_stopped_has_ended() {
 }
 
 #[tokio::test]
+async fn what_a_command_wrote_before_it_was_ended_is_kept() {
+    let serve = Answer::never_exits().with_detached("/opt/app/daemon");
+    let host = SimHost::new("web01")
+        .answer("complain", Answer::new().with_stderr("slow\n"))
+        .answer("serve", serve);
+    let sim = Sim::start([host]).await.expect("started");
+    let host = sim.host("web01");
+    let session = Session::connect(&sim.target("web01"), &options())
+        .await
+        .expect("connected");
+    let command = Command::shell("echo begun; complain; serve");
+    let has_spoken = eventually("the daemon", || host.processes().len() == 2);
+    let stopped = session.output_until(&command, has_spoken).await;
+    let stopped = stopped.expect_err("stopped");
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+    // A slow machine may have nothing to show for its time.
+    let mut limit = Duration::from_millis(200);
+    let late = loop {
+        let late = session.output(&command.clone().deadline(limit)).await;
+        let late = late.expect_err("late");
+        let has_spoken = late
+            .output()
+            .is_some_and(|output| !output.stderr.is_empty());
+        if has_spoken || limit > Duration::from_secs(10) {
+            break late;
+        }
+        limit *= 2;
+    };
+    assert_eq!(late.kind(), ErrorKind::Timeout);
+    for error in [stopped, late] {
+        let output = error.output().expect("it ran");
+        let said = (output.stdout.to_string(), output.stderr.to_string());
+        assert_eq!(said, ("begun\n".into(), "slow\n".into()), "{error}");
+        assert_eq!(output.exit, Exit::Signal("TERM".into()), "{error}");
+    }
+    let unknown = session.output(&Command::new(Vec::<String>::new())).await;
+    assert_eq!(unknown.expect_err("no words").output(), None);
+}
+
+#[tokio::test]
 async fn how_far_files_have_come_is_told_in_time_and_with_their_size() {
     let sim = Sim::start([SimHost::new("web01")]).await.expect("started");
     let session = Session::connect(&sim.target("web01"), &options())
