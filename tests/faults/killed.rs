@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use clusterops::journal::{Journal, Leftover};
 use clusterops::report::Ending;
 use clusterops::ssh::{ErrorKind, RunAs};
-use clusterops::{Plan, Report, Stage, Target};
+use clusterops::{Plan, Report, Stage, Target, Termination};
 use serde_json::json;
 
 use super::support::{PASSWORD, Sshd, SshdOptions};
@@ -200,6 +200,76 @@ async fn what_runs_under_sudo_is_ended_through_sudo() {
         let report = resumed.await.expect("no panic").expect("it goes on");
         assert!(report.is_success(), "{login}: {report}");
         assert_eq!(report.hosts[0].attempts, [2]);
+    }
+}
+
+/// Its leader has ended before the controller, and what is left keeps nothing of our environment.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_group_without_its_leader_is_no_end() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = open_folder(&sshd);
+    let (diary, leader, go) = (
+        folder.join("diary"),
+        folder.join("leader"),
+        folder.join("go"),
+    );
+    let line = format!(
+        "cd {}; env -i PATH=\"$PATH\" sh -c 'echo $1 begins >>diary; until [ -e go ]; do sleep 0.05; done; \
+         echo $1 ends >>diary' sh $CLUSTEROPS_ATTEMPT & echo $$ >leader",
+        folder.display()
+    );
+    let plan = Plan::new("p").stage(Stage::shell("work", &line));
+    let targets = [sshd.target("web1", "127.0.0.1")];
+    for (name, leftover) in [("end", Leftover::End), ("wait", Leftover::Wait)] {
+        for file in [&diary, &leader, &go] {
+            let _ = std::fs::remove_file(file);
+        }
+        let journal = sshd.folder().join(format!("{name}.journal"));
+        kill_once(
+            "the leader's end",
+            &about(&plan, &targets, &journal),
+            || {
+                let pid = lines(&leader).pop();
+                let has_ended = |pid| !Path::new("/proc").join(pid).exists();
+                !lines(&diary).is_empty() && pid.is_some_and(has_ended)
+            },
+        )
+        .await;
+        let logins = || sshd.log().matches("Accepted publickey").count();
+        let before = logins();
+        let resumed = tokio::spawn({
+            let (plan, targets, journal) = (plan.clone(), targets.clone(), journal.clone());
+            async move { resume(&plan, &targets, &journal, leftover).await }
+        });
+        let expected = match leftover {
+            Leftover::Wait => {
+                wait_until("the second controller", || logins() > before).await;
+                std::fs::write(&go, "").expect("our folder");
+                let report = resumed.await.expect("no panic").expect("it goes on");
+                assert!(report.is_success(), "{report}");
+                &["1 begins", "1 ends", "2 begins", "2 ends"][..]
+            }
+            _ => {
+                // It would wait for `go`, were the stage run again.
+                let resumed = tokio::time::timeout(super::PATIENCE, resumed).await;
+                let resumed = resumed.expect("it does not go on").expect("no panic");
+                let report = resumed.expect("it can be resumed");
+                let host = &report.hosts[0];
+                let Some(Termination::Unconfirmed(why)) = &host.termination else {
+                    panic!("{report}");
+                };
+                assert!(
+                    why.contains("the leader of its process group is gone"),
+                    "{why}"
+                );
+                std::fs::write(&go, "").expect("our folder");
+                &["1 begins", "1 ends"]
+            }
+        };
+        wait_until("the end", || lines(&diary).len() >= expected.len()).await;
+        assert_eq!(lines(&diary), expected, "{name}");
     }
 }
 

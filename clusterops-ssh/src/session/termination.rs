@@ -48,21 +48,16 @@ impl fmt::Display for Termination {
 ///
 /// What is left is the command's process group and every process that has its tag in its environment, as far as /proc
 /// shows it (proc(5)); a zombie does not count. Of a command that runs as another user only that user can look and send
-/// signals, so both are done as that user, by the same means.
+/// signals, so both are done as that user, by the same means. What may as well be another command's gets no signal, and is
+/// told as unconfirmed.
 pub(crate) async fn terminate(
     session: &Session,
     remnant: &Remnant,
     grace: Duration,
 ) -> Termination {
     match try_terminate(session, remnant, grace).await {
-        Ok(left) if left.is_empty() => Termination::Confirmed,
-        Ok(left) => {
-            let pids: Vec<String> = left.iter().map(u32::to_string).collect();
-            Termination::Unconfirmed(format!(
-                "still there after SIGKILL: process {}",
-                pids.join(", ")
-            ))
-        }
+        Ok(found) if found.is_nothing() => Termination::Confirmed,
+        Ok(found) => Termination::Unconfirmed(found.words()),
         Err(error) => Termination::Unconfirmed(error.full_message()),
     }
 }
@@ -73,10 +68,10 @@ pub(crate) async fn terminate(
 /// When the host cannot be looked at.
 pub(crate) async fn wait_for_end(session: &Session, remnant: &Remnant) -> Result<()> {
     let mut pause = Duration::from_millis(50);
-    let mut left = BTreeSet::new();
+    let mut found = Found::default();
     loop {
-        left = look(session, remnant, &left).await?;
-        if left.is_empty() {
+        found = look(session, remnant, &found.left).await?;
+        if found.is_nothing() {
             return Ok(());
         }
         sleep(pause).await;
@@ -119,29 +114,27 @@ fn youngest(text: &str) -> Option<Leader> {
     Some(leader)
 }
 
-async fn try_terminate(
-    session: &Session,
-    remnant: &Remnant,
-    grace: Duration,
-) -> Result<BTreeSet<u32>> {
-    let mut left = look(session, remnant, &BTreeSet::new()).await?;
+async fn try_terminate(session: &Session, remnant: &Remnant, grace: Duration) -> Result<Found> {
+    let mut found = look(session, remnant, &BTreeSet::new()).await?;
     for signal in ["TERM", "KILL"] {
-        if left.is_empty() {
+        if found.is_nothing() {
             break;
         }
-        signal_all(session, signal, &left, remnant).await?;
+        if !found.left.is_empty() {
+            signal_all(session, signal, &found.left, remnant).await?;
+        }
         let deadline = Instant::now() + grace;
         let mut pause = Duration::from_millis(25);
         loop {
-            left = look(session, remnant, &left).await?;
-            if left.is_empty() || Instant::now() >= deadline {
+            found = look(session, remnant, &found.left).await?;
+            if found.is_nothing() || Instant::now() >= deadline {
                 break;
             }
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE);
         }
     }
-    Ok(left)
+    Ok(found)
 }
 
 /// The live processes of a command, of which these were found before.
@@ -149,11 +142,7 @@ async fn try_terminate(
 /// # Errors
 /// When the host cannot be looked at. The look must find itself first: a host without grep or /proc would else seem to
 /// have nothing left.
-async fn look(
-    session: &Session,
-    remnant: &Remnant,
-    before: &BTreeSet<u32>,
-) -> Result<BTreeSet<u32>> {
+async fn look(session: &Session, remnant: &Remnant, before: &BTreeSet<u32>) -> Result<Found> {
     let tag = &remnant.tag;
     // Its own command line holds this text.
     let own = Process::new_tag();
@@ -183,21 +172,43 @@ async fn look(
             error.caused_by(said.trim().to_owned())
         });
     }
-    Ok(found.left)
+    Ok(found)
 }
 
 /// Where a host says which of its starts this is (random(4)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What a look has found.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     /// The look itself.
     own: bool,
     left: BTreeSet<u32>,
+    /// Members of a group with the id that was noted, whose leader is gone: they are the command's, or the group is a later
+    /// one, whose leader is gone too.
+    unsure: BTreeSet<u32>,
 }
 
 impl Found {
+    fn is_nothing(&self) -> bool {
+        self.left.is_empty() && self.unsure.is_empty()
+    }
+
+    /// Says what could not be ended.
+    fn words(&self) -> String {
+        let list = |pids: &BTreeSet<u32>| {
+            let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+            pids.join(", ")
+        };
+        match self.left.is_empty() {
+            false => format!("still there after SIGKILL: process {}", list(&self.left)),
+            true => format!(
+                "the leader of its process group is gone, and process {} is in a group of that id; see whose it is, and end it by hand",
+                list(&self.unsure)
+            ),
+        }
+    }
+
     fn read(text: &str, leader: Option<Leader>, before: &BTreeSet<u32>) -> Self {
         let pid = |path: &str| path.split('/').next()?.parse::<u32>().ok();
         let (mut own, mut left, mut group) = (false, BTreeSet::new(), BTreeSet::new());
@@ -213,16 +224,22 @@ impl Found {
                 }
             }
         }
-        let is_same = match leader.and_then(|leader| leader.birth) {
+        let birth = leader.and_then(|leader| leader.birth);
+        let is_same = match birth {
             None => true,
             // Its id may have gone to somebody else's group since.
             Some(birth) => ticks == Some(birth.ticks) && boot == Some(birth.boot),
         };
         // A group keeps its id for as long as somebody is in it, also without its leader.
-        if is_same || !group.is_disjoint(before) {
+        let is_ours = is_same || !group.is_disjoint(before) || !group.is_disjoint(&left);
+        let is_this_start = |birth: Birth| boot.is_none_or(|boot| boot == birth.boot);
+        let mut unsure = BTreeSet::new();
+        if is_ours {
             left.append(&mut group);
+        } else if ticks.is_none() && birth.is_some_and(is_this_start) {
+            unsure = group;
         }
-        Self { own, left }
+        Self { own, left, unsure }
     }
 }
 
@@ -339,10 +356,27 @@ mod tests {
         assert!(!nothing.own && nothing.left.is_empty());
 
         // Its leader has ended since, and another member has not.
-        let text = "/proc/9/cmdline\n/proc/42/stat\n";
-        for (before, left) in [([41, 42], &[42][..]), ([40, 41], &[])] {
+        let alone = "/proc/9/cmdline\n/proc/42/stat\n";
+        let here = format!("{alone}{}\n", boot(0xb00));
+        let tagged = format!("{here}/proc/42/environ\n");
+        let elsewhere = format!("{alone}{}\n", boot(0xb01));
+        let another = format!("{here}{}\n", stat(78));
+        for (text, before, left, unsure) in [
+            (alone, [41, 42], &[42][..], &[][..]),
+            (&here, [40, 42], &[42], &[]),
+            (&tagged, [40, 41], &[42], &[]),
+            (&here, [40, 41], &[], &[42]),
+            (alone, [40, 41], &[], &[42]),
+            (&elsewhere, [40, 41], &[], &[]),
+            (&another, [40, 41], &[], &[]),
+        ] {
             let found = Found::read(text, ours, &BTreeSet::from(before));
-            assert_eq!(found.left.into_iter().collect::<Vec<_>>(), left);
+            assert_eq!(found.left, BTreeSet::from_iter(left.to_owned()), "{text}");
+            assert_eq!(
+                found.unsure,
+                BTreeSet::from_iter(unsure.to_owned()),
+                "{text}"
+            );
         }
     }
 }
