@@ -112,9 +112,9 @@ async fn run_tour(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 
     let plan = plan(simulated.is_some());
     let session = match &simulated {
-        // What simulated hosts are like is no matter of the user's configuration.
+        // What simulated hosts are like is no matter of the user's configuration and keys.
         Some(_) => SessionOptions::default()
-            .config(Config::none()?)
+            .config(Config::parse("IdentityFile none\n", "simulated")?)
             .agent(false)
             .handshake_deadline(Duration::from_secs(1)),
         None => SessionOptions::default(),

@@ -413,11 +413,10 @@ fn the_agent_is_asked_for_keys() {
     let with_agent = |program: &mut std::process::Command| {
         program
             .env("SSH_AUTH_SOCK", &socket)
-            .env("HOME", sshd.folder())
             .output()
             .expect("it starts")
     };
-    // The agent's socket and the home folder are the process's, so the client is a process of its own.
+    // The agent's socket is the process's, so the client is a process of its own.
     let connect = || {
         let mut part = std::process::Command::new(std::env::current_exe().expect("this program"));
         part.args(["--ignored", "--exact", "part_that_has_an_agent"]);
@@ -450,13 +449,9 @@ fn the_agent_is_asked_for_keys() {
 async fn part_that_has_an_agent() {
     let target = std::env::var(TARGET_VARIABLE).expect("started as a part");
     let target: Target = serde_json::from_str(&target).expect("a target");
-    match Session::connect(
-        &target,
-        &SessionOptions::default()
-            .config(clusterops::config::Config::none().expect("there is a user")),
-    )
-    .await
-    {
+    let config = clusterops::config::Config::parse("IdentityFile none\n", "test");
+    let options = SessionOptions::default().config(config.expect("a configuration"));
+    match Session::connect(&target, &options).await {
         Ok(session) => session.close().await,
         Err(error) => panic!("{error}"),
     }

@@ -151,6 +151,11 @@ impl Config {
         Self::read(Local::look()?, ConfigOptions::default(), |_| Ok(Vec::new()))
     }
 
+    /// The user's home folder, by the password database: OpenSSH does not look at `HOME`.
+    pub(crate) fn home(&self) -> &Path {
+        Path::new(&self.local.home)
+    }
+
     /// Reads a text as the user's file; errors call it `name`.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use super::lost::Lost;
 use super::proxy_command::ProxyCommand;
 use super::read_ahead::ReadAhead;
 use super::route::{LocalCommands, Router};
-use super::settings::{LocalUser, Route, Settings};
+use super::settings::{Environment, Route, Settings};
 use super::shared::Shared;
 use super::stream::Tethered;
 use super::tunnel::{Reader, Tunnel};
@@ -66,7 +66,7 @@ impl Connector {
     /// Nothing is read or connected to yet.
     pub fn new(options: SessionOptions) -> Self {
         Self(Arc::new(Inner {
-            router: Router::new(options, LocalUser::find()),
+            router: Router::new(options, Environment::find()),
             shared: Shared::default(),
             jump_hosts: JumpHosts::default(),
             reading: Mutex::default(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use clusterops_core::{JumpHost, JumpHosts, Target};
 
 use super::SessionOptions;
-use super::settings::{LocalUser, Route, Settings, Terms};
+use super::settings::{Environment, Route, Settings, Terms};
 use crate::config::{Config, HostConfig, Proxy, Query};
 use crate::{Error, ErrorKind, LOG, Result};
 
@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, LOG, Result};
 #[derive(Debug)]
 pub(super) struct Router {
     options: SessionOptions,
-    local: LocalUser,
+    environment: Environment,
     /// The user's and the system's files, read when the first host is decided about.
     config: OnceLock<Result<Arc<Config>>>,
     /// Whether the configuration can block.
@@ -55,10 +55,10 @@ const DEPTH: usize = 16;
 const SOME_COMMAND: &str = "\u{fffd}";
 
 impl Router {
-    pub(super) fn new(options: SessionOptions, local: LocalUser) -> Self {
+    pub(super) fn new(options: SessionOptions, environment: Environment) -> Self {
         Self {
             options,
-            local,
+            environment,
             config: OnceLock::new(),
             may_block: OnceLock::new(),
             routes: Mutex::default(),
@@ -73,7 +73,7 @@ impl Router {
     /// Everything that is needed to connect to a target. This can block; see [`Config::resolve`].
     ///
     /// # Errors
-    /// As [`Config::load`], [`Config::resolve`] and [`Settings::resolve`].
+    /// As [`Config::load`] and [`Config::resolve`].
     pub(super) fn settings(&self, target: &Target) -> Result<Settings> {
         if let Some(settings) = self.common_settings(target) {
             return Ok(settings);
@@ -130,7 +130,7 @@ impl Router {
         };
         let query = Query::new(&target.address).command(SOME_COMMAND);
         let host = self.host(query, target, chosen.as_ref())?;
-        let settings = Settings::resolve(target, &self.options, &host, &self.local)?;
+        let settings = self.decide(target, &host)?;
         let route = match (chosen, host.proxy) {
             (Some(Proxy::Jump(hosts)), _) | (None, Proxy::Jump(hosts)) => {
                 self.through(&hosts, DEPTH)?
@@ -233,6 +233,18 @@ impl Router {
         self.config()?.resolve(&query)
     }
 
+    /// What the target and the options leave open is as the configuration says.
+    fn decide(&self, target: &Target, host: &HostConfig) -> Result<Settings> {
+        let home = self.config()?.home();
+        Ok(Settings::resolve(
+            target,
+            &self.options,
+            host,
+            &self.environment,
+            home,
+        ))
+    }
+
     /// The route through these jump hosts.
     fn through(&self, hosts: &JumpHosts, depth: usize) -> Result<Route> {
         let routes = || self.routes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -260,7 +272,7 @@ impl Router {
         // As by `ssh -W`, no command runs there.
         let query = Query::new(&target.address).option("SessionType=none")?;
         let found = self.host(query, &target, before.as_ref().map(|_| &nothing))?;
-        let mut settings = Settings::resolve(&target, &self.options, &found, &self.local)?;
+        let mut settings = self.decide(&target, &found)?;
         // The same however it was written, so that its connection is shared; with the port where that tells hosts apart.
         settings.name = match settings.port {
             22 => settings.address.clone(),
@@ -311,7 +323,7 @@ mod tests {
 
     fn configured(options: SessionOptions, config: &str) -> Router {
         let config = Config::parse(config, "test").expect("a configuration");
-        Router::new(options.config(config), LocalUser::find())
+        Router::new(options.config(config), Environment::find())
     }
 
     fn through(jump: &str) -> Target {

@@ -15,7 +15,6 @@ use crate::config::{
     self, AddressFamily, Algorithms, HostConfig, IdentityAgent, KnownHostsCommand, RequestTty,
     StrictHostKeyChecking,
 };
-use crate::{Error, ErrorKind, Result};
 
 /// How long a command without a deadline may run.
 pub(crate) const COMMAND_DEADLINE: Duration = Duration::from_secs(3600);
@@ -142,39 +141,41 @@ impl Deref for Settings {
 
 impl Settings {
     /// Decides what a target leaves open, but for its route, which is taken to be direct. `host` is what the
-    /// configuration says of it, knowing the target's port and who logs in.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Local`] when a path starts in the home folder and there is none.
+    /// configuration says of it, knowing the target's port and who logs in; `home` is what `~/` at the start of a path
+    /// stands for.
     pub(crate) fn resolve(
         target: &Target,
         options: &SessionOptions,
         host: &HostConfig,
-        local: &LocalUser,
-    ) -> Result<Self> {
+        own: &Environment,
+        home: &Path,
+    ) -> Self {
+        let expand = |path: &Path| match path.strip_prefix("~") {
+            Ok(rest) => home.join(rest),
+            Err(_) => path.to_owned(),
+        };
+        let expand_all =
+            |paths: &[PathBuf]| -> Vec<PathBuf> { paths.iter().map(|path| expand(path)).collect() };
         let is_set = |keyword: &str| host.origin(keyword).is_some();
         let identity_files = match &target.identity_file {
-            Some(path) => vec![local.expand(path)?],
-            None if !options.identity_files.is_empty() => {
-                local.expand_all(&options.identity_files)?
-            }
+            Some(path) => vec![expand(path)],
+            None if !options.identity_files.is_empty() => expand_all(&options.identity_files),
             None if is_set("IdentityFile") => host.identity_files.clone(),
             None => Vec::new(),
         };
         // Nothing but `IdentityFile none` names none, the default ones included.
         let default_identity_files = if identity_files.is_empty() && !is_set("IdentityFile") {
-            // Without a home folder there are none.
-            local.expand_all(&DEFAULT_IDENTITIES).unwrap_or_default()
+            DEFAULT_IDENTITIES.map(|name| home.join(name)).into()
         } else {
             Vec::new()
         };
-        let mut certificate_files = local.expand_all(&options.certificate_files)?;
+        let mut certificate_files = expand_all(&options.certificate_files);
         if certificate_files.is_empty() {
             certificate_files = host.certificate_files.clone();
         }
         let mut known_hosts = match (&target.known_hosts, &options.known_hosts) {
-            (Some(path), _) => vec![local.expand(path)?],
-            (None, Some(paths)) => local.expand_all(paths)?,
+            (Some(path), _) => vec![expand(path)],
+            (None, Some(paths)) => expand_all(paths),
             (None, None) => host.user_known_hosts_files.clone(),
         };
         let new_host_keys = known_hosts.first().cloned();
@@ -192,11 +193,11 @@ impl Settings {
             identities_only: options.identities_only.unwrap_or(host.identities_only),
             agent: match (&options.agent_socket, options.agent) {
                 (_, Some(false)) => None,
-                (Some(path), _) => Some(local.expand(path)?),
+                (Some(path), _) => Some(expand(path)),
                 (None, _) => match &host.identity_agent {
                     IdentityAgent::None => None,
                     IdentityAgent::Socket(path) => Some(path.clone()),
-                    IdentityAgent::Environment(name) => local.variable(name).map(PathBuf::from),
+                    IdentityAgent::Environment(name) => own.variable(name).map(PathBuf::from),
                 },
             },
             methods: Method::of(host),
@@ -214,7 +215,7 @@ impl Settings {
                 .unwrap_or(is_set("UpdateHostKeys") && host.update_host_keys == config::Ask::Yes),
             revoked_host_keys: match options.revoked_host_keys.as_slice() {
                 [] => host.revoked_host_keys.clone(),
-                paths => local.expand_all(paths)?,
+                paths => expand_all(paths),
             },
             known_hosts_command: host.known_hosts_command.clone(),
             // Which may only be raised.
@@ -255,15 +256,15 @@ impl Settings {
                 rekey_bytes: host.rekey_bytes,
                 rekey_interval: host.rekey_interval,
             },
-            environment: local.environment(&host.send_env, &host.set_env),
+            environment: own.to_send(&host.send_env, &host.set_env),
             forces_terminal: host.request_tty == RequestTty::Force,
             route: Route::Direct,
         };
-        Ok(Self {
+        Self {
             name: target.name.clone(),
             address: host.hostname.clone(),
             terms: Arc::new(terms),
-        })
+        }
     }
 
     /// The same, on another way.
@@ -344,23 +345,21 @@ impl From<StrictHostKeyChecking> for HostKeyChecking {
     }
 }
 
-/// The key files that ssh(1) tries when none is named, in its order, as far as russh reads them.
-const DEFAULT_IDENTITIES: [&str; 3] = ["~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"];
+/// The key files in the home folder that ssh(1) tries when none is named, in its order, as far as russh reads them.
+const DEFAULT_IDENTITIES: [&str; 3] = [".ssh/id_rsa", ".ssh/id_ecdsa", ".ssh/id_ed25519"];
 
-/// The user that this process runs as.
+/// The environment of this process.
 #[derive(Debug)]
-pub(crate) struct LocalUser {
-    home: Option<PathBuf>,
+pub(crate) struct Environment {
     variable: fn(&str) -> Option<String>,
     /// Read once: there can be thousands of hosts.
     variables: LazyLock<Vec<(String, String)>>,
 }
 
-impl LocalUser {
+impl Environment {
     /// Asks the system.
     pub(crate) fn find() -> Self {
         Self {
-            home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
             variable: |name| std::env::var(name).ok(),
             variables: LazyLock::new(|| {
                 let variables = std::env::vars_os();
@@ -377,11 +376,7 @@ impl LocalUser {
     }
 
     /// The variables to send: those of ours whose name a pattern matches, and those that are given; the first of a name.
-    fn environment(
-        &self,
-        patterns: &[String],
-        given: &[(String, String)],
-    ) -> Vec<(String, String)> {
+    fn to_send(&self, patterns: &[String], given: &[(String, String)]) -> Vec<(String, String)> {
         let mut environment = given.to_vec();
         if !patterns.is_empty() {
             let is_sent = |name: &str| {
@@ -397,27 +392,6 @@ impl LocalUser {
         }
         environment
     }
-
-    /// `~/` at the start of a path stands for the home folder.
-    fn expand(&self, path: &Path) -> Result<PathBuf> {
-        let Ok(rest) = path.strip_prefix("~") else {
-            return Ok(path.to_owned());
-        };
-        match &self.home {
-            Some(home) => Ok(home.join(rest)),
-            None => Err(Error::new(
-                ErrorKind::Local,
-                format!("{}: there is no home folder; set HOME", path.display()),
-            )),
-        }
-    }
-
-    fn expand_all(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
-        paths
-            .iter()
-            .map(|path| self.expand(path.as_ref()))
-            .collect()
-    }
 }
 
 #[cfg(test)]
@@ -426,9 +400,8 @@ mod tests {
 
     use super::*;
 
-    fn nobody() -> LocalUser {
-        LocalUser {
-            home: None,
+    fn me() -> Environment {
+        Environment {
             variable: |name| (name == "SSH_AUTH_SOCK").then(|| "/run/agent".into()),
             variables: LazyLock::new(|| {
                 let variables = [
@@ -444,13 +417,6 @@ mod tests {
         }
     }
 
-    fn at_home() -> LocalUser {
-        LocalUser {
-            home: Some("/home/me".into()),
-            ..nobody()
-        }
-    }
-
     fn resolve(target: &Target, options: &SessionOptions, config: &str) -> Settings {
         let config = Config::parse(config, "test").expect("a configuration");
         let mut query = Query::new(&target.address);
@@ -461,7 +427,7 @@ mod tests {
             query = query.port(port);
         }
         let host = config.resolve(&query).expect("it resolves");
-        Settings::resolve(target, options, &host, &at_home()).expect("everything is known")
+        Settings::resolve(target, options, &host, &me(), Path::new("/home/me"))
     }
 
     #[test]
@@ -613,17 +579,5 @@ mod tests {
         assert_eq!(settings.user, "root");
         assert_eq!(settings.identity_files, [PathBuf::from("/home/me/three")]);
         assert_eq!(settings.known_hosts, [PathBuf::from("/home/me/known")]);
-    }
-
-    #[test]
-    fn a_home_folder_is_missed_only_where_it_is_needed() {
-        let config = Config::none().expect("there is a user");
-        let host = config.resolve(&Query::new("web1")).expect("it resolves");
-        let target = Target::new("web1", "web1");
-        let options = SessionOptions::default().identity_file("/key");
-        assert!(Settings::resolve(&target, &options, &host, &nobody()).is_ok());
-        let options = options.identity_file("~/key");
-        let error = Settings::resolve(&target, &options, &host, &nobody()).expect_err("no home");
-        assert!(error.message().contains("~/key"), "{error}");
     }
 }
