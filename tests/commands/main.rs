@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clusterops::{Session, SessionOptions, Target};
 
+mod deadlines;
 mod run_as;
 mod shells;
 mod stdin;

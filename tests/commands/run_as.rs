@@ -323,7 +323,7 @@ async fn secrets_are_in_no_argument_list() {
 }
 
 /// The argument lists of the sshd's processes that hold a text.
-fn remaining(sshd: &Sshd, text: &str) -> Vec<String> {
+pub(crate) fn remaining(sshd: &Sshd, text: &str) -> Vec<String> {
     let lists = sshd.processes().into_iter().filter_map(|id| {
         let list = std::fs::read(format!("/proc/{id}/cmdline")).ok()?;
         Some(String::from_utf8_lossy(&list).into_owned())

@@ -20,11 +20,14 @@ typist ALL=(ALL) NOPASSWD: ALL\n";
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn sshd() -> Option<Sshd> {
-    let options = SshdOptions::default()
+    Sshd::start(options())
+}
+
+fn options() -> SshdOptions {
+    SshdOptions::default()
         .account("typist", "/bin/sh")
         .account("app", "/bin/sh")
-        .etc("sudoers", SUDOERS);
-    Sshd::start(options)
+        .etc("sudoers", SUDOERS)
 }
 
 async fn log_in(sshd: &Sshd) -> Session {
@@ -120,7 +123,19 @@ async fn commands_end_while_their_input_is_being_typed() {
 #[tokio::test]
 async fn how_a_command_ended_is_told_as_it_was() {
     let Some(sshd) = sshd() else { return };
-    let session = log_in(&sshd).await;
+    is_told_as_it_was(&sshd).await;
+}
+
+#[tokio::test]
+async fn how_a_command_ended_is_told_by_busybox_too() {
+    let Some(sshd) = Sshd::start(options().busybox()) else {
+        return;
+    };
+    is_told_as_it_was(&sshd).await;
+}
+
+async fn is_told_as_it_was(sshd: &Sshd) {
+    let session = log_in(sshd).await;
     let signal = |name: &str| Exit::Signal(name.into());
     for (line, said, exit) in [
         ("printf 'no end'; exit 137", "no end", Exit::Status(137)),
@@ -156,7 +171,7 @@ async fn how_a_command_ended_is_told_as_it_was() {
         assert_eq!(output.stdout.to_string(), said, "{line}");
         assert_eq!(output.exit, exit, "{line}");
     }
-    all_ended(&sshd, "after all ends").await;
+    all_ended(sshd, "after all ends").await;
 }
 
 /// What a process in the background writes afterwards is not the command's, and the command's end does not wait for it.

@@ -14,6 +14,23 @@ async fn a_terminal_changes_nothing_of_what_goes_through() {
         return;
     };
     let session = connect(&sshd, &sshd.target("web1", "127.0.0.1")).await;
+    goes_through(&session).await;
+}
+
+#[tokio::test]
+async fn a_terminal_of_busybox_changes_nothing_either() {
+    let options = SshdOptions::default().account("ops", "/bin/sh").busybox();
+    let Some(sshd) = Sshd::start(options) else {
+        return;
+    };
+    let session = connect(&sshd, &sshd.target_for("ops")).await;
+    let help = Command::shell("/bin/sh --help 2>&1").pty();
+    let help = session.output(&help).await.expect("it runs");
+    assert!(help.stdout.to_string().contains("BusyBox"), "{help:?}");
+    goes_through(&session).await;
+}
+
+async fn goes_through(session: &Session) {
     // The header is longer than a line may be on a terminal.
     let long = "w".repeat(20_000);
     let line =

@@ -91,6 +91,103 @@ async fn part_with_few_descriptors() {
     assert!(attempts.max() == Some(1), "there is room for all: {report}");
 }
 
+/// What stages have open, and the command that leads to each host, count too.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_ways_and_outputs_stay_within_the_limit_of_open_files() {
+    let mut host = SimHost::new("").answer("talk", Answer::stdout("hello\n").with_stderr("hm\n"));
+    for number in 0..24 {
+        host = host.file(&format!("/srv/tree/{}/{number}", number % 12), "there");
+    }
+    let sim = hosts(host, 60).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let tree = folder.path().join("tree");
+    std::fs::create_dir(&tree).expect("our folder");
+    for number in 0..24 {
+        std::fs::write(tree.join(number.to_string()), "here").expect("our folder");
+    }
+    let about = about(folder.path(), &sim, folder.path());
+    let limited = ["sh", "-c", r#"ulimit -n 256 && exec "$@""#, "sh"];
+    let name = "controller::part_with_few_descriptors_and_many_files";
+    part::succeeds(part::command(&limited, name, &about)).await;
+    for host in sim.hosts() {
+        let sent = host.read_file("/tmp/sent/23").expect("it was sent");
+        assert_eq!(sent, b"here", "{}", host.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of files_ways_and_outputs_stay_within_the_limit_of_open_files"]
+async fn part_with_few_descriptors_and_many_files() {
+    const RELAY: &str = "import os,select,socket,sys\n\
+        s=socket.create_connection((sys.argv[1],int(sys.argv[2])))\n\
+        while True:\n\
+        \x20for r in select.select([0,s],[],[])[0]:\n\
+        \x20 d=os.read(0,65536) if r==0 else s.recv(65536)\n\
+        \x20 if not d: sys.exit()\n\
+        \x20 s.sendall(d) if r==0 else os.write(1,d)\n";
+    let (targets, folder) = of_this_part();
+    let relay = folder.join("relay.py");
+    std::fs::write(&relay, RELAY).expect("our folder");
+    let (fetched, outputs) = (folder.join("fetched"), folder.join("outputs"));
+    let plan = Plan::new("p")
+        .stage(Stage::upload_tree("send", folder.join("tree"), "/tmp/sent"))
+        .stage(Stage::fetch("fetch", "/srv/tree", &fetched))
+        .stage(Stage::command("talk", ["talk"]));
+    let command = format!("python3 -I {} %h %p", relay.display());
+    let fleet = fleet(targets.iter().cloned())
+        .session(super::options().proxy_command(command))
+        .parallelism(60)
+        .output_folder(&outputs);
+    let report = fleet.run(&plan).expect("a valid plan").await;
+    let report = report.expect("the run goes on");
+    assert!(report.is_success(), "{report}");
+    // 192 files are left to it; a host has the four of its command, and 17 of a tree that is fetched.
+    assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+    let told = "lets no more than 9 hosts be worked on at once";
+    assert!(report.warnings[0].contains(told), "{:?}", report.warnings);
+    for target in targets {
+        let there = std::fs::read(fetched.join(&target.name).join("tree/11/23"));
+        assert_eq!(there.expect("it was fetched"), b"there");
+    }
+    assert_eq!(std::fs::read_dir(outputs).expect("written").count(), 60);
+}
+
+/// The part counts what it reads; hosts answer with little.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_for_a_hundred_hosts_is_read_for_all_at_once() {
+    let sim = hosts(SimHost::new(""), 100).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let about = about(folder.path(), &sim, &folder.path().join("file"));
+    let name = "controller::part_that_counts_what_it_reads";
+    part::succeeds(part::command(&[], name, &about)).await;
+    for host in sim.hosts() {
+        let sent = host.read_file("/tmp/file").expect("it was sent");
+        assert_eq!(sent.len(), 1 << 20, "{}", host.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of a_file_for_a_hundred_hosts_is_read_for_all_at_once"]
+async fn part_that_counts_what_it_reads() {
+    // proc_pid_io(5)
+    let read = || {
+        let text = std::fs::read_to_string("/proc/self/io").expect("Linux has it");
+        let read = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+        read.and_then(|read| read.parse::<usize>().ok())
+            .expect("a number")
+    };
+    let (targets, file) = of_this_part();
+    std::fs::write(&file, vec![b'x'; 1 << 20]).expect("our folder");
+    let plan = Plan::new("p").stage(Stage::upload("send", &file, "/tmp/file"));
+    let before = read();
+    let run = fleet(targets).parallelism(100).run(&plan);
+    let report = run.expect("a valid plan").await.expect("the run goes on");
+    assert!(report.is_success(), "{report}");
+    let read = read() - before;
+    // The file, and what 100 hosts say while they are logged in to and sent something.
+    assert!(((1 << 20)..(10 << 20)).contains(&read), "{read}");
+}
+
 /// The part's clock goes back by an hour when a file appears; its library of C is told so by one loaded before it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_set_back_changes_no_run() {

@@ -12,7 +12,7 @@
 //! | a server that never answers a channel request | [`channels::a_server_that_answers_no_request_is_given_up_in_time`] |
 //! | a server that stops answering | [`channels::a_server_that_stops_answering_is_given_up_in_time`] |
 //! | a server that dies while it is sent something | [`channels::a_server_that_dies_while_it_is_sent_input_is_given_up_in_time`], [`channels::a_server_that_dies_while_a_stream_is_written_to_is_given_up_in_time`] |
-//! | more hosts than file descriptors | [`controller::more_hosts_than_file_descriptors_are_warned_of`] |
+//! | more hosts than file descriptors | [`controller::more_hosts_than_file_descriptors_are_warned_of`], [`controller::files_ways_and_outputs_stay_within_the_limit_of_open_files`] |
 //! | a clock that is set back during a run | [`controller::a_clock_that_is_set_back_changes_no_run`] |
 //! | the disk of the report is full | [`controller::a_full_disk_costs_what_was_to_be_on_it_and_nothing_else`], of its own file: `tests/examples/tour.rs` |
 //! | the disk of the journal is full | [`controller::a_full_disk_stops_a_run_with_a_journal_that_is_intact`] |

@@ -18,6 +18,9 @@ const TEST_USER: &str = "clusterops-test";
 const PASSWORD_FILE: &str = "/run/clusterops-test.password";
 /// The password of the fixture's own users; neither a terminal nor a shell takes all of it as it is.
 pub(crate) const PASSWORD: &str = "hun\u{4}ter2 '✓'";
+/// Where Debian has it.
+const BUSYBOX: &str = "/bin/busybox";
+
 /// What crypt(5) makes of it.
 const PASSWORD_HASH: &str = "$6$clusterops$Qkra530mBBcW6k072C0ITcBXs77gJcilqhx9B2p5pgchsfb74Xz.FnNC84z8..VXgwzfCBIMZMEnMD0dTbNOO/";
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -37,6 +40,7 @@ pub(crate) struct SshdOptions {
     sftp_server: String,
     lines: Vec<String>,
     etc: Vec<EtcFile>,
+    has_busybox: bool,
 }
 
 /// A change to the sshd's own copy of /etc.
@@ -59,6 +63,7 @@ impl Default for SshdOptions {
             sftp_server: "internal-sftp".into(),
             lines: Vec::new(),
             etc: Vec::new(),
+            has_busybox: false,
         }
     }
 }
@@ -125,6 +130,13 @@ impl SshdOptions {
     #[must_use]
     pub(crate) fn etc(self, name: &str, text: &str) -> Self {
         self.etc_file(name, text, false)
+    }
+
+    /// Its sessions find busybox as `/bin/sh`. Goes with what gives it an /etc of its own.
+    #[must_use]
+    pub(crate) fn busybox(mut self) -> Self {
+        self.has_busybox = true;
+        self
     }
 
     /// A user that only sshd and its sessions know, with this login shell and [`PASSWORD`]. The fixture's key may log in
@@ -269,6 +281,11 @@ impl Sshd {
                 "{SSHD} is missing; `apt-get install openssh-server` brings it"
             ));
         }
+        if options.has_busybox && !Path::new(BUSYBOX).exists() {
+            return Err(format!(
+                "{BUSYBOX} is missing; `apt-get install busybox` brings it"
+            ));
+        }
         if !rustix::process::geteuid().is_root() {
             if options.root_login || !options.etc.is_empty() {
                 return Err("only root can start an sshd for root or for several users".into());
@@ -306,6 +323,10 @@ impl Sshd {
         make_keys(folder.path(), options);
         if !options.etc.is_empty() {
             make_etc(folder.path(), options);
+        }
+        if options.has_busybox {
+            let link = folder.path().join("busybox");
+            std::os::unix::fs::symlink(BUSYBOX, link).expect("our own folder");
         }
 
         let deadline = Instant::now() + DEADLINE;
@@ -511,8 +532,10 @@ fn sshd_command(folder: &Path) -> Command {
     }
     let mut command = Command::new("unshare");
     command.args(["--mount", "--", "sh", "-ec"]);
-    command.arg(r#"mount --bind "$1" /etc; shift; exec "$@""#);
-    command.arg("sh").arg(etc).arg(SSHD);
+    command.arg(
+        r#"mount --bind "$1/etc" /etc; ! [ -e "$1/busybox" ] || mount --bind "$1/busybox" /bin/sh; shift; exec "$@""#,
+    );
+    command.arg("sh").arg(folder).arg(SSHD);
     command
 }
 

@@ -124,8 +124,16 @@ impl HashedName {
 
     /// Whether this is the hash of `name`.
     pub(super) fn is_of(&self, name: &str) -> bool {
+        #[cfg(test)]
+        COMPARED.set(COMPARED.get() + 1);
         finish(self.keyed.clone(), name) == self.hash
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often a hash was computed for a comparison.
+    pub(super) static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// The form in which a line names `name` without showing it: `|1|salt|hash`.

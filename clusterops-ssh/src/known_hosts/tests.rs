@@ -330,6 +330,49 @@ fn add_hashes_names_with_a_salt_of_their_own() {
 }
 
 #[test]
+fn fifty_thousand_hosts_are_indexed_and_a_hashed_name_is_looked_for_once() {
+    const MANY: usize = 50_000;
+    let compared = || line::COMPARED.replace(0);
+    let lines = |name: fn(u64) -> String| -> String {
+        let line = |seed: u64| format!("{} {}\n", name(seed), text(seed));
+        (0..MANY as u64).map(line).collect()
+    };
+    let plain = parse(lines(|seed| format!("web{seed}")));
+    // To scan the lines for each of them would be billions of comparisons.
+    for seed in 0..MANY as u64 {
+        let name = format!("web{seed}");
+        assert_eq!(plain.lookup(&name, 22, &key(seed)), Verdict::Known);
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known_hosts");
+    let hashed = lines(|seed| {
+        let mut salt = [0; 20];
+        salt[..8].copy_from_slice(&seed.to_le_bytes());
+        line::hashed(&salt, &format!("web{seed}"))
+    });
+    fs::write(&path, hashed).unwrap();
+    let known = KnownHosts::load([&path]).unwrap();
+    assert_eq!(compared(), 0);
+    for seed in [7, MANY as u64 - 1] {
+        let name = format!("web{seed}");
+        assert_eq!(known.lookup(&name, 22, &key(seed)), Verdict::Known);
+        assert_eq!(compared(), MANY);
+        assert_eq!(known.lookup(&name, 22, &key(seed)), Verdict::Known);
+        assert_eq!(known.key_types(&name, 22).len(), 1);
+        assert_eq!(compared(), 0);
+    }
+    assert_eq!(known.lookup("new", 22, &key(1)), Verdict::Unknown);
+    assert_eq!(compared(), MANY);
+    let added = known.add(&path, "new", 22, &key(1), true).unwrap();
+    assert_eq!(added, Verdict::Known);
+    assert!(compared() < 10, "neither is it read again as a whole");
+    // Only the new line has not been compared with it.
+    assert_eq!(known.lookup("web7", 22, &key(7)), Verdict::Known);
+    assert_eq!(compared(), 1);
+}
+
+#[test]
 fn add_heeds_what_others_wrote_in_the_meantime() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");

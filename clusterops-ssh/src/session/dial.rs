@@ -140,9 +140,16 @@ fn timed(error: io::Error, limit: Duration) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use std::path::Path;
 
+    use clusterops_core::Target;
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use super::super::SessionOptions;
+    use super::super::settings::Environment;
     use super::*;
+    use crate::config::{Config, Query};
 
     const PLAIN: Tcp = Tcp {
         family: None,
@@ -188,6 +195,39 @@ mod tests {
         let error = first_that_answers(&[refusing], &[], &PLAIN, soon()).await;
         let error = error.expect_err("it refuses");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    /// The clock stands still while anything is under way: the first attempt is over when somebody listens at last.
+    #[tokio::test(start_paused = true)]
+    async fn a_port_that_refuses_is_tried_as_often_as_the_configuration_says() {
+        let target = Target::new("web1", "127.0.0.1");
+        for (attempts, is_reached) in [(1, false), (2, true)] {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            let any = "127.0.0.1:0".parse().expect("an address");
+            socket.bind(any).expect("a port");
+            let port = socket.local_addr().expect("it is bound").port();
+            let config = Config::parse(format!("ConnectionAttempts {attempts}\n"), "test");
+            let query = Query::new("127.0.0.1").port(port);
+            let host = config
+                .expect("it reads")
+                .resolve(&query)
+                .expect("it resolves");
+            let options = SessionOptions::default();
+            let own = Environment::find();
+            let settings = Settings::resolve(&target, &options, &host, &own, Path::new("/"));
+            let listening = async {
+                sleep(BETWEEN_ATTEMPTS / 2).await;
+                socket.listen(1).expect("it listens")
+            };
+            let (reached, _listener) = tokio::join!(tcp(&settings), listening);
+            match reached {
+                Ok(_) => assert!(is_reached, "the one attempt was made before"),
+                Err(error) => {
+                    assert!(!is_reached, "{error}");
+                    assert_eq!(error.kind(), ErrorKind::Refused);
+                }
+            }
+        }
     }
 
     #[tokio::test]
