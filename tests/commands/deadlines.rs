@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clusterops::report::HostReport;
 use clusterops::ssh::{ErrorKind, RunAs, Termination};
-use clusterops::{Fleet, Plan, Stage, Target};
+use clusterops::{Command, Fleet, Plan, Stage, Target};
 use tokio::time::sleep;
 
 use crate::run_as::remaining;
 use crate::support::{PASSWORD, Sshd, SshdOptions};
-use crate::options;
+use crate::{connect, options};
 
 const SUDOERS: &str = "root ALL=(ALL) ALL\nops ALL=(ALL) ALL\n";
 
@@ -113,4 +113,29 @@ async fn what_policy_hides_after_a_deadline_is_not_confirmed() {
         panic!("nobody could look: {host:?}");
     };
     assert!(why.contains("does not run commands as `root`"), "{why}");
+}
+
+/// No channel is left then for the looks at the host.
+#[tokio::test]
+async fn as_many_commands_as_a_session_may_have_are_ended() {
+    let options = SshdOptions::default().root_login().max_sessions(10);
+    let Some(sshd) = Sshd::start(options) else {
+        return;
+    };
+    let session = connect(&sshd, &sshd.target("web1", "127.0.0.1")).await;
+    let session = std::sync::Arc::new(session);
+    let command = Command::shell("sleep 1723").deadline(Duration::from_secs(2));
+    let running: Vec<_> = (0..10)
+        .map(|_| {
+            let (session, command) = (session.clone(), command.clone());
+            tokio::spawn(async move { session.output(&command).await })
+        })
+        .collect();
+    for running in running {
+        let late = running.await.expect("no panic").expect_err("it is late");
+        assert_eq!(late.kind(), ErrorKind::Timeout, "{late}");
+        let says = Termination::Confirmed.to_string();
+        assert!(late.to_string().ends_with(&says), "{late}");
+    }
+    assert_eq!(remaining(&sshd, "sleep\x001723"), [""; 0]);
 }

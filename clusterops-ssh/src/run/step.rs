@@ -487,7 +487,7 @@ impl StepRun<'_> {
         }
     }
 
-    /// Ends a command, keeping what it still writes. When the session cannot be used for it, another connection is.
+    /// Ends a command, keeping what it still writes.
     async fn end(
         &self,
         process: &mut Process,
@@ -501,29 +501,12 @@ impl StepRun<'_> {
         .await;
         let remnant = process.remnant();
         tokio::select! {
-            ended = self.make_sure(&remnant) => ended,
+            ended = terminate(self.session, &remnant, GRACE) => ended,
             // Output that nobody reads would hold up the connection, and the looks at the host with it.
             never = async {
                 keep_output(process, sink).await;
                 std::future::pending().await
             } => never,
-        }
-    }
-
-    async fn make_sure(&self, remnant: &Remnant) -> Termination {
-        match terminate(self.session, remnant, GRACE).await {
-            Termination::Confirmed => Termination::Confirmed,
-            first => {
-                let target = &self.run.targets[self.host];
-                match self.run.connector.connect(target).await {
-                    Ok(session) => {
-                        let second = terminate(&session, remnant, GRACE).await;
-                        session.close().await;
-                        second
-                    }
-                    Err(_) => first,
-                }
-            }
         }
     }
 }

@@ -50,12 +50,27 @@ impl fmt::Display for Termination {
 /// shows it (proc(5)); a zombie does not count. Of a command that runs as another user only that user can look and send
 /// signals, so both are done as that user, by the same means. What may as well be another command's gets no signal, and is
 /// told as unconfirmed.
+///
+/// Where the session cannot be used for it, because it was lost or its commands have all the channels that a server gives
+/// (MaxSessions, sshd_config(5)), another connection is.
 pub(crate) async fn terminate(
     session: &Session,
     remnant: &Remnant,
     grace: Duration,
 ) -> Termination {
-    match try_terminate(session, remnant, grace).await {
+    let mut ended = try_terminate(session, remnant, grace).await;
+    if ended.is_err() {
+        // Boxed, as what is seldom needed.
+        let again = Box::pin(async {
+            let other = session.connector.connect(&session.target).await?;
+            let ended = try_terminate(&other, remnant, grace).await;
+            other.close().await;
+            ended
+        });
+        // What the first one met says more than why there is no second.
+        ended = again.await.or(ended);
+    }
+    match ended {
         Ok(found) if found.is_nothing() => Termination::Confirmed,
         Ok(found) => Termination::Unconfirmed(found.words()),
         Err(error) => Termination::Unconfirmed(error.full_message()),
