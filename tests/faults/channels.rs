@@ -300,7 +300,7 @@ async fn a_server_that_answers_no_request_is_given_up_in_time() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;
     };
-    let ask = async |opens: bool| {
+    let ask = async |opens: bool, window_size: u32| {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("it is bound").port();
         let key = russh::keys::PrivateKey::random(
@@ -309,6 +309,7 @@ async fn a_server_that_answers_no_request_is_given_up_in_time() {
         );
         let config = std::sync::Arc::new(russh::server::Config {
             keys: vec![key.expect("a key")],
+            window_size,
             ..russh::server::Config::default()
         });
         let serving = tokio::spawn(async move {
@@ -328,16 +329,20 @@ async fn a_server_that_answers_no_request_is_given_up_in_time() {
         let session = Session::connect(&target, &options).await;
         let session = session.expect("it connects");
         let command = Command::new(["true"]);
-        let output = session.output(&command);
+        let output = async { session.exec(&command).await?.next().await };
         let error = tokio::time::timeout(super::PATIENCE, output).await;
         serving.abort();
         error.expect("it ends").expect_err("nobody answers")
     };
-    let (unopened, unanswered) = tokio::join!(ask(false), ask(true));
+    // As sshd does, the last one makes no room for input before it has answered.
+    let (unopened, unanswered, roomless) =
+        tokio::join!(ask(false, 1 << 20), ask(true, 1 << 20), ask(true, 0));
     assert_eq!(unopened.kind(), ErrorKind::Timeout, "{unopened}");
     assert!(unopened.message().contains("open a channel"), "{unopened}");
     assert_eq!(unanswered.kind(), ErrorKind::Timeout, "{unanswered}");
     assert!(unanswered.message().contains("(exec)"), "{unanswered}");
+    assert_eq!(roomless.message(), unanswered.message());
+    assert_eq!(roomless.kind(), ErrorKind::Timeout);
 }
 
 /// Both sides change keys over and over while the data flows towards the host.

@@ -47,14 +47,6 @@ impl Link {
         self.connection.is_closed()
     }
 
-    /// How long the host may leave something unanswered that it answers at once.
-    pub(super) fn patience(&self) -> Duration {
-        let max = u32::try_from(self.settings.keepalive_max).unwrap_or(u32::MAX);
-        self.settings
-            .keepalive_interval
-            .map_or(ANSWERING, |interval| interval.saturating_mul(max.max(1)))
-    }
-
     /// A new session channel.
     ///
     /// sshd counts a session against MaxSessions (sshd_config(5)) until it has seen our side close it, which can be a

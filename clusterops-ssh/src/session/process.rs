@@ -9,14 +9,14 @@ use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ascent::{Ascent, Next, Raised};
 use super::feed::{CUES, Cue, Feed, Input, ProcessStdin};
 use super::inbox::{self, Inbox, Source};
 use super::link::{ANSWERING, Link};
 use super::lost::Lost;
-use super::typed_ahead::{Grants, TypedAhead};
+use super::typed_ahead::TypedAhead;
 use super::{Session, Termination, termination};
 use crate::clock::deadline_in;
 use crate::wire::ending::EndMark;
@@ -89,8 +89,6 @@ pub struct Process {
     end_mark: Option<EndMark>,
     /// Until when the server has to close the channel, once that was found.
     closing_due: Option<Instant>,
-    /// Where there is a terminal, how far the server has taken what is typed.
-    grants: Option<Arc<Grants>>,
 }
 
 #[derive(Debug)]
@@ -209,7 +207,6 @@ impl Process {
             output,
             grants: typed_ahead.as_ref().map(TypedAhead::grants),
         };
-        let grants = source.grants.clone();
         if has_terminal {
             input
                 .request_pty(true, "dumb", 80, 24, 0, 0, &terminal::MODES)
@@ -243,17 +240,23 @@ impl Process {
             held_input: None,
             end_mark: request.ending.as_ref().map(EndMark::new),
             closing_due: None,
-            grants,
         };
         let is_plain = !has_terminal && rise.is_none() && !command.is_streamed;
         if is_plain && header.len() + command.stdin.len() <= INLINE_INPUT {
-            if is_held {
-                let go = wire::Request::go(&process.tag);
-                process.held_input = Some([go.as_bytes(), &command.stdin].concat().into());
-                let _ = process.input.data_bytes(header.freeze()).await;
-            } else {
-                header.extend_from_slice(&command.stdin);
-                process.send_last(header.freeze()).await;
+            let sending = async {
+                if is_held {
+                    let go = wire::Request::go(&process.tag);
+                    process.held_input = Some([go.as_bytes(), &command.stdin].concat().into());
+                    let _ = process.input.data_bytes(header.freeze()).await;
+                } else {
+                    header.extend_from_slice(&command.stdin);
+                    process.send_last(header.freeze()).await;
+                }
+            };
+            // sshd makes room for it when it has answered.
+            if timeout(ANSWERING, sending).await.is_err() {
+                let error = process.unanswered();
+                return Err(process.give_up(error));
             }
             return Ok(process);
         }
@@ -457,17 +460,6 @@ impl Process {
                     bytes,
                 }));
             }
-            Some(ChannelMsg::Close)
-                if self
-                    .grants
-                    .as_ref()
-                    .is_some_and(|grants| grants.is_silent()) =>
-            {
-                self.close();
-                let message =
-                    "the server stopped answering while input was typed into the terminal";
-                return Err(self.error(ErrorKind::Timeout, message.into()));
-            }
             Some(ChannelMsg::Close) => {
                 let started = !matches!(self.state, State::Starting { .. });
                 let said = self.close();
@@ -561,7 +553,7 @@ impl Process {
         grace: Duration,
         mut keep: impl FnMut(Chunk),
     ) -> Termination {
-        let _ = tokio::time::timeout(session.signal_patience(grace), async {
+        let _ = timeout(session.signal_patience(grace), async {
             self.ask_to_end().await;
             self.read_on(&mut keep).await;
         })

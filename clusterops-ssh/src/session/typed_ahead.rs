@@ -6,10 +6,8 @@
 //! show as handed over.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::link::{Connection, Link};
 
@@ -28,8 +26,6 @@ const SHORT: u64 = 64 << 10;
 pub(super) struct TypedAhead {
     connection: Weak<Connection>,
     sent: u64,
-    /// How long the server may take to answer.
-    patience: Duration,
     grants: watch::Receiver<Taken>,
     taken: Arc<Grants>,
 }
@@ -47,21 +43,14 @@ struct Taken {
     arrived: u64,
     /// How much it has certainly handed over.
     handed_over: u64,
-    /// Whether it has not answered in time.
-    is_silent: bool,
 }
 
 impl TypedAhead {
     pub(super) fn new(link: &Link) -> Self {
-        Self::over(Arc::downgrade(&link.connection), link.patience())
-    }
-
-    fn over(connection: Weak<Connection>, patience: Duration) -> Self {
         let (sender, grants) = watch::channel(Taken::default());
         Self {
-            connection,
+            connection: Arc::downgrade(&link.connection),
             sent: 0,
-            patience,
             grants,
             taken: Arc::new(Grants(sender)),
         }
@@ -79,27 +68,18 @@ impl TypedAhead {
         let _ = self.grants.wait_for(|taken| taken.has_room(sent)).await;
     }
 
-    /// A piece was sent; `None` when the server does not answer.
-    pub(super) async fn sent(&mut self, length: usize) -> Option<()> {
+    /// A piece was sent; waits until the server has it, which takes as long as a slow way to it does. One that is silent
+    /// is found out as for every other use of the connection.
+    pub(super) async fn sent(&mut self, length: usize) {
         self.sent += length as u64;
         if self.sent > SHORT
             && let Some(connection) = self.connection.upgrade()
         {
             // Its answer comes behind the piece. A connection that is lost is told by whoever reads.
-            self.arrived(connection.send_ping()).await?;
+            let _ = connection.send_ping().await;
+            let arrived = self.sent;
+            self.taken.0.send_modify(|taken| taken.arrived = arrived);
         }
-        Some(())
-    }
-
-    async fn arrived(&self, answer: impl Future) -> Option<()> {
-        let answered = timeout(self.patience, answer).await.is_ok();
-        self.taken.0.send_modify(|taken| {
-            taken.is_silent = !answered;
-            if answered {
-                taken.arrived = self.sent;
-            }
-        });
-        answered.then_some(())
     }
 }
 
@@ -107,11 +87,6 @@ impl Grants {
     /// The server would now take so much.
     pub(super) fn hear(&self, window: u32) {
         self.0.send_modify(|taken| taken.hear(window.into()));
-    }
-
-    /// Whether the typing was given up as the server did not answer.
-    pub(super) fn is_silent(&self) -> bool {
-        self.0.borrow().is_silent
     }
 }
 
@@ -146,21 +121,6 @@ mod tests {
         assert_eq!(taken.handed_over, 100_000);
         assert!(taken.has_room(AHEAD + 100_000));
         assert!(!taken.has_room(AHEAD + 100_001));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_does_not_answer_is_waited_for_in_bounds() {
-        let mut ahead = TypedAhead::over(Weak::new(), Duration::from_secs(45));
-        ahead.sent = SHORT;
-        assert_eq!(ahead.arrived(std::future::ready(())).await, Some(()));
-        assert_eq!(ahead.grants.borrow().arrived, SHORT);
-        assert!(!ahead.grants().is_silent());
-        let waited = tokio::time::Instant::now();
-        ahead.sent += 1;
-        assert_eq!(ahead.arrived(std::future::pending::<()>()).await, None);
-        assert_eq!(waited.elapsed(), Duration::from_secs(45));
-        assert!(ahead.grants().is_silent());
-        assert_eq!(ahead.grants.borrow().arrived, SHORT);
     }
 
     #[test]
