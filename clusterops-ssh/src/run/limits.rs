@@ -6,7 +6,7 @@ use crate::plan::Step;
 use crate::session::LocalCommands;
 use crate::transfer::{OPEN_TO_FETCH, OPEN_TO_SEND};
 
-/// File descriptors left to the rest of the process.
+/// File descriptors left to the rest of the process; the few commands of `Match exec` that run at once need no more.
 const SPARE: usize = 64;
 
 /// What a connection takes: a socket, or the pipes and the process of a command.
@@ -59,15 +59,26 @@ impl Limits {
         let (plain, by_command) = (at_work(SOCKET), at_work(PROXY_COMMAND));
         // At worst all those are worked on at once that a command leads to.
         let costly = commands.lead_to.min(hosts);
-        let left = descriptors.saturating_sub(costly.saturating_mul(by_command));
-        let room = match left / plain {
-            0 => descriptors / by_command,
-            others => costly.saturating_add(others),
+        let room_in = |descriptors: usize, more: usize| {
+            let (plain, by_command) = (plain + more, by_command + more);
+            let left = descriptors.saturating_sub(costly.saturating_mul(by_command));
+            match left / plain {
+                0 => descriptors / by_command,
+                others => costly.saturating_add(others),
+            }
+        };
+        // A target behind a jump host has no socket of its own, but the jump host's command is more than one. There are as
+        // many of these as jump hosts, and no more than hosts at work.
+        let more = PROXY_COMMAND - SOCKET;
+        let jumps = commands.lead_to_jump_hosts.saturating_mul(more);
+        let room = match jumps {
+            0 => room_in(descriptors, 0),
+            _ => room_in(descriptors.saturating_sub(jumps), 0).max(room_in(descriptors, more)),
         };
         let parallelism = options.parallelism.min(room.max(1));
         let costly_at_work = costly.min(parallelism);
         let working = costly_at_work * by_command + (parallelism - costly_at_work) * plain;
-        let waiting = hosts * SOCKET + costly * (PROXY_COMMAND - SOCKET);
+        let waiting = (hosts * SOCKET + costly * more).saturating_add(jumps);
         Self {
             parallelism,
             warning: (parallelism < options.parallelism.min(hosts)).then(|| {
@@ -146,6 +157,13 @@ mod tests {
         assert_eq!(limits(talk(), false, led(2000)), (960 / 8, (960 - 80) / 4));
         // A few among many.
         assert_eq!(limits(talk(), false, led(100)).0, 100 + (960 - 800) / 2);
+        let behind = |hosts| LocalCommands {
+            lead_to_jump_hosts: hosts,
+            ..none
+        };
+        assert_eq!(limits(talk(), false, behind(10)), (930 / 2, 960 - 20 - 30));
+        // As many as targets.
+        assert_eq!(limits(talk(), false, behind(2000)).0, 960 / 5);
         assert_eq!(limits(talk(), false, led(120)).0, 120);
     }
 
@@ -156,6 +174,7 @@ mod tests {
             for lead_to in [0, 1, 2] {
                 let commands = LocalCommands {
                     lead_to,
+                    lead_to_jump_hosts: lead_to,
                     print_host_keys: true,
                 };
                 let limits = Limits::within(descriptors, &options, &plan, 2, commands);

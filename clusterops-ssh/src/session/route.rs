@@ -1,6 +1,6 @@
 //! The way to a host: directly, through jump hosts, or through a command.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -40,6 +40,8 @@ struct Common {
 pub(crate) struct LocalCommands {
     /// How many of the targets one leads to (ProxyCommand), each by one of its own.
     pub(crate) lead_to: usize,
+    /// How many of the jump hosts before other targets one leads to.
+    pub(crate) lead_to_jump_hosts: usize,
     /// Whether one may print their host keys (KnownHostsCommand).
     pub(crate) print_host_keys: bool,
 }
@@ -161,8 +163,40 @@ impl Router {
         };
         LocalCommands {
             lead_to: targets.iter().filter(|target| leads_to(target)).count(),
+            lead_to_jump_hosts: match config.has_proxy_command() {
+                true => self.led_jump_hosts(targets),
+                false => 0,
+            },
             print_host_keys: config.has_known_hosts_command(),
         }
+    }
+
+    /// How many jump hosts a command leads to, of those that are connected to first.
+    fn led_jump_hosts(&self, targets: &[Target]) -> usize {
+        if self.may_block() {
+            let chosen = match &self.options.proxy {
+                Some(Proxy::Jump(hosts)) => Some(hosts),
+                _ => None,
+            };
+            let jumps = targets
+                .iter()
+                .filter_map(|target| target.jump.as_ref().or(chosen));
+            return jumps.collect::<HashSet<_>>().len();
+        }
+        let mut led = HashSet::new();
+        for target in targets {
+            let mut first = match self.settings(target).map(|settings| settings.route.clone()) {
+                Ok(Route::Jump(last)) => last,
+                _ => continue,
+            };
+            while let Route::Jump(before) = &first.route {
+                first = Arc::clone(before);
+            }
+            if let Route::Command(_) = first.route {
+                led.insert(first);
+            }
+        }
+        led.len()
     }
 
     /// Reads the configuration, unless that was done. This can block.
@@ -470,6 +504,8 @@ mod tests {
             Target::new("a", "web1"),
             Target::new("b", "db1"),
             through("gate"),
+            through("gate"),
+            through("gate,inner"),
             through("none"),
         ];
         let counted = |options: SessionOptions, config: &str| {
@@ -477,19 +513,28 @@ mod tests {
             router.read().expect("a text");
             let LocalCommands {
                 lead_to,
+                lead_to_jump_hosts,
                 print_host_keys,
             } = router.local_commands(&targets);
-            (lead_to, print_host_keys)
+            (lead_to, lead_to_jump_hosts, print_host_keys)
         };
         let plain = SessionOptions::default;
         for (config, expected) in [
-            ("", (0, false)),
-            ("Host web*\n ProxyCommand nc %h %p\n", (1, false)),
-            ("Host gate\n ProxyCommand nc %h %p\n", (0, false)),
-            ("ProxyCommand none\nKnownHostsCommand none\n", (0, false)),
-            ("ProxyCommand nc %h %p\nKnownHostsCommand /k\n", (2, true)),
+            ("", (0, 0, false)),
+            ("Host web*\n ProxyCommand nc %h %p\n", (1, 0, false)),
+            ("Host gate\n ProxyCommand nc %h %p\n", (0, 1, false)),
+            ("Host inner\n ProxyCommand nc %h %p\n", (0, 0, false)),
+            (
+                "Host web* db*\n ProxyJump inner\nHost inner gate\n ProxyCommand nc %h %p\n",
+                (0, 2, false),
+            ),
+            ("ProxyCommand none\nKnownHostsCommand none\n", (0, 0, false)),
+            (
+                "ProxyCommand nc %h %p\nKnownHostsCommand /k\n",
+                (2, 1, true),
+            ),
             // What would run commands is not asked.
-            ("Match exec false\n ProxyCommand nc %h %p\n", (2, false)),
+            ("Match exec false\n ProxyCommand nc %h %p\n", (2, 3, false)),
         ] {
             assert_eq!(counted(plain(), config), expected, "{config:?}");
         }
