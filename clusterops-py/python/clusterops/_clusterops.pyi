@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias, Unpack, final, overload
+from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias, TypeVar, Unpack, final, overload
 
 from typing_extensions import disjoint_base
 
@@ -136,6 +136,8 @@ __all__ = [
     "verify",
     "verify_file",
 ]
+
+_T = TypeVar("_T")
 
 def _error_kinds() -> dict[str, dict[str, tuple[str, str]]]: ...
 @final
@@ -631,7 +633,12 @@ class Report(Mapping[str, HostReport]):
     def keys(self) -> list[str]: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
     def values(self) -> list[HostReport]: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
     def items(self) -> list[tuple[str, HostReport]]: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-    def get(self, name: str, default: Any = None) -> Any: ...
+    @overload
+    def get(self, name: str, default: None = None) -> HostReport | None: ...
+    @overload
+    def get(self, name: str, default: HostReport) -> HostReport: ...
+    @overload
+    def get(self, name: str, default: _T) -> HostReport | _T: ...
     def gather(self, stage: str | None = None) -> Gathered: ...
     def records(self) -> list[dict[str, Any]]: ...
     def raise_for_failure(self) -> None: ...
