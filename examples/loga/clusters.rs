@@ -17,6 +17,10 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
 }
 
+/// A document can have as much as servers take in one request: 100 MB unless they are told otherwise
+/// (`http.max_content_length`).
+const LONGEST_ANSWER: usize = 128 << 20;
+
 pub(crate) fn connect(settings: &Settings) -> Result<Vec<Cluster>> {
     let trusted = trusted(&settings.access)?;
     let mut clusters = Vec::new();
@@ -55,7 +59,7 @@ pub(crate) fn connect(settings: &Settings) -> Result<Vec<Cluster>> {
 }
 
 fn trusted(access: &Access) -> Result<HttpOptions> {
-    let mut options = HttpOptions::default();
+    let mut options = HttpOptions::default().body_limit(LONGEST_ANSWER);
     for path in &access.authorities {
         options = options.authority(read(path)?);
     }
