@@ -1,38 +1,37 @@
 //! A command while it runs on a host.
 
+mod end;
+mod refusal;
+mod start;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use clusterops_core::Printable;
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
+use russh::{ChannelMsg, ChannelWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+pub(crate) use self::end::Remnant;
+use self::refusal::signal_word;
+pub(super) use self::refusal::with_words;
+pub(crate) use self::start::Launch;
 use super::ascent::{Ascent, Next, Raised};
-use super::feed::{CUES, Cue, Feed, Input, ProcessStdin};
-use super::inbox::{self, Inbox, Source};
-use super::link::{ANSWERING, Link};
+use super::feed::{Cue, ProcessStdin};
+use super::inbox::{self, Inbox};
 use super::lost::Lost;
-use super::typed_ahead::TypedAhead;
-use super::{Session, Termination, termination};
 use crate::clock::deadline_in;
 use crate::wire::ending::EndMark;
-use crate::wire::rise::Rise;
-use crate::wire::{self, Leader, Ready, terminal};
-use crate::{Command, Error, ErrorKind, Exit, OutputStream, Result};
+use crate::wire::{self, Leader, Ready};
+use crate::{Error, ErrorKind, Exit, OutputStream, Result};
 
 /// The environment variable by which the processes of one command are found again; its value is new for each command.
 pub(crate) const TASK_VARIABLE: &str = "CLUSTEROPS_TASK";
 
 /// How much a login shell may say before the command starts.
 pub(super) const MAX_PREAMBLE: usize = 64 << 10;
-
-/// Input up to this size goes out at once; more is sent beside the reading of output, since a command may write before
-/// it reads.
-const INLINE_INPUT: usize = 32 << 10;
 
 /// How long sudo may take to end when its command has ended and all that was typed is read.
 const CLOSING: Duration = Duration::from_secs(30);
@@ -125,42 +124,6 @@ impl State {
     }
 }
 
-/// What may be left of a command on its host.
-#[derive(Debug, Clone)]
-pub(crate) struct Remnant {
-    /// The value of [`TASK_VARIABLE`] in its environment.
-    pub(crate) tag: String,
-    /// Who leads its process group. What has a birth is looked for with it, and never taken for another of its id.
-    pub(crate) leader: Option<Leader>,
-    /// As whom it runs, and who alone can look at it therefore.
-    pub(crate) raised: Option<Raised>,
-    /// Whether it has a terminal: sudo may want one (`requiretty`, sudoers(5)) of who looks too.
-    pub(crate) has_terminal: bool,
-}
-
-/// What is settled about a command before it is sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Launch {
-    /// The value of [`TASK_VARIABLE`] in its environment; letters and digits.
-    pub(crate) tag: String,
-    /// Whether the host is to hold it until it is [let go](Process::release): then a controller that ends halfway leaves
-    /// either a process that can be found, or nothing that could still start later. It costs a round trip.
-    pub(crate) is_held: bool,
-    /// How long whoever reads its output may stop; `None` where they never do, so that nothing has to stand between.
-    pub(crate) patience: Option<Duration>,
-}
-
-impl Launch {
-    /// A launch that nobody needs to find later.
-    pub(crate) fn new() -> Self {
-        Self {
-            tag: Process::new_tag(),
-            is_held: false,
-            patience: Some(inbox::PATIENCE),
-        }
-    }
-}
-
 /// A piece of a command's output.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -172,132 +135,9 @@ pub struct Chunk {
 }
 
 impl Process {
-    pub(super) async fn start(
-        channel: Channel<Msg>,
-        command: &Command,
-        launch: Launch,
-        link: &Link,
-    ) -> Result<Self> {
-        let Launch {
-            tag,
-            is_held,
-            patience,
-        } = launch;
-        let (mut request, script) = command.request(tag.clone())?;
-        request.is_held = is_held;
-        request
-            .environment
-            .push((TASK_VARIABLE.into(), tag.clone()));
-        let has_terminal = request.has_terminal;
-        let mut header = BytesMut::from(request.header().as_bytes());
-        if !script.is_empty() || matches!(request.program, wire::Program::Script { .. }) {
-            header.extend_from_slice(&script);
-            header.extend_from_slice(request.script_end().as_bytes());
-        }
-        let raised = command.raised.clone();
-        let rise = raised.as_ref().map(|raised| Rise {
-            tag: tag.clone(),
-            run_as: raised.run_as.clone(),
-            has_terminal,
-        });
-
-        let (output, input) = channel.split();
-        let typed_ahead = has_terminal.then(|| TypedAhead::new(link));
-        let source = Source {
-            output,
-            grants: typed_ahead.as_ref().map(TypedAhead::grants),
-        };
-        if has_terminal {
-            input
-                .request_pty(true, "dumb", 80, 24, 0, 0, &terminal::MODES)
-                .await?;
-        }
-        input.exec(true, wire::BOOTSTRAP).await?;
-        let input = Arc::new(input);
-        let mut process = Self {
-            output: match patience {
-                None => Inbox::Direct(source),
-                Some(patience) => {
-                    Inbox::keeping(source, Arc::clone(&input), patience, link.stalled.clone())
-                }
-            },
-            input,
-            feeding: None,
-            cues: None,
-            stdin: None,
-            raised,
-            has_terminal,
-            awaits_terminal: has_terminal,
-            answer_due: Some(Instant::now() + ANSWERING),
-            directory: request.directory,
-            host: link.settings.name.clone(),
-            lost: link.lost.clone(),
-            tag,
-            state: State::starting(),
-            refusal: None,
-            exit: None,
-            is_held,
-            held_input: None,
-            end_mark: request.ending.as_ref().map(EndMark::new),
-            closing_due: None,
-        };
-        let is_plain = !has_terminal && rise.is_none() && !command.is_streamed;
-        if is_plain && header.len() + command.stdin.len() <= INLINE_INPUT {
-            let sending = async {
-                if is_held {
-                    let go = wire::Request::go(&process.tag);
-                    process.held_input = Some([go.as_bytes(), &command.stdin].concat().into());
-                    let _ = process.input.data_bytes(header.freeze()).await;
-                } else {
-                    header.extend_from_slice(&command.stdin);
-                    process.send_last(header.freeze()).await;
-                }
-            };
-            // sshd makes room for it when it has answered.
-            if timeout(ANSWERING, sending).await.is_err() {
-                let error = process.unanswered();
-                return Err(process.give_up(error));
-            }
-            return Ok(process);
-        }
-        let rising = rise.as_ref().map(|rise| Bytes::from(rise.line()));
-        if let (Some(rise), Some(raised)) = (rise, &process.raised) {
-            process.state = State::Rising(Box::new(Ascent::new(rise, raised.clone())));
-        }
-        let input = if command.is_streamed {
-            let (stdin, input) = Input::streamed();
-            process.stdin = Some(stdin);
-            input
-        } else {
-            Input::Whole(command.stdin.clone())
-        };
-        let password = process
-            .raised
-            .as_ref()
-            .and_then(|raised| raised.password.clone());
-        let feed = Feed {
-            rise: rising.map(|line| (line, password)),
-            header: header.freeze(),
-            go: is_held.then(|| wire::Request::go(&process.tag).into()),
-            input,
-            typed_ahead,
-            answer: request.ending.as_ref().map(|end| end.answer().into()),
-        };
-        let (cues, cued) = mpsc::channel(CUES);
-        let feeding = tokio::spawn(feed.run(Arc::clone(&process.input), cued));
-        process.feeding = Some(feeding.abort_handle());
-        process.cues = Some(cues);
-        Ok(process)
-    }
-
     /// The command's standard input, where it was asked for with [`stdin_streamed`](Command::stdin_streamed); once.
     pub fn stdin(&mut self) -> Option<ProcessStdin> {
         self.stdin.take()
-    }
-
-    /// A tag that no other command has.
-    pub(crate) fn new_tag() -> String {
-        format!("{:016x}", fastrand::u64(..))
     }
 
     /// The next piece of output; `None` once the channel is closed and [`exit`](Self::exit) is final.
@@ -538,69 +378,6 @@ impl Process {
         }
     }
 
-    /// Ends the command and everything it started, and looks whether it is gone.
-    ///
-    /// First by a signal request on its own channel, then from a second channel of the session: SIGTERM, after `grace`
-    /// SIGKILL. Output that still comes is dropped.
-    pub async fn terminate(&mut self, session: &Session, grace: Duration) -> Termination {
-        self.terminate_keeping(session, grace, |_| ()).await
-    }
-
-    /// The same for who keeps the output that still comes.
-    pub(super) async fn terminate_keeping(
-        &mut self,
-        session: &Session,
-        grace: Duration,
-        mut keep: impl FnMut(Chunk),
-    ) -> Termination {
-        let _ = timeout(session.signal_patience(grace), async {
-            self.ask_to_end().await;
-            self.read_on(&mut keep).await;
-        })
-        .await;
-        let remnant = self.remnant();
-        tokio::select! {
-            biased;
-            // Output that nobody reads would hold up the connection, and the looks at the host with it.
-            never = async {
-                self.read_on(&mut keep).await;
-                std::future::pending().await
-            } => never,
-            ended = termination::terminate(session, &remnant, grace) => ended,
-        }
-    }
-
-    async fn read_on(&mut self, keep: &mut impl FnMut(Chunk)) {
-        while let Ok(Some(chunk)) = self.next().await {
-            keep(chunk);
-        }
-    }
-
-    /// Asks the server to send SIGTERM: a first, cheap try, for which [`Session::signal_patience`] is waited.
-    pub(crate) async fn ask_to_end(&mut self) {
-        if self.is_rising() {
-            self.cue(Cue::GiveUp);
-        }
-        if !matches!(self.state, State::Closed { .. }) {
-            let _ = self.input.signal(Sig::TERM).await;
-        }
-    }
-
-    /// What to look for on the host when the command is to be ended.
-    pub(crate) fn remnant(&self) -> Remnant {
-        Remnant {
-            tag: self.tag.clone(),
-            // Its id is known to be fresh, also when the leader itself is gone.
-            leader: self.leader().map(|leader| Leader {
-                birth: None,
-                ..leader
-            }),
-            // Before another user's shell was there, nothing of that user's was started.
-            raised: self.raised.clone().filter(|_| !self.is_rising()),
-            has_terminal: self.has_terminal,
-        }
-    }
-
     fn is_rising(&self) -> bool {
         matches!(self.state, State::Rising(_))
     }
@@ -638,23 +415,6 @@ impl Process {
     fn let_go(&mut self) {
         self.cue(Cue::GiveUp);
         self.feeding = None;
-    }
-
-    /// A server that says nothing to what it was asked for.
-    fn unanswered(&self) -> Error {
-        let what = match self.awaits_terminal {
-            true => "for a terminal (pty-req)",
-            false => "to run the command (exec)",
-        };
-        let message = format!("the server did not answer the request {what} within {ANSWERING:?}");
-        Error::new(ErrorKind::Timeout, message)
-    }
-
-    /// Ends a start that failed.
-    fn give_up(&mut self, error: Error) -> Error {
-        self.let_go();
-        self.close();
-        error.on(&self.host)
     }
 
     fn stdout(&mut self, data: Bytes) -> Result<Option<Bytes>> {
@@ -726,40 +486,6 @@ impl Process {
             _ => Vec::new(),
         }
     }
-
-    fn not_started(&self, said: &[u8]) -> Error {
-        match self.refusal {
-            Some(Ready::NoDirectory) => self.error(
-                ErrorKind::Command,
-                with_words(
-                    &format!(
-                        "the working directory `{}` cannot be entered",
-                        Printable(self.directory.as_deref().unwrap_or_default())
-                    ),
-                    said,
-                ),
-            ),
-            Some(Ready::NoTerminal) => self.error(
-                ErrorKind::Command,
-                with_words("the terminal cannot be set up (stty)", said),
-            ),
-            Some(_) => self.error(
-                ErrorKind::Command,
-                with_words("the script cannot be stored on the host", said),
-            ),
-            None => {
-                let what = format!(
-                    "the login shell did not start the command ({})",
-                    self.exit()
-                );
-                self.error(ErrorKind::Protocol, with_words(&what, said))
-            }
-        }
-    }
-
-    fn error(&self, kind: ErrorKind, message: String) -> Error {
-        Error::new(kind, message).on(&self.host)
-    }
 }
 
 impl Drop for Process {
@@ -771,28 +497,6 @@ impl Drop for Process {
         if let Some(feeding) = &self.feeding {
             feeding.abort();
         }
-    }
-}
-
-/// A sentence followed by the host's own words, made fit for one line.
-pub(super) fn with_words(what: &str, said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    let words: Vec<&str> = said
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|w| !w.is_empty())
-        .collect();
-    if words.is_empty() {
-        what.to_owned()
-    } else {
-        format!("{what}: {:.300}", words.join(" "))
-    }
-}
-
-/// A signal's name without `SIG` (RFC 4254 section 6.10).
-fn signal_word(signal: &Sig) -> String {
-    match signal {
-        Sig::Custom(name) => name.split('@').next().unwrap_or_default().to_owned(),
-        named => format!("{named:?}"),
     }
 }
 

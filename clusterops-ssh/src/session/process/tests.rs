@@ -1,11 +1,11 @@
 use std::future::ready;
 
 use super::*;
-use crate::SessionOptions;
 use crate::config::Config;
-use crate::session::Written;
+use crate::session::{Session, Written};
 use crate::sim::{Fault, Sim, SimHost};
 use crate::wire::ending::Ending;
+use crate::{Command, SessionOptions};
 
 /// A process as it is when its end has been read, as that of a command that ended so, and not that of its channel.
 async fn closing(session: &Session, exit: Exit) -> Process {
