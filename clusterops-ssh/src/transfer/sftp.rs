@@ -3,25 +3,25 @@
 //! The crate speaks the protocol itself: file content goes from the file to the channel and back without a copy of
 //! ours, and requests are kept in flight as far as the window allows.
 
-#[cfg(test)]
-mod tests;
+mod answer;
+mod served;
+mod trouble;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use russh::client::Msg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
-use super::paths::{shown, too_long};
-use super::protocol::{
-    Assembler, Attributes, FileType, Incoming, Name, Reply, Request, VERSION, kind, open, status,
-};
-use crate::session::{ANSWERING, Session};
+pub(super) use self::answer::Answer;
+use self::answer::asked_for;
+use self::served::{Packet, Served, Shared};
+pub(super) use self::trouble::{Refusal, Trouble};
+use super::paths::shown;
+use super::protocol::{Attributes, FileType, Name, Reply, Request, VERSION, kind, open, status};
+use crate::session::Session;
 use crate::{Error, ErrorKind, Result};
 
 /// How long a server may send nothing at all while an answer is waited for.
@@ -59,27 +59,6 @@ struct Inner {
     unfinished: Mutex<BTreeSet<Vec<u8>>>,
 }
 
-/// A request, and the content that follows it.
-struct Packet {
-    head: Bytes,
-    content: Bytes,
-}
-
-/// What requests share with the task that serves the channel.
-#[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
-    /// Counts whatever moves in either direction.
-    moved: AtomicU64,
-}
-
-#[derive(Default)]
-struct Waiting {
-    answers: HashMap<u32, oneshot::Sender<Reply>>,
-    last_id: u32,
-    is_closed: bool,
-}
-
 /// What the server offers beyond version 3.
 #[derive(Debug, Clone, Copy)]
 struct Features {
@@ -93,30 +72,8 @@ struct Features {
 #[derive(Debug, Clone)]
 pub(super) struct Handle(Bytes);
 
-/// An answer that is on its way, or [what it says](Self::reply).
-pub(super) struct Answer<'a> {
-    sftp: &'a Sftp,
-    reply: oneshot::Receiver<Reply>,
-    _place: Option<Place>,
-}
-
 /// A place among the blocks on their way.
 pub(super) struct Place(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
-
-/// What a host said no with: the status and its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    code: u32,
-    message: String,
-}
-
-/// Why a request did not do what it should.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    Refused(Refusal),
-    /// The connection cannot be used any more.
-    Broken(Error),
-}
 
 impl Sftp {
     pub(super) async fn open(session: &Session) -> Result<Self> {
@@ -537,258 +494,5 @@ impl Inner {
         self.unfinished
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Answer<'_> {
-    /// Whether it has come.
-    pub(super) fn has_come(&self) -> bool {
-        !self.reply.is_empty()
-    }
-
-    /// Waits for the answer, as long as anything moves.
-    pub(super) async fn reply(mut self) -> Result<Reply> {
-        let shared = &self.sftp.inner.shared;
-        loop {
-            let before = shared.moved.load(Ordering::Relaxed);
-            match timeout(PATIENCE, &mut self.reply).await {
-                Ok(Ok(reply)) => return Ok(reply),
-                Ok(Err(_)) => return Err(self.sftp.inner.lost()),
-                Err(_) if shared.moved.load(Ordering::Relaxed) == before => {
-                    let message = format!("the file transfer stands still for {PATIENCE:?}");
-                    return Err(Error::new(ErrorKind::Timeout, message).on(self.sftp.host()));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// That it was done.
-    pub(super) async fn done(self) -> Result<(), Trouble> {
-        let sftp = self.sftp;
-        match self.reply().await? {
-            Reply::Status {
-                code: status::OK, ..
-            } => Ok(()),
-            other => Err(asked_for(other, sftp)),
-        }
-    }
-
-    /// The content that was asked for, `None` at the end of the file.
-    pub(super) async fn content(self) -> Result<Option<Vec<Bytes>>, Trouble> {
-        let sftp = self.sftp;
-        match self.reply().await? {
-            Reply::Data(pieces) => Ok(Some(pieces)),
-            Reply::Status {
-                code: status::END, ..
-            } => Ok(None),
-            other => Err(asked_for(other, sftp)),
-        }
-    }
-
-    async fn handle(self) -> Result<Handle, Trouble> {
-        let sftp = self.sftp;
-        match self.reply().await? {
-            Reply::Handle(handle) => Ok(Handle(handle)),
-            other => Err(asked_for(other, sftp)),
-        }
-    }
-
-    async fn attributes(self) -> Result<Attributes, Trouble> {
-        let sftp = self.sftp;
-        match self.reply().await? {
-            Reply::Attributes(attributes) => Ok(attributes),
-            other => Err(asked_for(other, sftp)),
-        }
-    }
-}
-
-/// What an answer means that is not the one asked for.
-fn asked_for(reply: Reply, sftp: &Sftp) -> Trouble {
-    match reply {
-        Reply::Status { code, message } if code != status::OK => {
-            Trouble::Refused(Refusal { code, message })
-        }
-        _ => {
-            let message = "the server's file transfer gave an answer to another question";
-            Trouble::Broken(Error::new(ErrorKind::Protocol, message).on(sftp.host()))
-        }
-    }
-}
-
-impl Refusal {
-    /// What is too long of the path that was refused, where that may be why: sshd has [`status::BAD_MESSAGE`] for it, other
-    /// servers nothing better than [`status::FAILURE`].
-    fn too_long(&self, path: &[u8]) -> Option<String> {
-        let may_be_why = matches!(self.code, status::BAD_MESSAGE | status::FAILURE);
-        may_be_why.then(|| too_long(path)).flatten()
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Broken(error)
-    }
-}
-
-impl Trouble {
-    /// The error that says what could not be done with a path on the host: "read", "written".
-    pub(super) fn when(self, path: &[u8], done: &str) -> Error {
-        match self {
-            Self::Broken(error) => error,
-            Self::Refused(refusal) => {
-                let why = match refusal.code {
-                    _ if let Some(why) = refusal.too_long(path) => why,
-                    status::NO_SUCH_FILE => "no such file or folder on the host".to_owned(),
-                    status::PERMISSION_DENIED => "permission denied on the host".to_owned(),
-                    _ => format!("the host says: {}", refusal.message),
-                };
-                let message = format!("`{}` cannot be {done}", shown(path));
-                Error::new(ErrorKind::Transfer, message).caused_by(why)
-            }
-        }
-    }
-
-    /// As [`when`](Self::when), where a host does not take a file's content: there is no code for a full disk.
-    pub(super) fn when_filled(self, path: &[u8]) -> Error {
-        match self {
-            Self::Refused(Refusal { code, message }) if code == status::FAILURE => {
-                let why = format!("the host says: {message} (its disk may be full)");
-                let message = format!("`{}` cannot be written", shown(path));
-                Error::new(ErrorKind::Transfer, message).caused_by(why)
-            }
-            other => other.when(path, "written"),
-        }
-    }
-
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_))
-    }
-}
-
-impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_movement(&self) {
-        self.moved.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Nothing will be answered any more.
-    fn close(&self) {
-        let mut waiting = self.waiting();
-        waiting.is_closed = true;
-        waiting.answers.clear();
-    }
-}
-
-type Version = (u32, Vec<(Bytes, Bytes)>);
-
-/// The channel, and whom its task tells of what comes.
-struct Served {
-    input: ChannelReadHalf,
-    output: ChannelWriteHalf<Msg>,
-    packets: mpsc::Receiver<Packet>,
-    shared: Arc<Shared>,
-    started: oneshot::Sender<Result<()>>,
-    version: oneshot::Sender<Version>,
-}
-
-impl Served {
-    /// Serves the channel until it ends or nobody is left who wants it. A server counts the channels of a session
-    /// (`MaxSessions` in sshd_config(5)) until they are closed, and russh closes none by itself.
-    async fn serve(mut self, dropped: oneshot::Receiver<()>) {
-        struct Close<'a>(&'a Shared);
-        impl Drop for Close<'_> {
-            fn drop(&mut self) {
-                self.0.close();
-            }
-        }
-        let _close = Close(&self.shared);
-        let serving = async {
-            let started = request(&mut self.input, &self.output).await;
-            let is_started = started.is_ok();
-            let _ = self.started.send(started);
-            if !is_started {
-                return;
-            }
-            tokio::select! {
-                () = receive(self.input, &self.shared, self.version) => {}
-                () = transmit(&self.output, self.packets, &self.shared) => {}
-            }
-        };
-        tokio::select! {
-            () = serving => {}
-            _ = dropped => {}
-        }
-        let _ = self.output.close().await;
-    }
-}
-
-/// Asks for the subsystem.
-async fn request(input: &mut ChannelReadHalf, output: &ChannelWriteHalf<Msg>) -> Result<()> {
-    output.request_subsystem(true, "sftp").await?;
-    let due = Instant::now() + ANSWERING;
-    loop {
-        let Ok(message) = timeout_at(due, input.wait()).await else {
-            let message =
-                format!("the server did not answer the request for sftp within {ANSWERING:?}");
-            return Err(Error::new(ErrorKind::Timeout, message));
-        };
-        match message {
-            Some(ChannelMsg::Success) => return Ok(()),
-            Some(ChannelMsg::WindowAdjusted { .. }) => {}
-            Some(_) | None => {
-                let message = "the server offers no file transfer (sshd_config needs `Subsystem sftp internal-sftp`)";
-                return Err(Error::new(ErrorKind::Transfer, message));
-            }
-        }
-    }
-}
-
-async fn receive(mut input: ChannelReadHalf, shared: &Shared, version: oneshot::Sender<Version>) {
-    let (mut assembler, mut version) = (Assembler::default(), Some(version));
-    loop {
-        match input.wait().await {
-            Some(ChannelMsg::Data { data }) => assembler.push(data),
-            Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return,
-            Some(_) => continue,
-        }
-        shared.note_movement();
-        loop {
-            match assembler.next() {
-                Ok(None) => break,
-                Ok(Some(Incoming::Reply(id, reply))) => {
-                    // A request that was given up has nobody who wants its answer.
-                    if let Some(asker) = shared.waiting().answers.remove(&id) {
-                        let _ = asker.send(reply);
-                    }
-                }
-                Ok(Some(Incoming::Version(number, extensions))) => match version.take() {
-                    Some(version) => drop(version.send((number, extensions))),
-                    None => return,
-                },
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-async fn transmit(
-    output: &ChannelWriteHalf<Msg>,
-    mut packets: mpsc::Receiver<Packet>,
-    shared: &Shared,
-) {
-    while let Some(packet) = packets.recv().await {
-        for mut part in [packet.head, packet.content] {
-            while !part.is_empty() {
-                let piece = part.split_to(part.len().min(SMALL_BLOCK as usize));
-                if output.data_bytes(piece).await.is_err() {
-                    return;
-                }
-                shared.note_movement();
-            }
-        }
     }
 }
