@@ -17,6 +17,8 @@ pub struct Document {
     pub time: Option<Timestamp>,
     /// Whether one with a later time was handed over before it.
     pub late: bool,
+    /// What stands for it among its versions, where one that was replaced can come behind the other.
+    pub(super) key: Option<u64>,
 }
 
 impl Document {
@@ -32,6 +34,7 @@ impl Document {
             shard,
             time,
             late: false,
+            key: None,
         }
     }
 }

@@ -19,9 +19,9 @@ use crate::{ErrorKind, Result};
 pub(super) struct Origins {
     /// What stays in tokens: a source can be gone when the copy of its copy comes.
     copies: BTreeMap<String, String>,
-    /// All indices of which it is known.
+    /// All indices of which it is known, and their uuids where they are shown.
     #[serde(skip)]
-    known: BTreeSet<String>,
+    known: BTreeMap<String, Option<String>>,
     /// When it was asked.
     #[serde(skip)]
     asked: Option<Instant>,
@@ -52,6 +52,11 @@ impl Origins {
         origin
     }
 
+    /// What tells an index from another one of its name, as far as was known when it was asked last.
+    pub(super) fn uuid(&self, index: &str) -> Option<&str> {
+        self.known.get(index)?.as_deref()
+    }
+
     /// Finds out where the documents of these indices come from, as far as that is not known.
     pub(super) async fn learn(
         &mut self,
@@ -59,12 +64,23 @@ impl Origins {
         indices: impl Iterator<Item = &str>,
         notices: &mut Vec<Notice>,
     ) -> Result<()> {
-        let mut unknown: BTreeSet<&str> = indices.collect();
+        let unknown: BTreeSet<&str> = indices.collect();
         let is_old = self.asked.is_none_or(|then| then.elapsed() >= AGAIN);
-        if unknown.is_empty() || (!is_old && unknown.iter().all(|name| self.known.contains(*name)))
-        {
+        let are_known = || unknown.iter().all(|name| self.known.contains_key(*name));
+        if unknown.is_empty() || (!is_old && are_known()) {
             return Ok(());
         }
+        self.ask(settings, unknown, notices).await
+    }
+
+    /// Finds out what these indices are, and what those are by now that were known.
+    pub(super) async fn ask(
+        &mut self,
+        settings: &Settings,
+        asked: BTreeSet<&str>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<()> {
+        let mut unknown = asked;
         let sources = match settings.indices.has_remote() {
             // No server tells of the settings in another cluster.
             true => Err("they are in another cluster".to_owned()),
@@ -80,8 +96,8 @@ impl Origins {
         match sources {
             Ok(sources) => {
                 unknown.extend(sources.keys().map(String::as_str));
-                for (copy, of) in &sources {
-                    let Some(of) = of.as_ref().filter(|of| *of != copy) else {
+                for (copy, source) in &sources {
+                    let Some(of) = source.copied.as_ref().filter(|of| *of != copy) else {
                         continue;
                     };
                     // Where each was made of the other, the names have been given anew.
@@ -90,7 +106,7 @@ impl Origins {
                         continue;
                     }
                     self.copies.insert(copy.clone(), of.clone());
-                    if unknown.contains(&**of) || self.known.contains(of) {
+                    if unknown.contains(&**of) || self.known.contains_key(of) {
                         notices.push(Notice::Copy {
                             index: copy.clone(),
                             of: of.clone(),
@@ -98,10 +114,17 @@ impl Origins {
                         });
                     }
                 }
-                self.known.extend(unknown.into_iter().map(str::to_owned));
+                let uuid = |name: &str| sources.get(name)?.uuid.clone();
+                let unknown = unknown.into_iter().map(|name| (name.to_owned(), None));
+                self.known.extend(unknown);
+                for (name, known) in &mut self.known {
+                    *known = uuid(name);
+                }
             }
             Err(why) => {
-                self.known.extend(unknown.into_iter().map(str::to_owned));
+                let unknown = unknown.into_iter().map(|name| (name.to_owned(), None));
+                self.known.extend(unknown);
+                self.known.values_mut().for_each(|uuid| *uuid = None);
                 if !std::mem::replace(&mut self.is_refusal_told, true) {
                     notices.push(Notice::UnknownCopies { why });
                 }

@@ -224,12 +224,17 @@ pub(super) async fn facts(client: &Client, indices: &str) -> Result<HashMap<Stri
     Ok(answer.into_iter().filter_map(read).collect())
 }
 
-/// The names of the indices, each with that of the index whose documents it holds copies of (`GET INDICES/_settings`): one
-/// that was shrunk, split or cloned, or is in the snapshot that it shows.
-pub(super) async fn sources(
-    client: &Client,
-    indices: &str,
-) -> Result<BTreeMap<String, Option<String>>> {
+/// What an index is, where its documents are found by their times.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) uuid: Option<String>,
+    /// The name of the index whose documents it holds copies of: it was shrunk, split or cloned, or that one is in the
+    /// snapshot that it shows.
+    pub(super) copied: Option<String>,
+}
+
+/// What the indices are, by their names (`GET INDICES/_settings`).
+pub(super) async fn sources(client: &Client, indices: &str) -> Result<BTreeMap<String, Source>> {
     const WANTED: &str = "*.settings.index.uuid,*.settings.index.resize.source.name,*.settings.index.store.type,\
         *.settings.index.store.snapshot.index_name";
     let request = HttpRequest::get("/")
@@ -248,7 +253,11 @@ pub(super) async fn sources(
             Some("snapshot" | "remote_snapshot")
         );
         let mounted = || text("store/snapshot/index_name").filter(|_| is_mounted);
-        (name, text("resize/source/name").or_else(mounted))
+        let source = Source {
+            uuid: text("uuid"),
+            copied: text("resize/source/name").or_else(mounted),
+        };
+        (name, source)
     };
     Ok(answer.into_iter().map(source).collect())
 }

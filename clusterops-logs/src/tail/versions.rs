@@ -35,19 +35,19 @@ impl Versions {
     }
 
     /// Whether a newer version of it is known: a copy shows it that is behind.
-    pub(super) fn are_behind(&self, hit: &Hit) -> bool {
-        let known = self.0.get(&key(hit)).map(|(_, known)| *known);
+    pub(super) fn are_behind(&self, key: u64, hit: &Hit) -> bool {
+        let known = self.0.get(&key).map(|(_, known)| *known);
         let own = Version::of(hit);
         own.zip(known)
             .is_some_and(|(own, known)| own.is_before(known))
     }
 
     /// Takes this one as known, until what is older than this time is forgotten.
-    pub(super) fn rise(&mut self, hit: &Hit, time: i64) {
+    pub(super) fn rise(&mut self, key: u64, hit: &Hit, time: i64) {
         if let Some(version) = Version::of(hit)
             && version.2 > 1
         {
-            self.0.insert(key(hit), (time, version));
+            self.0.insert(key, (time, version));
         }
     }
 
@@ -57,14 +57,15 @@ impl Versions {
     }
 }
 
-/// Leaves out versions that stand behind one that replaced them, as the order of their times can put them.
+/// Leaves out versions that stand behind one that replaced them, as the order of their times can put them. By checkpoints
+/// none is read behind another, so there documents have no keys.
 pub(super) fn keep_rising(documents: &mut Vec<Document>) {
     let mut latest: HashMap<u64, Version> = HashMap::new();
     documents.retain(|document| {
-        let Some(version) = Version::of(&document.hit) else {
+        let Some((key, version)) = document.key.zip(Version::of(&document.hit)) else {
             return true;
         };
-        let known = latest.entry(key(&document.hit)).or_insert(version);
+        let known = latest.entry(key).or_insert(version);
         if version.is_before(*known) {
             return false;
         }
@@ -73,9 +74,10 @@ pub(super) fn keep_rising(documents: &mut Vec<Document>) {
     });
 }
 
-/// What stands for a document. The index is that of the hit: what its copies are given afterwards is something else.
-fn key(hit: &Hit) -> u64 {
-    fnv1a([hit.index.as_str(), &hit.id])
+/// What stands for a document: the uuid of the hit's index, for its name can be given to another one, and what copies of it
+/// are given afterwards is something else; and the routing, for several shards can have the same id.
+pub(super) fn key(uuid: &str, hit: &Hit) -> u64 {
+    fnv1a([uuid, &hit.id, hit.routing.as_deref().unwrap_or_default()])
 }
 
 #[cfg(test)]
@@ -92,33 +94,36 @@ mod tests {
     #[test]
     fn only_what_was_replaced_is_behind() {
         let mut versions = Versions::default();
-        versions.rise(&hit(1, 0, 1), 5);
+        let key = key("u", &hit(1, 0, 1));
+        versions.rise(key, &hit(1, 0, 1), 5);
         assert!(versions.is_empty());
-        versions.rise(&hit(2, 7, 3), 5);
-        assert!(versions.are_behind(&hit(2, 6, 2)));
-        assert!(versions.are_behind(&hit(1, 6, 2)));
+        versions.rise(key, &hit(2, 7, 3), 5);
+        assert!(versions.are_behind(key, &hit(2, 6, 2)));
+        assert!(versions.are_behind(key, &hit(1, 6, 2)));
         // The same, deleted and written anew, and what a new primary wrote.
         for other in [hit(2, 7, 3), hit(2, 8, 1), hit(3, 6, 2)] {
-            assert!(!versions.are_behind(&other), "{other:?}");
+            assert!(!versions.are_behind(key, &other), "{other:?}");
         }
         versions.forget(5);
-        assert!(versions.are_behind(&hit(2, 6, 2)));
+        assert!(versions.are_behind(key, &hit(2, 6, 2)));
         versions.forget(6);
         assert!(versions.is_empty());
     }
 
     #[test]
     fn of_one_batch_only_rising_versions_are_kept() {
-        let document = |hit| Document::of(hit, None, "@timestamp");
-        let mut documents: Vec<Document> = [hit(1, 1, 2), hit(1, 0, 1), hit(1, 5, 3)]
-            .into_iter()
-            .map(document)
-            .collect();
-        keep_rising(&mut documents);
-        let versions: Vec<_> = documents
-            .iter()
-            .filter_map(|document| document.hit.version)
-            .collect();
-        assert_eq!(versions, [2, 3]);
+        let kept = |key| {
+            let document = |hit| Document {
+                key,
+                ..Document::of(hit, None, "@timestamp")
+            };
+            let hits = [hit(1, 1, 2), hit(1, 0, 1), hit(1, 5, 3)];
+            let mut documents = hits.map(document).to_vec();
+            keep_rising(&mut documents);
+            let versions = documents.iter().map(|document| document.hit.version);
+            versions.flatten().collect::<Vec<_>>()
+        };
+        assert_eq!(kept(Some(1)), [2, 3]);
+        assert_eq!(kept(None), [2, 1, 3]);
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::origins::Origins;
-use super::versions::Versions;
+use super::versions::{self, Versions};
 use super::{Document, Found, Notice, Settings, Since};
 use crate::digest::fnv1a;
 use crate::places::{Ask, MOST, PageSize, too_long_alone};
@@ -147,6 +147,10 @@ impl Watermark {
             }
             new = fetched;
         }
+        if old.iter().chain(&new).any(|(.., hit)| self.is_behind(hit)) {
+            // An index that was made anew with its name has other documents.
+            self.origins.ask(settings, BTreeSet::new(), notices).await?;
+        }
 
         let mut found = Found {
             understood: page.shards.total > 0,
@@ -157,8 +161,9 @@ impl Watermark {
         }
         for (place, mark, hit) in new {
             if self.see(place, mark, &hit) {
+                let key = self.key(&hit);
                 let document = Document::of(hit, None, &settings.wanted.time_field);
-                found.documents.push(document);
+                found.documents.push(Document { key, ..document });
             }
         }
         self.at = self.at.max(unseen.newest);
@@ -244,13 +249,24 @@ impl Watermark {
     /// Takes a hit as seen. False where it is a version that was replaced by one that was seen.
     fn see(&mut self, (time, _): Place, mark: u64, hit: &Hit) -> bool {
         self.seen.entry(time).or_default().push(mark);
-        let is_behind = self.versions.are_behind(hit);
-        if !is_behind {
+        let is_behind = self.is_behind(hit);
+        if let Some(key) = self.key(hit).filter(|_| !is_behind) {
             // As long as the round that shows it looks back.
             self.versions
-                .rise(hit, self.at.map_or(time, |at| at.max(time)));
+                .rise(key, hit, self.at.map_or(time, |at| at.max(time)));
         }
         !is_behind
+    }
+
+    /// Whether it is a version that was replaced by one that was seen, as far as it is known which index it is in.
+    fn is_behind(&self, hit: &Hit) -> bool {
+        self.key(hit)
+            .is_some_and(|key| self.versions.are_behind(key, hit))
+    }
+
+    fn key(&self, hit: &Hit) -> Option<u64> {
+        let uuid = self.origins.uuid(&hit.index)?;
+        Some(versions::key(uuid, hit))
     }
 
     fn fingerprint(&self, hit: &Hit) -> u64 {
@@ -415,11 +431,13 @@ fn overlap(settings: &Settings) -> i64 {
     i64::try_from(settings.overlap.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Tells a version of a document from all others, by the index that it was written to. Tokens keep it: where the way to compute it changes, documents within the
-/// overlap come again.
+/// Tells a version of a document from all others, by the index that it was written to, and its routing: several shards can
+/// have the same id. Tokens keep it: where the way to compute it changes, documents within the overlap come again.
 fn fingerprint(origin: &str, hit: &Hit) -> u64 {
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-    fnv1a([origin, &hit.id, &number(hit.version), &number(hit.seq_no)])
+    let numbers = [number(hit.version), number(hit.seq_no)];
+    let parts = [origin, &hit.id, &numbers[0], &numbers[1]];
+    fnv1a(parts.into_iter().chain(hit.routing.as_deref()))
 }
 
 #[cfg(test)]
