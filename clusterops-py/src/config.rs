@@ -8,7 +8,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 
 use crate::errors::raise;
-use crate::runtime::{apart, awaitable, wait};
+use crate::runtime::{aside, awaitable, wait};
 use crate::words::quoted;
 
 /// OpenSSH's configuration, as ssh_config(5) describes it.
@@ -26,8 +26,8 @@ use crate::words::quoted;
 pub(crate) struct SshConfig(pub(crate) Arc<Config>);
 
 impl SshConfig {
-    fn new(read: clusterops::ssh::Result<Config>) -> PyResult<Self> {
-        read.map(|config| Self(Arc::new(config))).map_err(raise)
+    fn new(config: Config) -> Self {
+        Self(Arc::new(config))
     }
 
     fn ask(
@@ -52,9 +52,7 @@ impl SshConfig {
             query = query.option(&option).map_err(raise)?;
         }
         let config = Arc::clone(&self.0);
-        Ok(apart(move || {
-            config.resolve(&query).map(HostConfig).map_err(raise)
-        }))
+        Ok(aside(move || config.resolve(&query).map(HostConfig)))
     }
 }
 
@@ -68,13 +66,13 @@ impl SshConfig {
     ///     The first mistake, with its file and line.
     #[staticmethod]
     fn load(py: Python<'_>) -> PyResult<Self> {
-        Self::new(py.detach(Config::load))
+        wait(py, aside(Config::load)).map(Self::new)
     }
 
     /// Reads one file only, as ``ssh -F`` does.
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        Self::new(py.detach(|| Config::from_file(path)))
+        wait(py, aside(|| Config::from_file(path))).map(Self::new)
     }
 
     /// Reads a text as the user's file.
@@ -87,7 +85,7 @@ impl SshConfig {
     #[staticmethod]
     #[pyo3(signature = (text, name = "ssh_config"))]
     fn parse(text: &str, name: &str) -> PyResult<Self> {
-        Self::new(Config::parse(text, name))
+        Config::parse(text, name).map(Self::new).map_err(raise)
     }
 
     /// What is in force for a host, as ``ssh -G`` shows it.

@@ -1,14 +1,13 @@
 //! `Connector`: many hosts on the same terms.
 
 use std::future::Future;
-use std::process;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use crate::callback::{Callback, Stash};
 use crate::credentials::Credentials;
-use crate::errors::{Raised, raise};
+use crate::errors::raise;
+use crate::owned::Owned;
 use crate::runtime::{awaitable, wait};
 use crate::session::Session;
 use crate::session_options::SessionOptions;
@@ -22,8 +21,8 @@ use crate::target::one;
 /// options : SessionOptions, optional
 ///     How connections are made.
 /// credentials : Credentials, optional
-///     Who is asked for passphrases, passwords and answers to servers' questions; methods that are ``async`` run in an event
-///     loop of their own.
+///     Who is asked for passphrases, passwords and answers to servers' questions; methods that are ``async`` run in the event
+///     loop of who awaits `aconnect`, and for `connect` in one of their own.
 ///
 /// Examples
 /// --------
@@ -37,48 +36,23 @@ use crate::target::one;
 /// web2 6.1.0
 #[pyclass(module = "clusterops", frozen)]
 pub(crate) struct Connector {
-    inner: clusterops::Connector,
-    raised: Stash,
-    /// The process of this machine that it belongs to.
-    owner: u32,
+    inner: Owned<clusterops::Connector>,
 }
 
 impl Connector {
-    /// Shares what it keeps with who connects by it; what credentials raise is kept for that call.
-    pub(crate) fn of(options: Option<&SessionOptions>, credentials: Option<Callback>) -> Self {
-        let mut options = options
-            .map(|options| options.inner.clone())
-            .unwrap_or_default();
-        let raised = Stash::default();
-        if let Some(object) = credentials {
-            // There is no run that would have to end when they raise.
-            let control = Arc::new(OnceLock::new());
-            let credentials = Credentials::new(object, raised.clone(), control);
-            options = options.credentials(Arc::new(credentials));
-        }
-        Self {
-            inner: clusterops::Connector::new(options),
-            raised,
-            owner: process::id(),
-        }
-    }
-
     pub(crate) fn connecting(
         &self,
         target: &Bound<'_, PyAny>,
     ) -> PyResult<impl Future<Output = PyResult<Session>> + Send + 'static> {
-        if self.owner != process::id() {
-            let message = "the connector was made by the parent of this process; make another";
-            return Err(Raised::invalid(message).into());
-        }
-        let target = one(target)?;
-        let (connector, raised) = (self.inner.clone(), self.raised.clone());
+        let (connector, target) = (self.inner()?.clone(), one(target)?);
         Ok(async move {
-            match connector.connect(&target).await {
-                Ok(session) => Ok(Session::new(session)),
-                Err(error) => Err(raised.take().unwrap_or_else(|| raise(error))),
-            }
+            let session = connector.connect(&target).await;
+            session.map(Session::new).map_err(raise)
         })
+    }
+
+    fn inner(&self) -> PyResult<&clusterops::Connector> {
+        self.inner.get("the connector")
     }
 }
 
@@ -86,8 +60,16 @@ impl Connector {
 impl Connector {
     #[new]
     #[pyo3(signature = (options = None, *, credentials = None))]
-    fn new(options: Option<&SessionOptions>, credentials: Option<Py<PyAny>>) -> Self {
-        Self::of(options, credentials.map(Callback::alone))
+    pub(crate) fn new(options: Option<&SessionOptions>, credentials: Option<Py<PyAny>>) -> Self {
+        let mut options = options
+            .map(|options| options.inner.clone())
+            .unwrap_or_default();
+        if let Some(object) = credentials {
+            options = options.credentials(Arc::new(Credentials::new(object)));
+        }
+        Self {
+            inner: Owned::new(clusterops::Connector::new(options)),
+        }
     }
 
     /// Connects to a host, verifies its host key and logs in.
@@ -116,8 +98,8 @@ impl Connector {
 
     /// What the user should know about OpenSSH's configuration, once it was read: which of its keywords have no effect.
     #[getter]
-    fn warnings(&self) -> Vec<String> {
-        self.inner.warnings()
+    fn warnings(&self) -> PyResult<Vec<String>> {
+        Ok(self.inner()?.warnings())
     }
 
     fn __repr__(&self) -> &'static str {

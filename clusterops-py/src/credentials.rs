@@ -9,7 +9,7 @@ use clusterops::{Control, Purpose};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::callback::{Callback, Stash};
+use crate::call::Call;
 use crate::secret::SecretText;
 use crate::target::Target;
 use crate::words::word;
@@ -17,16 +17,28 @@ use crate::words::word;
 /// An object with a method `secret(target, purpose)`. What it raises ends the run, and is raised to who waits for it.
 #[derive(Debug)]
 pub(crate) struct Credentials {
-    object: Arc<Callback>,
-    raised: Stash,
+    object: Arc<Py<PyAny>>,
+    /// The call or run that they are asked for; without one, that for which a task works.
+    call: Option<Call>,
+    /// The run that ends when they raise.
     control: Arc<OnceLock<Control>>,
 }
 
 impl Credentials {
-    pub(crate) fn new(object: Callback, raised: Stash, control: Arc<OnceLock<Control>>) -> Self {
+    /// For connections, one by one.
+    pub(crate) fn new(object: Py<PyAny>) -> Self {
         Self {
             object: Arc::new(object),
-            raised,
+            call: None,
+            control: Arc::default(),
+        }
+    }
+
+    /// For a run, of which the control is known once it has begun.
+    pub(crate) fn of_run(object: Py<PyAny>, call: Call, control: Arc<OnceLock<Control>>) -> Self {
+        Self {
+            object: Arc::new(object),
+            call: Some(call),
             control,
         }
     }
@@ -80,10 +92,13 @@ impl clusterops::Credentials for Credentials {
             Target(target.clone()),
             purpose.clone(),
         );
+        let call = self.call.clone().unwrap_or_else(Call::current);
+        let asking = call.clone();
         let asked = tokio::task::spawn_blocking(move || {
             Python::attach(|py| {
                 let purpose = describe(py, &purpose)?;
-                let given = object.call(py, "secret", (target, purpose).into_pyobject(py)?)?;
+                let asked = (target, purpose).into_pyobject(py)?;
+                let given = asking.ask(object.bind(py), "secret", asked)?;
                 let secret: Option<SecretText> = given.extract()?;
                 Ok(secret.map(|secret| secret.0))
             })
@@ -92,7 +107,7 @@ impl clusterops::Credentials for Credentials {
             Ok(Ok(secret)) => Ok(secret),
             Ok(Err(error)) => {
                 let error: PyErr = error;
-                self.raised.keep(error);
+                call.keep(error);
                 if let Some(control) = self.control.get() {
                     control.cancel();
                 }

@@ -6,9 +6,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::call::Call;
 use crate::errors::{Raised, raise};
 use crate::http::http_options;
 use crate::identity::Identities;
+use crate::owned::Owned;
 use crate::runtime::{awaitable, wait};
 use crate::sealed_file::SealedFile;
 use crate::signing::{VerifyingKey, trusted};
@@ -30,7 +32,10 @@ use crate::words::{Span, quoted};
 /// >>> Marathon("https://marathon.example.org:8443", basic=("deployer", "sesame"), deadline=10)
 /// <Marathon 'https://marathon.example.org:8443'>
 #[pyclass(module = "clusterops.deploy", frozen)]
-pub(crate) struct Marathon(clusterops::marathon::Marathon);
+pub(crate) struct Marathon {
+    url: String,
+    inner: Owned<clusterops::marathon::Marathon>,
+}
 
 #[pymethods]
 impl Marathon {
@@ -42,17 +47,20 @@ impl Marathon {
         if let Some(poll) = poll {
             marathon = marathon.poll_every(poll.0);
         }
-        Ok(Self(marathon))
+        Ok(Self {
+            url: marathon.url().to_owned(),
+            inner: Owned::new(marathon),
+        })
     }
 
     /// Its URL.
     #[getter]
     fn url(&self) -> &str {
-        self.0.url()
+        &self.url
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("<Marathon {}>", quoted(py, self.0.url())?))
+        Ok(format!("<Marathon {}>", quoted(py, &self.url)?))
     }
 }
 
@@ -143,9 +151,14 @@ impl Deployed {
 }
 
 /// As Rust wants them.
-pub(crate) fn clients(marathons: &[Bound<'_, Marathon>]) -> Vec<clusterops::marathon::Marathon> {
-    let marathons = marathons.iter();
-    marathons.map(|marathon| marathon.get().0.clone()).collect()
+pub(crate) fn clients(
+    marathons: &[Bound<'_, Marathon>],
+) -> PyResult<Vec<clusterops::marathon::Marathon>> {
+    let clients = marathons.iter().map(|marathon| {
+        let Marathon { url, inner } = marathon.get();
+        inner.get(format_args!("the Marathon {url}")).cloned()
+    });
+    clients.collect()
 }
 
 /// How to deploy, and why the file may be: exactly one of `reviewed` and `signers` is given.
@@ -182,15 +195,15 @@ impl Deploy {
         file: &SealedFile,
         identities: Identities,
         marathons: &[Bound<'_, Marathon>],
-    ) -> impl Future<Output = PyResult<Vec<Deployed>>> + Send + 'static {
+    ) -> PyResult<impl Future<Output = PyResult<Vec<Deployed>>> + Send + 'static> {
         let (deploy, file) = (self.inner.clone(), file.0.clone());
-        let marathons = clients(marathons);
-        async move {
+        let marathons = clients(marathons)?;
+        Ok(async move {
             let keys = identities.keys();
             let deployed = deploy.run(&file, &keys, &marathons).await;
             let deployed = identities.or(deployed.map_err(raise))?;
             Ok(deployed.into_iter().map(Deployed).collect())
-        }
+        })
     }
 }
 
@@ -249,8 +262,8 @@ impl Deploy {
         identities: Vec<Bound<'_, PyAny>>,
         marathons: Vec<Bound<'_, Marathon>>,
     ) -> PyResult<Vec<Deployed>> {
-        let identities = Identities::blocking(identities)?;
-        wait(py, self.going(file, identities, &marathons))
+        let identities = Identities::new(identities, Call::blocking())?;
+        wait(py, self.going(file, identities, &marathons)?)
     }
 
     /// As `run`, to be awaited.
@@ -261,8 +274,8 @@ impl Deploy {
         identities: Vec<Bound<'py, PyAny>>,
         marathons: Vec<Bound<'py, Marathon>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let identities = Identities::awaited(identities)?;
-        awaitable(py, self.going(file, identities, &marathons))
+        let identities = Identities::new(identities, Call::awaited(py)?)?;
+        awaitable(py, self.going(file, identities, &marathons)?)
     }
 
     fn __repr__(&self) -> &'static str {

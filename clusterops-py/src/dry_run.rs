@@ -4,6 +4,7 @@ use clusterops::deploy::{self, ChangeKind};
 use clusterops::secrets::Pointer;
 use pyo3::prelude::*;
 
+use crate::call::Call;
 use crate::deploy::{Marathon, clients};
 use crate::errors::{Raised, raise};
 use crate::identity::Identities;
@@ -162,10 +163,10 @@ pub(crate) fn dry_run(
     identities: Vec<Bound<'_, PyAny>>,
     marathons: Vec<Bound<'_, Marathon>>,
 ) -> PyResult<Vec<DryRun>> {
-    let identities = Identities::blocking(identities)?;
+    let identities = Identities::new(identities, Call::blocking())?;
     wait(
         py,
-        comparing(file.0.clone(), identities, clients(&marathons)),
+        comparing(file.0.clone(), identities, clients(&marathons)?),
     )
 }
 
@@ -177,9 +178,9 @@ pub(crate) fn adry_run<'py>(
     identities: Vec<Bound<'py, PyAny>>,
     marathons: Vec<Bound<'py, Marathon>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let identities = Identities::awaited(identities)?;
+    let identities = Identities::new(identities, Call::awaited(py)?)?;
     awaitable(
         py,
-        comparing(file.0.clone(), identities, clients(&marathons)),
+        comparing(file.0.clone(), identities, clients(&marathons)?),
     )
 }

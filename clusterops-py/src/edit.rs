@@ -7,7 +7,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
-use crate::callback::{Callback, Stash};
+use crate::call::Call;
 use crate::errors::raise;
 use crate::identity::Identities;
 use crate::recipients::Whom;
@@ -22,7 +22,7 @@ struct Editing {
     identities: Identities,
     options: SealOptions,
     editor: Editor,
-    again: Option<Callback>,
+    again: Option<Py<PyAny>>,
 }
 
 impl Editing {
@@ -35,7 +35,7 @@ impl Editing {
         pins: Option<&[String]>,
         editor: Option<String>,
         folder: Option<PathBuf>,
-        again: Option<Callback>,
+        again: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let mut editor = editor.map_or_else(Editor::from_environment, Editor::new);
         if let Some(folder) = folder {
@@ -61,19 +61,18 @@ impl Editing {
     }
 
     async fn edit(self) -> PyResult<Option<(SealedFile, Sealed)>> {
-        let (raised, keys) = (Stash::default(), self.identities.keys());
+        let (call, keys) = (self.identities.call(), self.identities.keys());
         let again = |error: &secrets::Error| {
             let Some(again) = &self.again else {
                 return false;
             };
             let asked = Python::attach(|py| {
                 let error = crate::errors::Raised::from(error).exception(py)?;
-                again
-                    .call(py, "__call__", (error,).into_pyobject(py)?)?
-                    .is_truthy()
+                let error = (error,).into_pyobject(py)?;
+                call.ask(again.bind(py), "__call__", error)?.is_truthy()
             });
             asked.unwrap_or_else(|error| {
-                raised.keep(error);
+                call.keep(error);
                 false
             })
         };
@@ -85,8 +84,8 @@ impl Editing {
             &self.editor,
             again,
         );
-        let edited = self.identities.or(edited.await.map_err(raise));
-        Ok(match raised.or(edited)? {
+        let edited = edited.await.map_err(raise);
+        Ok(match self.identities.or(edited)? {
             Edited::Changed { file, sealed } => Some((SealedFile(file), Sealed(sealed))),
             _ => None,
         })
@@ -157,8 +156,7 @@ pub(crate) fn edit(
     folder: Option<PathBuf>,
     again: Option<Py<PyAny>>,
 ) -> PyResult<Option<(SealedFile, Sealed)>> {
-    let identities = Identities::blocking(identities)?;
-    let again = again.map(Callback::alone);
+    let identities = Identities::new(identities, Call::blocking())?;
     let pins = pins.as_deref();
     let editing = Editing::new(
         file, identities, recipients, id, pins, editor, folder, again,
@@ -181,8 +179,7 @@ pub(crate) fn aedit<'py>(
     folder: Option<PathBuf>,
     again: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let identities = Identities::awaited(identities)?;
-    let again = again.map(|again| Callback::here(py, again)).transpose()?;
+    let identities = Identities::new(identities, Call::awaited(py)?)?;
     let pins = pins.as_deref();
     let editing = Editing::new(
         file, identities, recipients, id, pins, editor, folder, again,

@@ -12,13 +12,14 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::callback::{Callback, Stash};
+use crate::call::Call;
 use crate::credentials::Credentials;
 use crate::errors::raise;
 use crate::hostset::Hosts;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::run::{AsyncRun, Run, Shared};
+use crate::runtime::{aside, wait};
 use crate::secret::not_pickled;
 use crate::session_options::SessionOptions;
 use crate::target::{Target, Targets};
@@ -80,31 +81,49 @@ impl Fleet {
         &self,
         py: Python<'_>,
         plan: &clusterops::Plan,
+        call: Call,
         begin: impl FnOnce(&clusterops::Fleet) -> clusterops::ssh::Result<clusterops::Run> + Send,
     ) -> PyResult<Arc<Shared>> {
-        let (raised, control) = (Stash::default(), Arc::new(OnceLock::<Control>::new()));
+        let control = Arc::new(OnceLock::<Control>::new());
         let mut fleet = self.inner.clone();
         if let Some(object) = &self.credentials {
-            let object = Callback::here(py, object.clone_ref(py))?;
-            let credentials = Credentials::new(object, raised.clone(), Arc::clone(&control));
+            let object = object.clone_ref(py);
+            let credentials = Credentials::of_run(object, call.clone(), Arc::clone(&control));
             fleet = fleet.credentials(Arc::new(credentials));
         }
         let stages = plan.stages.iter().map(|stage| stage.name.clone()).collect();
-        let has_raised = raised.clone();
-        let shared = Shared::start(py, stages, raised, || begin(&fleet))?;
+        let shared = Shared::start(py, stages, call, || begin(&fleet))?;
         let control = control.get_or_init(|| shared.control().clone());
-        if has_raised.is_set() {
+        if shared.raised().is_some() {
             control.cancel();
         }
         Ok(shared)
     }
 
-    fn start_again(&self, py: Python<'_>, plan: &Plan, report: &Report) -> PyResult<Arc<Shared>> {
-        self.start_with(py, &plan.0, |fleet| fleet.retry(&plan.0, &report.inner))
+    fn begin(&self, py: Python<'_>, plan: &Plan, call: Call) -> PyResult<Arc<Shared>> {
+        self.start_with(py, &plan.0, call, |fleet| fleet.run(&plan.0))
     }
 
-    fn go_on(&self, py: Python<'_>, plan: &Plan, journal: PathBuf) -> PyResult<Arc<Shared>> {
-        self.start_with(py, &plan.0, |fleet| fleet.resume(&plan.0, journal))
+    fn start_again(
+        &self,
+        py: Python<'_>,
+        plan: &Plan,
+        report: &Report,
+        call: Call,
+    ) -> PyResult<Arc<Shared>> {
+        self.start_with(py, &plan.0, call, |fleet| {
+            fleet.retry(&plan.0, &report.inner)
+        })
+    }
+
+    fn go_on(
+        &self,
+        py: Python<'_>,
+        plan: &Plan,
+        journal: PathBuf,
+        call: Call,
+    ) -> PyResult<Arc<Shared>> {
+        self.start_with(py, &plan.0, call, |fleet| fleet.resume(&plan.0, journal))
     }
 }
 
@@ -228,20 +247,17 @@ impl Fleet {
     /// InvalidError
     ///     Before the first connection: a plan or a fleet that cannot be run.
     fn run(&self, py: Python<'_>, plan: &Plan) -> PyResult<Report> {
-        self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?
-            .wait(py)
+        self.begin(py, plan, Call::blocking())?.wait(py)
     }
 
     /// Starts a run that is iterated for its events, and asked for its report.
     fn start<'py>(&self, py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, Run>> {
-        let shared = self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?;
-        Run::new(py, shared)
+        Run::new(py, self.begin(py, plan, Call::blocking())?)
     }
 
     /// Starts a run that is awaited.
     fn arun<'py>(&self, py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, AsyncRun>> {
-        let shared = self.start_with(py, &plan.0, |fleet| fleet.run(&plan.0))?;
-        AsyncRun::new(py, shared)
+        AsyncRun::new(py, self.begin(py, plan, Call::awaited(py)?)?)
     }
 
     /// Starts a run that continues each failed host of a report at its first unfinished stage.
@@ -251,7 +267,7 @@ impl Fleet {
         plan: &Plan,
         report: &Report,
     ) -> PyResult<Bound<'py, Run>> {
-        Run::new(py, self.start_again(py, plan, report)?)
+        Run::new(py, self.start_again(py, plan, report, Call::blocking())?)
     }
 
     /// As `retry`, to be awaited.
@@ -261,7 +277,8 @@ impl Fleet {
         plan: &Plan,
         report: &Report,
     ) -> PyResult<Bound<'py, AsyncRun>> {
-        AsyncRun::new(py, self.start_again(py, plan, report)?)
+        let call = Call::awaited(py)?;
+        AsyncRun::new(py, self.start_again(py, plan, report, call)?)
     }
 
     /// Goes on with the run whose controller ended before it did, from its journal.
@@ -271,7 +288,7 @@ impl Fleet {
         plan: &Plan,
         journal: PathBuf,
     ) -> PyResult<Bound<'py, Run>> {
-        Run::new(py, self.go_on(py, plan, journal)?)
+        Run::new(py, self.go_on(py, plan, journal, Call::blocking())?)
     }
 
     /// As `resume`, to be awaited.
@@ -281,7 +298,8 @@ impl Fleet {
         plan: &Plan,
         journal: PathBuf,
     ) -> PyResult<Bound<'py, AsyncRun>> {
-        AsyncRun::new(py, self.go_on(py, plan, journal)?)
+        let call = Call::awaited(py)?;
+        AsyncRun::new(py, self.go_on(py, plan, journal, call)?)
     }
 
     /// The local files and folders that a plan sends, by the names that it has for them, each with the SHA-256 of what it
@@ -290,13 +308,13 @@ impl Fleet {
         // Only asked whether there are some.
         let fleet = match &self.credentials {
             Some(object) => {
-                let object = Callback::alone(object.clone_ref(py));
-                let credentials = Credentials::new(object, Stash::default(), Arc::default());
+                let credentials = Credentials::new(object.clone_ref(py));
                 self.inner.clone().credentials(Arc::new(credentials))
             }
             None => self.inner.clone(),
         };
-        py.detach(|| fleet.local_files(&plan.0)).map_err(raise)
+        let plan = plan.0.clone();
+        wait(py, aside(move || fleet.local_files(&plan)))
     }
 
     /// What each host would get, as text; nothing is connected to.
@@ -329,7 +347,7 @@ pub(crate) fn arun<'py>(
 fn start_line(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Arc<Shared>> {
     let fleet = clusterops::Fleet::new(hosts.0);
     let plan = clusterops::line_plan(line);
-    Shared::start(py, vec!["run".into()], Stash::default(), || {
+    Shared::start(py, vec!["run".into()], Call::blocking(), || {
         fleet.run(&plan)
     })
 }

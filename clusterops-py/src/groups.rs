@@ -8,11 +8,9 @@ use clusterops::hostset::{Context, GroupSource, GroupsConf};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::callback::Stash;
-use crate::errors::raise;
 use crate::hostset::{HostSet, Hosts};
 use crate::inventory::Source;
-use crate::runtime::{apart, awaitable, wait};
+use crate::runtime::{aside, awaitable, wait};
 use crate::table::Objects;
 
 /// Sources of groups, for expressions with ``@group`` and ``@source:group``.
@@ -41,19 +39,12 @@ use crate::table::Objects;
 pub(crate) struct Groups {
     sources: Arc<[Arc<dyn GroupSource>]>,
     default: Option<usize>,
-    /// What Python objects among them raised.
-    raised: Stash,
 }
 
 impl Groups {
     /// Each source for itself.
     pub(crate) fn sources(&self) -> impl Iterator<Item = Arc<dyn GroupSource>> {
         self.sources.iter().cloned()
-    }
-
-    /// What Python objects among them raised.
-    pub(crate) fn raised(&self) -> &Stash {
-        &self.raised
     }
 
     /// Asks them, where it may take its time: a source may be a program.
@@ -63,7 +54,7 @@ impl Groups {
         question: impl FnOnce(Context<'_>, &Self) -> core::Result<T> + Send + 'static,
     ) -> impl Future<Output = PyResult<T>> + Send + 'static {
         let groups = self.clone();
-        apart(move || {
+        aside(move || {
             let mut context = Context::new();
             for source in &*groups.sources {
                 context = context.source(source);
@@ -74,8 +65,7 @@ impl Groups {
             if let Some(known) = &known {
                 context = context.known(&known.0);
             }
-            let answer = question(context, &groups).map_err(raise);
-            groups.raised.or(answer)
+            question(context, &groups)
         })
     }
 
@@ -127,13 +117,11 @@ impl Groups {
     #[new]
     #[pyo3(signature = (sources, *, default = None))]
     fn new(py: Python<'_>, sources: Objects, default: Option<&str>) -> PyResult<Self> {
-        let raised = Stash::default();
-        let sources = Source::all(py, sources, &raised)?;
+        let sources = Source::all(py, sources)?;
         let default = default.map(|name| place_of(&sources, name)).transpose()?;
         Ok(Self {
             sources: sources.into(),
             default,
-            raised,
         })
     }
 
@@ -148,16 +136,12 @@ impl Groups {
     ///     A file that cannot be read.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let read = py.detach(|| GroupsConf::load(path)).map_err(raise)?;
+        let read = wait(py, aside(move || GroupsConf::load(path)))?;
         let default = read.default_source().map(|source| source.name().to_owned());
         let sources: Arc<[Arc<dyn GroupSource>]> =
             read.into_sources().into_iter().map(Arc::from).collect();
         let default = default.map(|name| place_of(&sources, &name)).transpose()?;
-        Ok(Self {
-            sources,
-            default,
-            raised: Stash::default(),
-        })
+        Ok(Self { sources, default })
     }
 
     /// The names of the sources.

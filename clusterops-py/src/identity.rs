@@ -8,32 +8,18 @@ use clusterops::secrets::{Error, ErrorKind, Result, Thumbprint};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::callback::{Callback, Stash};
+use crate::call::Call;
 use crate::errors::raise;
 use crate::keys::PrivateKey;
 
 /// Who opens: private keys, and objects that use one. What an object raises is raised by the call.
 pub(crate) struct Identities {
     keys: Vec<Arc<dyn clusterops::Identity>>,
-    raised: Stash,
+    call: Call,
 }
 
 impl Identities {
-    /// For a call that blocks: whatever loop this thread has stands still meanwhile.
-    pub(crate) fn blocking(given: Vec<Bound<'_, PyAny>>) -> PyResult<Self> {
-        Self::of(given, |object| Ok(Callback::alone(object.unbind())))
-    }
-
-    /// For a call that is awaited in the event loop of this thread.
-    pub(crate) fn awaited(given: Vec<Bound<'_, PyAny>>) -> PyResult<Self> {
-        Self::of(given, |object| Callback::here(object.py(), object.unbind()))
-    }
-
-    fn of<'py>(
-        given: Vec<Bound<'py, PyAny>>,
-        callback: impl Fn(Bound<'py, PyAny>) -> PyResult<Callback>,
-    ) -> PyResult<Self> {
-        let raised = Stash::default();
+    pub(crate) fn new(given: Vec<Bound<'_, PyAny>>, call: Call) -> PyResult<Self> {
         let mut keys: Vec<Arc<dyn clusterops::Identity>> = Vec::with_capacity(given.len());
         for object in given {
             if let Ok(key) = object.cast::<PrivateKey>() {
@@ -43,11 +29,16 @@ impl Identities {
             let recipient: String = object.getattr("recipient")?.extract()?;
             keys.push(Arc::new(Identity {
                 recipient: recipient.parse().map_err(raise)?,
-                object: Arc::new(callback(object)?),
-                raised: raised.clone(),
+                object: Arc::new(object.unbind()),
+                call: call.clone(),
             }));
         }
-        Ok(Self { keys, raised })
+        Ok(Self { keys, call })
+    }
+
+    /// The call for which they open.
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
     }
 
     /// As the crates want them.
@@ -57,7 +48,7 @@ impl Identities {
 
     /// What a call came to: the exception of an object goes before the error that it led to.
     pub(crate) fn or<T>(&self, result: PyResult<T>) -> PyResult<T> {
-        self.raised.or(result)
+        self.call.or(result)
     }
 }
 
@@ -65,8 +56,8 @@ impl Identities {
 #[derive(Debug)]
 struct Identity {
     recipient: Thumbprint,
-    object: Arc<Callback>,
-    raised: Stash,
+    object: Arc<Py<PyAny>>,
+    call: Call,
 }
 
 #[async_trait]
@@ -77,10 +68,11 @@ impl clusterops::Identity for Identity {
 
     async fn unwrap(&self, encrypted_key: &[u8]) -> Result<Option<SecretSlice<u8>>> {
         let (object, encrypted_key) = (Arc::clone(&self.object), encrypted_key.to_vec());
+        let call = self.call.clone();
         let asked = tokio::task::spawn_blocking(move || {
             Python::attach(|py| {
                 let arguments = (PyBytes::new(py, &encrypted_key),).into_pyobject(py)?;
-                let given = object.call(py, "unwrap", arguments)?;
+                let given = call.ask(object.bind(py), "unwrap", arguments)?;
                 let key: Option<Vec<u8>> = given.extract()?;
                 Ok(key.map(SecretSlice::from))
             })
@@ -90,7 +82,7 @@ impl clusterops::Identity for Identity {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
                 let error: PyErr = error;
-                self.raised.keep(error);
+                self.call.keep(error);
                 // What it says may be the key.
                 Err(failed("the identity raised an exception"))
             }

@@ -11,11 +11,11 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple};
 
-use crate::callback::{Callback, Stash};
+use crate::call::Call;
 use crate::errors::raise;
 use crate::groups::Groups;
 use crate::hostset::HostSet;
-use crate::runtime::{apart, awaitable, wait};
+use crate::runtime::{aside, awaitable, wait};
 use crate::table::Objects;
 use crate::target::Target;
 
@@ -34,8 +34,6 @@ use crate::target::Target;
 #[pyclass(module = "clusterops", frozen)]
 pub(crate) struct Inventory {
     inner: Arc<clusterops::Inventory>,
-    /// What its sources raised.
-    raised: Vec<Stash>,
 }
 
 impl Inventory {
@@ -44,19 +42,11 @@ impl Inventory {
         sources: Option<Objects>,
         py: Python<'_>,
     ) -> PyResult<Self> {
-        let sources = sources.unwrap_or_default();
-        let mut raised = vec![Stash::default()];
-        for object in &sources.0 {
-            if let Ok(groups) = object.cast_bound::<Groups>(py) {
-                raised.push(groups.get().raised().clone());
-            }
-        }
-        for source in Source::all(py, sources, &raised[0])? {
+        for source in Source::all(py, sources.unwrap_or_default())? {
             inner.add_source(Box::new(source));
         }
         Ok(Self {
             inner: Arc::new(inner),
-            raised,
         })
     }
 
@@ -65,12 +55,8 @@ impl Inventory {
         &self,
         question: impl FnOnce(&clusterops::Inventory) -> clusterops::core::Result<T> + Send + 'static,
     ) -> impl Future<Output = PyResult<T>> + Send + 'static {
-        let (inner, raised) = (Arc::clone(&self.inner), self.raised.clone());
-        apart(move || {
-            let answer = question(&inner).map_err(raise);
-            let raised = raised.iter().find_map(Stash::take);
-            raised.map_or(answer, Err)
-        })
+        let inner = Arc::clone(&self.inner);
+        aside(move || question(&inner))
     }
 
     fn selected(
@@ -92,11 +78,8 @@ impl Inventory {
 }
 
 async fn load(path: PathBuf, sources: Option<Objects>) -> PyResult<Inventory> {
-    apart(move || {
-        let read = clusterops::Inventory::load(path).map_err(raise)?;
-        Python::attach(|py| Inventory::new(read, sources, py))
-    })
-    .await
+    let read = aside(move || clusterops::Inventory::load(path)).await?;
+    Python::attach(|py| Inventory::new(read, sources, py))
 }
 
 #[pymethods]
@@ -242,17 +225,12 @@ impl Inventory {
 /// A source of groups that is a Python object.
 pub(crate) struct Source {
     name: String,
-    object: Callback,
-    raised: Stash,
+    object: Py<PyAny>,
 }
 
 impl Source {
     /// The sources that these objects are, or have where they are `Groups`.
-    pub(crate) fn all(
-        py: Python<'_>,
-        objects: Objects,
-        raised: &Stash,
-    ) -> PyResult<Vec<Arc<dyn GroupSource>>> {
+    pub(crate) fn all(py: Python<'_>, objects: Objects) -> PyResult<Vec<Arc<dyn GroupSource>>> {
         let mut sources: Vec<Arc<dyn GroupSource>> = Vec::new();
         for object in objects.0 {
             if let Ok(groups) = object.cast_bound::<Groups>(py) {
@@ -261,8 +239,7 @@ impl Source {
             }
             sources.push(Arc::new(Self {
                 name: object.getattr(py, "name")?.extract(py)?,
-                object: Callback::alone(object),
-                raised: raised.clone(),
+                object,
             }));
         }
         Ok(sources)
@@ -273,15 +250,17 @@ impl Source {
     where
         T: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
     {
+        let call = Call::current();
         let asked = Python::attach(|py| {
-            if !self.object.object(py).hasattr(method)? {
+            let object = self.object.bind(py);
+            if !object.hasattr(method)? {
                 return Ok(None);
             }
             let arguments = match argument {
                 Some(argument) => PyTuple::new(py, [argument])?,
                 None => PyTuple::empty(py),
             };
-            let given = self.object.call(py, method, arguments)?;
+            let given = call.ask(object, method, arguments)?;
             match given.is_none() {
                 true => Ok(None),
                 false => given.extract().map(Some),
@@ -289,7 +268,7 @@ impl Source {
         });
         asked.map_err(|error: PyErr| {
             let message = format!("group source `{}`: `{method}` raised {error}", self.name);
-            self.raised.keep(error);
+            call.keep(error);
             Error::new(ErrorKind::GroupSource, message)
         })
     }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use crate::errors::raise;
 use crate::plan::Plan;
 use crate::report::Report;
-use crate::runtime::{apart, awaitable, wait};
+use crate::runtime::{aside, awaitable, wait};
 use crate::target::Target;
 
 /// What the journal of a run holds whose controller has ended. To go on with the run, see `Fleet.resume`.
@@ -30,7 +29,7 @@ use crate::target::Target;
 pub(crate) struct Journal(clusterops::Journal);
 
 fn open(path: PathBuf) -> impl Future<Output = PyResult<Journal>> + Send + 'static {
-    apart(move || clusterops::Journal::open(path).map(Journal).map_err(raise))
+    aside(move || clusterops::Journal::open(path).map(Journal))
 }
 
 #[pymethods]

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::errors::raise;
-use crate::runtime::{apart, wait};
+use crate::runtime::{aside, wait};
 use crate::secret::{Secret, SecretText, not_pickled};
 
 /// The public key of a recipient: RSA, 2048 to 8192 bits. Anybody can seal for it.
@@ -124,7 +124,7 @@ impl PrivateKey {
     #[staticmethod]
     #[pyo3(signature = (bits = 3072))]
     fn generate(py: Python<'_>, bits: usize) -> PyResult<Self> {
-        aside(py, move || secrets::PrivateKey::generate(bits)).map(Self::new)
+        wait(py, aside(move || secrets::PrivateKey::generate(bits))).map(Self::new)
     }
 
     /// Reads PKCS#8 in PEM, plain or encrypted.
@@ -187,7 +187,7 @@ impl PrivateKey {
     /// The key as PKCS#8 in PEM, encrypted under a passphrase.
     fn to_pem(&self, py: Python<'_>, passphrase: SecretText) -> PyResult<Secret> {
         let key = Arc::clone(&self.0);
-        aside(py, move || key.to_pem(&passphrase.0)).map(Secret)
+        wait(py, aside(move || key.to_pem(&passphrase.0))).map(Secret)
     }
 
     /// The key as PKCS#8 in PEM that anybody who sees it can use.
@@ -199,7 +199,7 @@ impl PrivateKey {
     /// Writes it, encrypted, into a new file that only its owner can read; one that is there already is left as it is.
     fn write_new(&self, py: Python<'_>, path: PathBuf, passphrase: SecretText) -> PyResult<()> {
         let key = Arc::clone(&self.0);
-        aside(py, move || key.write_new(path, &passphrase.0))
+        wait(py, aside(move || key.write_new(path, &passphrase.0)))
     }
 
     /// As `write_new`, without a passphrase.
@@ -229,13 +229,5 @@ pub(crate) fn decrypted<T: Send + 'static>(
     read: impl FnOnce(Option<&SecretString>) -> secrets::Result<T> + Send + 'static,
 ) -> PyResult<T> {
     let passphrase = passphrase.map(|text| text.0);
-    aside(py, move || read(passphrase.as_ref()))
-}
-
-/// Waits for what takes long and looks at no signals itself, as making a key does. After Ctrl-C it ends unseen.
-pub(crate) fn aside<T: Send + 'static>(
-    py: Python<'_>,
-    work: impl FnOnce() -> secrets::Result<T> + Send + 'static,
-) -> PyResult<T> {
-    wait(py, apart(move || work().map_err(raise)))
+    wait(py, aside(move || read(passphrase.as_ref())))
 }

@@ -4,7 +4,7 @@
 //! Every call that waits has two forms over one future: the module `runtime` tells how. What it exports stands in
 //! `python/clusterops/_clusterops.pyi` too, and `tests/run python` compares the two.
 
-mod callback;
+mod call;
 mod command;
 mod config;
 mod connector;
@@ -22,6 +22,7 @@ mod journal;
 mod logging;
 mod options;
 mod output;
+mod owned;
 mod plan;
 mod process;
 mod report;
@@ -65,6 +66,13 @@ use pyo3::prelude::*;
 /// The native part of clusterops; use the package `clusterops`.
 #[pymodule(gil_used = false)]
 mod _clusterops {
+    use super::{Bound, PyModule, PyResult, begin};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        begin(module)
+    }
+
     #[pymodule_export]
     use crate::config::{ConfigLine, HostConfig, SshConfig};
     #[pymodule_export]
@@ -150,4 +158,13 @@ mod _clusterops {
         Query, Renderer, Tail, TailBatch, TailDocument, TailEvent, TailMerge, Top, Validation,
         escape_kql, escape_lucene,
     };
+}
+
+/// What is set up once, by the import.
+fn begin(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    logging::install();
+    let part = wrap_pyfunction!(runtime::part, module)?;
+    let at_exit = module.py().import("atexit")?;
+    at_exit.call_method1("register", (part,))?;
+    Ok(())
 }

@@ -1,37 +1,78 @@
-//! What the crates log, in Python's `logging` under the logger `clusterops`.
+//! What the crates log, in Python's `logging`: the target `clusterops::ssh` is the logger `clusterops.ssh`.
 //!
-//! Records go through a bounded queue to one task, which takes the GIL for as many as there are. What the logger does
-//! not want is not made: its level is looked at with each call from Python.
+//! Records wait in a bounded queue for one task of the runtime, which takes the GIL for as many as there are. Each call ends
+//! once its own are told ([`told`]). What no logger wants is not made: the levels are looked at with each call from Python.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use pyo3::prelude::*;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::runtime;
 
 /// How many records may wait for the GIL; what comes on top is counted and left out.
 const QUEUE: usize = 1024;
 
-/// A record as it travels.
-struct Entry {
-    level: Level,
-    target: String,
-    text: String,
+/// How long a call waits at its end for handlers that hang.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The loggers whose levels count, with Python's names of them.
+const LOGGERS: [&str; 4] = [
+    "clusterops",
+    "clusterops.http",
+    "clusterops.logs",
+    "clusterops.ssh",
+];
+
+/// What the queue takes.
+enum Entry {
+    Record {
+        level: Level,
+        logger: String,
+        text: String,
+        file: &'static str,
+        line: u32,
+    },
+    /// Answered once what came before is told.
+    Mark(oneshot::Sender<()>),
 }
 
-/// The logger of the `log` crate.
-#[derive(Default)]
-struct Forward {
-    queue: std::sync::Mutex<Option<Sender<Entry>>>,
-    /// The process whose task reads the queue.
-    process: AtomicUsize,
-    skipped: AtomicU64,
+/// The queue of one runtime: a child of fork(2) has another one.
+#[derive(Debug)]
+pub(crate) struct Records {
+    queue: Sender<Entry>,
+    /// How many are not told yet.
+    waiting: Arc<AtomicUsize>,
+    skipped: Arc<AtomicU64>,
 }
 
-static FORWARD: OnceLock<Forward> = OnceLock::new();
+impl Records {
+    /// A queue, and what tells what comes into it.
+    pub(crate) fn new() -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (queue, receiver) = channel(QUEUE);
+        let records = Self {
+            queue,
+            waiting: Arc::default(),
+            skipped: Arc::default(),
+        };
+        let (waiting, skipped) = (Arc::clone(&records.waiting), Arc::clone(&records.skipped));
+        (records, deliver(receiver, waiting, skipped))
+    }
+}
+
+/// The logger of the `log` crate, of which this module has a copy of its own.
+struct Forward;
+
+/// Has records come here; called once, by the import.
+pub(crate) fn install() {
+    // It fails only where it was called before, as in a second interpreter.
+    let _ = log::set_logger(&Forward);
+}
 
 impl Log for Forward {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -44,102 +85,90 @@ impl Log for Forward {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let entry = Entry {
-            level: record.level(),
-            target: record.target().replace("::", "."),
-            text: record.args().to_string(),
-        };
-        // It is held only while it is made anew, as after a fork.
-        let Ok(queue) = self.queue.try_lock() else {
+        let Some(records) = runtime::records() else {
             return;
         };
-        if queue
-            .as_ref()
-            .is_none_or(|queue| queue.try_send(entry).is_err())
-        {
-            self.skipped.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry::Record {
+            level: record.level(),
+            logger: name(record.target()),
+            text: record.args().to_string(),
+            file: record.file_static().unwrap_or_default(),
+            line: record.line().unwrap_or_default(),
+        };
+        records.waiting.fetch_add(1, Ordering::AcqRel);
+        if records.queue.try_send(entry).is_err() {
+            records.waiting.fetch_sub(1, Ordering::AcqRel);
+            records.skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Takes the level of Python's logger over. Another logger of the process, if it was first, is left alone. What is raised
-/// while it is asked may be a signal handler's, as that of Ctrl-C: nobody else would hear of it.
+/// What Python calls the logger of a target.
+fn name(target: &str) -> String {
+    let name = target.replace("::", ".");
+    match name.strip_prefix("clusterops") {
+        Some(rest) if rest.is_empty() || rest.starts_with('.') => name,
+        _ => format!("clusterops.{name}"),
+    }
+}
+
+/// Takes the level over of what somebody listens to. What is raised while the loggers are asked may be a signal handler's, as
+/// that of Ctrl-C: nobody else would hear of it.
 pub(crate) fn listen(py: Python<'_>) -> PyResult<()> {
-    let filter = level(py)?;
-    if filter == LevelFilter::Off && FORWARD.get().is_none() {
-        return Ok(());
-    }
-    let forward = FORWARD.get_or_init(Forward::default);
-    log::set_max_level(filter);
-    let process = std::process::id() as usize;
-    if forward.process.swap(process, Ordering::AcqRel) != process
-        && let Ok(handle) = runtime::handle()
-        && let Ok(mut queue) = forward.queue.try_lock()
-    {
-        let (sender, receiver) = channel(QUEUE);
-        *queue = Some(sender);
-        handle.spawn(deliver(receiver, forward));
-        // An error says that it was set before, which it was by us or by another logger.
-        let _ = log::set_logger(forward);
-    }
+    log::set_max_level(level(py)?);
     Ok(())
 }
 
-/// What somebody listens to.
+/// The lowest level of ours that a handler gets.
 fn level(py: Python<'_>) -> PyResult<LevelFilter> {
-    let logger = logger(py, None)?;
-    if !logger.call_method0("hasHandlers")?.is_truthy()? {
-        return Ok(LevelFilter::Off);
+    let loggers = py.import("logging")?.getattr("getLogger")?;
+    let mut lowest = LevelFilter::Off;
+    for name in LOGGERS {
+        let logger = loggers.call1((name,))?;
+        if !logger.call_method0("hasHandlers")?.is_truthy()? {
+            continue;
+        }
+        let level: u32 = logger.call_method0("getEffectiveLevel")?.extract()?;
+        lowest = lowest.max(match level {
+            0..=5 => LevelFilter::Trace,
+            6..=10 => LevelFilter::Debug,
+            11..=20 => LevelFilter::Info,
+            21..=30 => LevelFilter::Warn,
+            31..=50 => LevelFilter::Error,
+            _ => LevelFilter::Off,
+        });
     }
-    let level: u32 = logger.call_method0("getEffectiveLevel")?.extract()?;
-    Ok(match level {
-        0..=5 => LevelFilter::Trace,
-        6..=10 => LevelFilter::Debug,
-        11..=20 => LevelFilter::Info,
-        21..=30 => LevelFilter::Warn,
-        31..=50 => LevelFilter::Error,
-        _ => LevelFilter::Off,
-    })
+    Ok(lowest)
 }
 
-fn logger<'py>(py: Python<'py>, target: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
-    let name = match target {
-        None => "clusterops".to_owned(),
-        Some(target) => match target.strip_prefix("clusterops_") {
-            Some(rest) => format!("clusterops.{rest}"),
-            None if target.starts_with("clusterops") => target.to_owned(),
-            None => format!("clusterops.{target}"),
-        },
+/// Waits until what was logged so far is told, unless a handler hangs.
+pub(crate) async fn told() {
+    let Some(records) = runtime::records() else {
+        return;
     };
-    py.import("logging")?.call_method1("getLogger", (name,))
+    if records.waiting.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    let (answer, answered) = oneshot::channel();
+    let marked = async {
+        if records.queue.send(Entry::Mark(answer)).await.is_ok() {
+            // Nobody answers at the interpreter's end.
+            let _ = answered.await;
+        }
+    };
+    let _ = timeout(PATIENCE, marked).await;
 }
 
-async fn deliver(mut records: Receiver<Entry>, forward: &'static Forward) {
+async fn deliver(mut records: Receiver<Entry>, waiting: Arc<AtomicUsize>, skipped: Arc<AtomicU64>) {
     let mut batch = Vec::new();
     while records.recv_many(&mut batch, QUEUE).await > 0 {
         let entries = std::mem::take(&mut batch);
-        let skipped = forward.skipped.swap(0, Ordering::Relaxed);
+        let (waiting, skipped) = (Arc::clone(&waiting), skipped.swap(0, Ordering::Relaxed));
         // A handler may wait, for a disk or a socket.
         let told = tokio::task::spawn_blocking(move || {
-            Python::try_attach(|py| {
-                for entry in &entries {
-                    // A handler that raises is its own matter, as in `logging`.
-                    let _ = tell(py, entry);
-                }
-                if skipped > 0 {
-                    let text = format!("{skipped} log records were left out");
-                    let _ = tell(
-                        py,
-                        &Entry {
-                            level: Level::Warn,
-                            target: "clusterops".into(),
-                            text,
-                        },
-                    );
-                }
-            })
+            Python::try_attach(|py| tell_all(py, entries, &waiting, skipped))
         });
         if !matches!(told.await, Ok(Some(()))) {
             return;
@@ -147,15 +176,55 @@ async fn deliver(mut records: Receiver<Entry>, forward: &'static Forward) {
     }
 }
 
-fn tell(py: Python<'_>, entry: &Entry) -> PyResult<()> {
-    let level = match entry.level {
+fn tell_all(py: Python<'_>, entries: Vec<Entry>, waiting: &AtomicUsize, skipped: u64) {
+    for entry in entries {
+        match entry {
+            Entry::Record {
+                level,
+                logger,
+                text,
+                file,
+                line,
+            } => {
+                // A handler that raises is its own matter, as in `logging`.
+                let _ = tell(py, level, &logger, &text, (file, line));
+                waiting.fetch_sub(1, Ordering::AcqRel);
+            }
+            // Who asked may be gone.
+            Entry::Mark(answer) => drop(answer.send(())),
+        }
+    }
+    if skipped > 0 {
+        let text =
+            format!("{skipped} log records were left out: handlers are slower than they came");
+        let _ = tell(py, Level::Warn, "clusterops", &text, (file!(), line!()));
+    }
+}
+
+fn tell(
+    py: Python<'_>,
+    level: Level,
+    logger: &str,
+    text: &str,
+    (file, line): (&str, u32),
+) -> PyResult<()> {
+    let level = match level {
         Level::Error => 40,
         Level::Warn => 30,
         Level::Info => 20,
         Level::Debug => 10,
         Level::Trace => 5,
     };
-    let logger = logger(py, Some(&entry.target))?;
-    logger.call_method1("log", (level, "%s", &entry.text))?;
+    let logger = py.import("logging")?.call_method1("getLogger", (logger,))?;
+    if !logger.call_method1("isEnabledFor", (level,))?.is_truthy()? {
+        return Ok(());
+    }
+    // Without arguments the text is taken as it is, whatever signs are in it.
+    let (name, nothing) = (logger.getattr("name")?, py.None());
+    let record = logger.call_method1(
+        "makeRecord",
+        (name, level, file, line, text, &nothing, &nothing),
+    )?;
+    logger.call_method1("handle", (record,))?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::call::Call;
 use crate::errors::raise;
 use crate::identity::Identities;
 use crate::runtime::{awaitable, wait};
@@ -157,7 +158,7 @@ pub(crate) fn open(
     id: Option<&str>,
     format: Option<&str>,
 ) -> PyResult<Opened> {
-    let identities = Identities::blocking(identities)?;
+    let identities = Identities::new(identities, Call::blocking())?;
     let opening = Opening::new(document, identities, id, format)?;
     wait(document.py(), opening.all())
 }
@@ -171,7 +172,7 @@ pub(crate) fn aopen<'py>(
     id: Option<&str>,
     format: Option<&str>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let identities = Identities::awaited(identities)?;
+    let identities = Identities::new(identities, Call::awaited(document.py())?)?;
     let opening = Opening::new(document, identities, id, format)?;
     awaitable(document.py(), opening.all())
 }
@@ -189,7 +190,7 @@ pub(crate) fn extract(
     format: Option<&str>,
 ) -> PyResult<Secret> {
     let path = path.parse().map_err(raise)?;
-    let identities = Identities::blocking(identities)?;
+    let identities = Identities::new(identities, Call::blocking())?;
     let opening = Opening::new(document, identities, id, format)?;
     wait(document.py(), opening.one(path))
 }
@@ -205,7 +206,7 @@ pub(crate) fn aextract<'py>(
     format: Option<&str>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let path = path.parse().map_err(raise)?;
-    let identities = Identities::awaited(identities)?;
+    let identities = Identities::new(identities, Call::awaited(document.py())?)?;
     let opening = Opening::new(document, identities, id, format)?;
     awaitable(document.py(), opening.one(path))
 }

@@ -1,7 +1,6 @@
 //! A command that runs on a host: its output as it comes, and its input.
 
 use std::future::{Future, pending, poll_fn};
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -19,7 +18,8 @@ use crate::command::bytes;
 use crate::errors::{Raised, raise};
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::output::{Output, exit_status};
-use crate::runtime::{awaitable, handle, wait, wait_or};
+use crate::owned::Owned;
+use crate::runtime::{Lasting, awaitable, handle, wait, wait_or};
 use crate::stop::Stop;
 use crate::words::{Span, quoted, word};
 
@@ -231,10 +231,7 @@ impl Source for Running {
 /// Output that nobody takes for some seconds, more than 1 MiB of it, ends the command with an error.
 #[pyclass(module = "clusterops", frozen)]
 pub(crate) struct Process {
-    /// None only while it is dropped.
-    running: Option<Arc<Running>>,
-    /// The process of this machine that it belongs to.
-    owner: u32,
+    running: Owned<Arc<Running>>,
 }
 
 impl Process {
@@ -262,18 +259,12 @@ impl Process {
             due,
         };
         Ok(Self {
-            running: Some(Arc::new(running)),
-            owner: process::id(),
+            running: Owned::new(Arc::new(running)),
         })
     }
 
     fn running(&self) -> PyResult<Arc<Running>> {
-        match &self.running {
-            Some(running) if self.owner == process::id() => Ok(Arc::clone(running)),
-            _ => {
-                Err(Raised::invalid("the command was started by the parent of this process").into())
-            }
-        }
+        self.running.get("the command").cloned()
     }
 
     /// Blocks for what comes of it; Ctrl-C ends it first.
@@ -292,16 +283,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let Some(running) = self.running.take() else {
-            return;
-        };
-        if self.owner != process::id() {
-            // Threads of the parent's may have held its locks when this process was made.
-            std::mem::forget(running);
-        } else if running.exit().is_none()
-            && let Ok(handle) = handle()
+        if let Some(running) = self.running.here()
+            && running.exit().is_none()
+            && let (Ok(handle), Ok(lasting)) = (handle(), Lasting::begin())
         {
-            handle.spawn(running.terminate(GRACE));
+            let end = Arc::clone(running).terminate(GRACE);
+            handle.spawn(async move {
+                end.await;
+                drop(lasting);
+            });
         }
     }
 }

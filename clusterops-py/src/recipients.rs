@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyIterator, PyList};
 
 use crate::errors::raise;
 use crate::keys::PublicKey;
+use crate::runtime::{aside, wait};
 use crate::table::Table;
 use crate::words::{quoted, takes};
 
@@ -124,8 +125,7 @@ impl RecipientsFile {
     /// Reads a file, and the key files that it names.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let file = py.detach(|| secrets::RecipientsFile::load(path));
-        file.map(Self).map_err(raise)
+        wait(py, aside(move || secrets::RecipientsFile::load(path))).map(Self)
     }
 
     /// Finds and reads the ``recipients.yaml`` beside a file or in the nearest folder above it.
@@ -138,8 +138,7 @@ impl RecipientsFile {
     ///     Others could have written it.
     #[staticmethod]
     fn find(py: Python<'_>, file: PathBuf) -> PyResult<Self> {
-        let file = py.detach(|| secrets::RecipientsFile::find(file));
-        file.map(Self).map_err(raise)
+        wait(py, aside(move || secrets::RecipientsFile::find(file))).map(Self)
     }
 
     /// The recipients of a file, which need not exist yet.

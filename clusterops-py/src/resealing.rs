@@ -4,6 +4,7 @@ use clusterops::secrets::{self, SealOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::call::Call;
 use crate::identity::Identities;
 use crate::recipients::Whom;
 use crate::runtime::{awaitable, wait};
@@ -95,7 +96,7 @@ macro_rules! anew {
             let anew = Anew {
                 id: source.id(id)?,
                 source,
-                identities: Identities::blocking(identities)?,
+                identities: Identities::new(identities, Call::blocking())?,
                 options: options(recipients, None, pins.as_deref())?,
             };
             wait(document.py(), anew.$method())
@@ -116,7 +117,7 @@ macro_rules! anew {
             let anew = Anew {
                 id: source.id(id)?,
                 source,
-                identities: Identities::awaited(identities)?,
+                identities: Identities::new(identities, Call::awaited(document.py())?)?,
                 options: options(recipients, None, pins.as_deref())?,
             };
             awaitable(document.py(), anew.$method())
@@ -188,7 +189,7 @@ pub(crate) fn reseal(
     format: Option<&str>,
     pins: Option<Vec<String>>,
 ) -> PyResult<Resealed> {
-    let identities = Identities::blocking(identities)?;
+    let identities = Identities::new(identities, Call::blocking())?;
     let anew = resealing(
         document,
         identities,
@@ -213,7 +214,7 @@ pub(crate) fn areseal<'py>(
     format: Option<&str>,
     pins: Option<Vec<String>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let identities = Identities::awaited(identities)?;
+    let identities = Identities::new(identities, Call::awaited(document.py())?)?;
     let anew = resealing(
         document,
         identities,

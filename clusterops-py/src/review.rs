@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clusterops::secrets::{self, CheckOptions, FindingKind, Pointer};
 use pyo3::prelude::*;
 
+use crate::call::Call;
 use crate::errors::raise;
 use crate::identity::Identities;
 use crate::recipients::RecipientsFile;
-use crate::runtime::{awaitable, wait};
+use crate::runtime::{aside, awaitable, wait};
 use crate::sealed_file::{Source, format_named};
 use crate::sealing::texts;
 use crate::words::snake_case;
@@ -128,9 +129,7 @@ pub(crate) fn check(
     for name in skip.unwrap_or_default() {
         options = options.skip(name);
     }
-    let findings = py
-        .detach(|| secrets::check(root, &options))
-        .map_err(raise)?;
+    let findings = wait(py, aside(move || secrets::check(root, &options)))?;
     Ok(findings.into_iter().map(Finding).collect())
 }
 
@@ -219,7 +218,7 @@ pub(crate) fn merge_opened(
     format: Option<&str>,
 ) -> PyResult<Merged> {
     let (format, id) = (format_named(format)?, id.parse().map_err(raise)?);
-    let identities = Identities::blocking(identities)?;
+    let identities = Identities::new(identities, Call::blocking())?;
     wait(py, merging([base, ours, theirs], format, id, identities))
 }
 
@@ -236,6 +235,6 @@ pub(crate) fn amerge_opened<'py>(
     format: Option<&str>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (format, id) = (format_named(format)?, id.parse().map_err(raise)?);
-    let identities = Identities::awaited(identities)?;
+    let identities = Identities::new(identities, Call::awaited(py)?)?;
     awaitable(py, merging([base, ours, theirs], format, id, identities))
 }

@@ -10,12 +10,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
-use crate::callback::Stash;
+use crate::call::Call;
 use crate::errors::{Raised, raise};
 use crate::event;
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
+use crate::owned::Owned;
 use crate::report::Report;
-use crate::runtime::{awaitable, handle, wait, wait_or};
+use crate::runtime::{Lasting, awaitable, handle, wait, wait_or};
 
 /// How many events cross into Python at once.
 const BATCH: usize = 256;
@@ -28,7 +29,7 @@ pub(crate) struct Shared {
     control: Control,
     stages: Vec<String>,
     outcome: watch::Receiver<Outcome>,
-    raised: Stash,
+    call: Call,
     events: AsyncMutex<Events>,
     /// Events that nobody has taken yet; none when the run has ended.
     kept: Kept<Vec<Event>>,
@@ -45,10 +46,10 @@ impl Shared {
     pub(crate) fn start(
         py: Python<'_>,
         stages: Vec<String>,
-        raised: Stash,
+        call: Call,
         begin: impl FnOnce() -> clusterops::ssh::Result<clusterops::Run> + Send,
     ) -> PyResult<Arc<Self>> {
-        let handle = handle()?;
+        let (handle, lasting) = (handle()?, Lasting::begin()?);
         let mut run = py
             .detach(|| {
                 let _inside = handle.enter();
@@ -56,12 +57,16 @@ impl Shared {
             })
             .map_err(raise)?;
         let (id, control, events) = (run.id().to_owned(), run.control(), run.events());
-        let (tell, outcome) = watch::channel(None);
+        let ((tell, outcome), steering) = (watch::channel(None), control.clone());
         handle.spawn(async move {
-            let result = run
-                .await
-                .map(Arc::new)
-                .map_err(|error| Raised::from(&error));
+            let result = tokio::select! {
+                result = &mut run => result,
+                () = lasting.parting() => {
+                    steering.cancel();
+                    run.await
+                }
+            };
+            let result = result.map(Arc::new).map_err(|error| Raised::from(&error));
             // Nobody may be left who wants to know.
             let _ = tell.send(Some(result));
         });
@@ -70,7 +75,7 @@ impl Shared {
             control,
             stages,
             outcome,
-            raised,
+            call,
             events: AsyncMutex::new(events),
             kept: Kept::default(),
         }))
@@ -91,6 +96,11 @@ impl Shared {
         &self.control
     }
 
+    /// The exception of a callback that ended the run.
+    pub(crate) fn raised(&self) -> Option<PyErr> {
+        self.call.raised()
+    }
+
     /// The report, once it is there. Dropped before, it cancels the run.
     fn report(self: &Arc<Self>) -> impl Future<Output = PyResult<Report>> + Send + 'static {
         let shared = Arc::clone(self);
@@ -109,7 +119,7 @@ impl Shared {
                 Some(Err(raised)) => Err(raised.into()),
                 None => Err(Raised::invalid("the run was ended from within").into()),
             };
-            shared.raised.or(report)
+            shared.call.or(report)
         }
     }
 
@@ -154,7 +164,11 @@ impl Source for Shared {
     }
 
     fn take(&self) -> Option<PyResult<Vec<Event>>> {
-        self.kept.take()
+        let batch = self.kept.take()?;
+        Some(match batch {
+            Ok(events) if events.is_empty() => self.call.or(Ok(events)),
+            batch => batch,
+        })
     }
 }
 
@@ -171,11 +185,21 @@ impl Drop for CancelOnDrop {
 
 /// A run that goes on, in either form: its id, and what steers it.
 #[pyclass(module = "clusterops", subclass, frozen)]
-pub(crate) struct RunControl(pub(crate) Arc<Shared>);
+pub(crate) struct RunControl {
+    id: String,
+    shared: Owned<Arc<Shared>>,
+}
 
 impl RunControl {
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            id: shared.id.clone(),
+            shared: Owned::new(shared),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> PyResult<&Arc<Shared>> {
+        self.shared.get(format_args!("the run {}", self.id))
     }
 }
 
@@ -184,36 +208,41 @@ impl RunControl {
     /// The run's id, which remote processes see as ``CLUSTEROPS_RUN``.
     #[getter]
     fn id(&self) -> &str {
-        &self.0.id
+        &self.id
     }
 
     /// Lets no host start another stage; what runs goes on.
-    fn pause(&self) {
-        self.0.control.pause();
+    fn pause(&self) -> PyResult<()> {
+        self.shared()?.control.pause();
+        Ok(())
     }
 
     /// Goes on after a pause.
-    fn resume(&self) {
-        self.0.control.resume();
+    fn resume(&self) -> PyResult<()> {
+        self.shared()?.control.resume();
+        Ok(())
     }
 
     /// Lets no further host begin.
-    fn stop(&self) {
-        self.0.control.stop();
+    fn stop(&self) -> PyResult<()> {
+        self.shared()?.control.stop();
+        Ok(())
     }
 
     /// Ends the run: remote processes are ended, and what was done stays done.
-    fn cancel(&self) {
-        self.0.control.cancel();
+    fn cancel(&self) -> PyResult<()> {
+        self.shared()?.control.cancel();
+        Ok(())
     }
 
     /// Ends the run, and rolls back as the plan says.
-    fn abort(&self) {
-        self.0.control.abort();
+    fn abort(&self) -> PyResult<()> {
+        self.shared()?.control.abort();
+        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        Ok(format!("<{} {}>", slf.get_type().name()?, slf.get().0.id))
+        Ok(format!("<{} {}>", slf.get_type().name()?, slf.get().id))
     }
 }
 
@@ -225,7 +254,7 @@ pub(crate) struct Run(Mutex<VecDeque<Event>>);
 
 impl Run {
     pub(crate) fn new(py: Python<'_>, shared: Arc<Shared>) -> PyResult<Bound<'_, Self>> {
-        let control = PyClassInitializer::from(RunControl(shared));
+        let control = PyClassInitializer::from(RunControl::new(shared));
         Bound::new(py, control.add_subclass(Self(Mutex::default())))
     }
 
@@ -247,7 +276,7 @@ impl Run {
     /// ClusterOpsError
     ///     When the run itself could not go on; a host that fails is told in the report.
     fn report(slf: &Bound<'_, Self>) -> PyResult<Report> {
-        slf.as_super().get().0.wait(slf.py())
+        slf.as_super().get().shared()?.wait(slf.py())
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -255,7 +284,7 @@ impl Run {
     }
 
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (py, run, shared) = (slf.py(), slf.get(), &slf.as_super().get().0);
+        let (py, run, shared) = (slf.py(), slf.get(), slf.as_super().get().shared()?);
         loop {
             let buffered = run.buffer().pop_front();
             if let Some(event) = buffered {
@@ -283,14 +312,14 @@ impl Run {
 
 /// A run to be awaited for its report, and iterated (``async for``) for its events.
 ///
-/// Cancelling whoever awaits it cancels the run.
+/// Cancelling whoever awaits it, or waits for its next event, cancels the run; events that are left can be iterated over still.
 #[pyclass(module = "clusterops", extends = RunControl, frozen)]
 pub(crate) struct AsyncRun(Py<PyAny>);
 
 impl AsyncRun {
     pub(crate) fn new(py: Python<'_>, shared: Arc<Shared>) -> PyResult<Bound<'_, Self>> {
         let buffer = py.import("collections")?.call_method0("deque")?;
-        let control = PyClassInitializer::from(RunControl(shared));
+        let control = PyClassInitializer::from(RunControl::new(shared));
         Bound::new(py, control.add_subclass(Self(buffer.unbind())))
     }
 }
@@ -324,7 +353,7 @@ impl Source for Converting {
 #[pymethods]
 impl AsyncRun {
     fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let report = slf.as_super().get().0.report();
+        let report = slf.as_super().get().shared()?.report();
         awaitable(slf.py(), report)?.call_method0("__await__")
     }
 
@@ -341,8 +370,8 @@ impl AsyncRun {
     }
 
     /// To be awaited for the next events; None when the run has ended.
-    fn _events(slf: &Bound<'_, Self>) -> Handed {
-        let shared = Arc::clone(&slf.as_super().get().0);
-        awaited(&Arc::new(Converting(shared)))
+    fn _events(slf: &Bound<'_, Self>) -> PyResult<Handed> {
+        let shared = Arc::clone(slf.as_super().get().shared()?);
+        Ok(awaited(&Arc::new(Converting(shared))))
     }
 }

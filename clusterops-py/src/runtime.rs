@@ -14,48 +14,77 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError};
 use tokio::time::timeout;
 
-use crate::logging;
+use crate::call::Call;
+use crate::errors::{Raised, raise};
+use crate::logging::{self, Records};
+use crate::stop::Stop;
 
 /// How long a signal, such as that of Ctrl-C, may go unseen.
 const SIGNALS: Duration = Duration::from_millis(50);
 
+/// How long work that was asked to end is waited for at the end of the process.
+const PARTING: Duration = Duration::from_secs(10);
+
 /// A runtime, and the process whose threads drive it.
-struct Owned {
+struct Home {
     process: u32,
     runtime: Runtime,
+    records: Records,
+    /// How much goes on that leaves something behind on hosts if it is not waited for.
+    lasting: watch::Sender<usize>,
+    /// Asked for when the process ends.
+    parting: Stop,
 }
 
 /// No lock is held while this is read or set, so that a fork finds none that nobody would open again.
-static RUNTIME: AtomicPtr<Owned> = AtomicPtr::new(ptr::null_mut());
+static HOME: AtomicPtr<Home> = AtomicPtr::new(ptr::null_mut());
 
 /// The runtime of this process, made at the first call. A child of fork(2) makes its own: the threads of its parent's
 /// did not come with it.
 pub(crate) fn handle() -> PyResult<&'static Handle> {
+    home().map(|home| home.runtime.handle())
+}
+
+/// The log records of this process, once it has a runtime.
+pub(crate) fn records() -> Option<&'static Records> {
+    found().map(|home| &home.records)
+}
+
+fn found() -> Option<&'static Home> {
+    #[expect(
+        unsafe_code,
+        reason = "what the pointer has once been set to is never freed"
+    )]
+    let home = unsafe { HOME.load(Ordering::Acquire).as_ref() }?;
+    (home.process == process::id()).then_some(home)
+}
+
+fn home() -> PyResult<&'static Home> {
     loop {
-        let found = RUNTIME.load(Ordering::Acquire);
-        #[expect(
-            unsafe_code,
-            reason = "what the pointer has once been set to is never freed"
-        )]
-        if let Some(owned) = unsafe { found.as_ref() }
-            && owned.process == process::id()
-        {
-            return Ok(owned.runtime.handle());
+        let before = HOME.load(Ordering::Acquire);
+        if let Some(home) = found() {
+            return Ok(home);
         }
         let runtime = Builder::new_multi_thread()
             .enable_all()
             .thread_name("clusterops")
             .build()
             .map_err(|error| PyOSError::new_err(format!("no runtime can be made: {error}")))?;
-        let new = Box::into_raw(Box::new(Owned {
+        let (records, telling) = Records::new();
+        runtime.spawn(telling);
+        let new = Box::into_raw(Box::new(Home {
             process: process::id(),
             runtime,
+            records,
+            lasting: watch::Sender::new(0),
+            parting: Stop::default(),
         }));
-        if RUNTIME
-            .compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire)
+        if HOME
+            .compare_exchange(before, new, Ordering::AcqRel, Ordering::Acquire)
             .is_err()
         {
             // Another thread was first.
@@ -63,6 +92,58 @@ pub(crate) fn handle() -> PyResult<&'static Handle> {
             let unused = unsafe { Box::from_raw(new) };
             unused.runtime.shutdown_background();
         }
+    }
+}
+
+/// Work that leaves something behind on hosts if the process ends before it; counted as long as this lives.
+pub(crate) struct Lasting(&'static Home);
+
+impl Lasting {
+    pub(crate) fn begin() -> PyResult<Self> {
+        let home = home()?;
+        home.lasting.send_modify(|count| *count += 1);
+        Ok(Self(home))
+    }
+
+    /// Waits for the end of the process, by which it has to come to an end too.
+    pub(crate) async fn parting(&self) {
+        self.0.parting.asked().await;
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.0.lasting.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Called at the end of the process: asks what lasts to end, and waits for that, though not for ever.
+#[pyfunction]
+pub(crate) fn part(py: Python<'_>) -> PyResult<()> {
+    let Some(home) = found() else {
+        return Ok(());
+    };
+    home.parting.ask();
+    let mut lasting = home.lasting.subscribe();
+    wait(py, async move {
+        // What has not ended by then is left to itself.
+        let _ = timeout(PARTING, lasting.wait_for(|count| *count == 0)).await;
+        Ok(())
+    })
+}
+
+/// What blocks and looks at no signals, as reading files or making a key does: to be waited for or awaited while a thread of its
+/// own does it. Dropped, it ends unseen.
+pub(crate) async fn aside<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> PyResult<T>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    for<'a> Raised: From<&'a E>,
+{
+    let call = Call::current();
+    match tokio::task::spawn_blocking(|| call.beside(work)).await {
+        Ok(done) => done.map_err(raise),
+        Err(error) => Err(lost(error)),
     }
 }
 
@@ -84,7 +165,7 @@ pub(crate) fn wait_or<T: Send + 'static>(
 ) -> PyResult<T> {
     logging::listen(py)?;
     let handle = handle()?;
-    let mut task = handle.spawn(future);
+    let mut task = handle.spawn(Call::blocking().during(future));
     let mut interrupted: Option<PyErr> = None;
     loop {
         let over = py.detach(|| handle.block_on(async { timeout(SIGNALS, &mut task).await }));
@@ -103,15 +184,6 @@ pub(crate) fn wait_or<T: Send + 'static>(
     }
 }
 
-/// What blocks and looks at no signals, such as the reading of files: to be waited for or awaited while a thread of its own
-/// does it. Dropped, it ends unseen.
-pub(crate) async fn apart<T: Send + 'static>(
-    work: impl FnOnce() -> PyResult<T> + Send + 'static,
-) -> PyResult<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(lost(error)))
-}
-
 /// What is told of a task that panicked or was aborted.
 pub(crate) fn lost(error: JoinError) -> PyErr {
     PyRuntimeError::new_err(format!("the call was ended from within: {error}"))
@@ -128,9 +200,10 @@ where
     logging::listen(py)?;
     let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
     let awaited = event_loop.call_method0("create_future")?;
+    let call = Call::in_loop(&event_loop);
     let (to_loop, to_future) = (event_loop.unbind(), awaited.clone().unbind());
     let task = handle()?.spawn(async move {
-        let result = future.await;
+        let result = call.during(future).await;
         // At the interpreter's end nobody waits any more.
         Python::try_attach(|py| {
             let result = result.and_then(|value| value.into_py_any(py));

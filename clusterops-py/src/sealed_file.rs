@@ -159,13 +159,16 @@ impl Source {
     }
 
     /// An outcome whose error names the file.
-    pub(crate) fn outcome<T>(&self, result: secrets::Result<T>) -> PyResult<T> {
-        result.map_err(|error| {
-            raise(match &self.file {
-                Some(file) => error.in_file(file.path()),
-                None => error,
-            })
+    pub(crate) fn named<T>(&self, result: secrets::Result<T>) -> secrets::Result<T> {
+        result.map_err(|error| match &self.file {
+            Some(file) => error.in_file(file.path()),
+            None => error,
         })
+    }
+
+    /// The same for Python.
+    pub(crate) fn outcome<T>(&self, result: secrets::Result<T>) -> PyResult<T> {
+        self.named(result).map_err(raise)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Sealing, with public keys.
 
 use clusterops::secrecy::ExposeSecret as _;
-use clusterops::secrets::{self, Pointer, SealOptions, Value};
+use clusterops::secrets::{self, Format, Pointer, SealOptions, Value};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::raise;
 use crate::recipients::{Whom, pinned};
+use crate::runtime::{aside, wait};
 use crate::sealed_file::Source;
 use crate::secret::SecretText;
 use crate::words::takes;
@@ -161,10 +162,9 @@ pub(crate) fn seal(
 ) -> PyResult<Sealed> {
     let source = Source::of(document, format)?;
     let options = options(recipients, id, pins.as_deref())?;
-    let sealed = document
-        .py()
-        .detach(|| secrets::seal(&source.text, source.format, &options));
-    source.outcome(sealed).map(Sealed)
+    sealed_aside(document.py(), source, move |text, format| {
+        secrets::seal(text, format, &options)
+    })
 }
 
 /// Seals the values at these paths, marked or not: strings, numbers and booleans, which keep their type.
@@ -186,10 +186,9 @@ pub(crate) fn seal_paths(
         .iter()
         .map(|path| path.parse().map_err(raise))
         .collect::<PyResult<_>>()?;
-    let sealed = document
-        .py()
-        .detach(|| secrets::seal_paths(&source.text, source.format, &paths, &options));
-    source.outcome(sealed).map(Sealed)
+    sealed_aside(document.py(), source, move |text, format| {
+        secrets::seal_paths(text, format, &paths, &options)
+    })
 }
 
 /// A value to be sealed: a text, or bytes, which become base64.
@@ -228,8 +227,17 @@ pub(crate) fn set(
     let source = Source::of(document, format)?;
     let options = options(recipients, id, pins.as_deref())?;
     let path: Pointer = path.parse().map_err(raise)?;
-    let sealed = document
-        .py()
-        .detach(|| secrets::set(&source.text, source.format, &path, &value.0, &options));
-    source.outcome(sealed).map(Sealed)
+    sealed_aside(document.py(), source, move |text, format| {
+        secrets::set(text, format, &path, &value.0, &options)
+    })
+}
+
+/// Seals a document where Ctrl-C is seen meanwhile.
+fn sealed_aside(
+    py: Python<'_>,
+    source: Source,
+    seal: impl FnOnce(&str, Format) -> secrets::Result<secrets::Sealed> + Send + 'static,
+) -> PyResult<Sealed> {
+    let sealed = aside(move || source.named(seal(&source.text, source.format)));
+    wait(py, sealed).map(Sealed)
 }

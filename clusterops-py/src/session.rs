@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +9,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::callback::Callback;
 use crate::command::Command;
 use crate::connector::Connector;
 use crate::errors::{Raised, raise};
 use crate::output::Output;
+use crate::owned::Owned;
 use crate::process::Process;
 use crate::runtime::{awaitable, handle, wait};
 use crate::session_options::SessionOptions;
@@ -43,32 +42,23 @@ use crate::words::{RemotePath, Span, quoted};
 pub(crate) struct Session {
     host: String,
     /// None once it is closed.
-    open: Mutex<Option<Arc<clusterops::Session>>>,
-    /// The process of this machine that it belongs to.
-    owner: u32,
+    open: Owned<Mutex<Option<Arc<clusterops::Session>>>>,
 }
 
 impl Session {
     pub(crate) fn new(session: clusterops::Session) -> Self {
         Self {
             host: session.host().to_owned(),
-            open: Mutex::new(Some(Arc::new(session))),
-            owner: process::id(),
+            open: Owned::new(Mutex::new(Some(Arc::new(session)))),
         }
     }
 
     /// The session, while it is open and in the process that opened it.
     fn open(&self) -> PyResult<Arc<clusterops::Session>> {
-        if self.owner != process::id() {
-            let message = "was opened by the parent of this process; connect again";
-            return Err(self.wrong(message));
-        }
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or_else(|| self.wrong("is closed"))
-    }
-
-    fn wrong(&self, what: &str) -> PyErr {
-        Raised::invalid(format!("the session with {} {what}", self.host)).into()
+        let what = format!("the session with {}", self.host);
+        let open = self.open.get(&what)?.lock();
+        let open = open.unwrap_or_else(PoisonError::into_inner).clone();
+        open.ok_or_else(|| Raised::invalid(format!("{what} is closed")).into())
     }
 
     fn starting(
@@ -134,10 +124,7 @@ impl Session {
 
     /// Closes it, once.
     fn closing(&self) -> impl Future<Output = PyResult<()>> + Send + 'static {
-        let open = match self.owner == process::id() {
-            true => self.take(),
-            false => None,
-        };
+        let open = self.take();
         async move {
             // What still runs keeps the connection until it has ended.
             if let Some(session) = open.and_then(Arc::into_inner) {
@@ -147,11 +134,10 @@ impl Session {
         }
     }
 
+    /// Takes it; not from a parent process.
     fn take(&self) -> Option<Arc<clusterops::Session>> {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        let open = self.open.here()?.lock();
+        open.unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -174,16 +160,11 @@ async fn output(
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(session) = self.take() else {
-            return;
-        };
-        match handle() {
-            Ok(handle) if self.owner == process::id() => {
-                let _inside = handle.enter();
-                drop(session);
-            }
-            // Threads of the parent's may have held its locks when this process was made.
-            _ => std::mem::forget(session),
+        if let Some(session) = self.take()
+            && let Ok(handle) = handle()
+        {
+            let _inside = handle.enter();
+            drop(session);
         }
     }
 }
@@ -213,7 +194,7 @@ impl Session {
         options: Option<&SessionOptions>,
         credentials: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let connector = Connector::of(options, credentials.map(Callback::alone));
+        let connector = Connector::new(options, credentials);
         wait(py, connector.connecting(target)?)
     }
 
@@ -226,8 +207,7 @@ impl Session {
         options: Option<&SessionOptions>,
         credentials: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let credentials = credentials.map(|object| Callback::here(py, object));
-        let connector = Connector::of(options, credentials.transpose()?);
+        let connector = Connector::new(options, credentials);
         awaitable(py, connector.connecting(target)?)
     }
 

@@ -8,6 +8,7 @@ use clusterops::report::HostReport;
 use pyo3::prelude::*;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::call::Call;
 use crate::event;
 use crate::fleet::Fleet;
 use crate::plan::Plan;
@@ -35,7 +36,7 @@ pub(crate) fn _start_shard<'py>(
     journal: Option<PathBuf>,
 ) -> PyResult<Bound<'py, _Shard>> {
     let (tell, ended) = unbounded_channel();
-    let shared = fleet.start_with(py, &plan.0, |fleet| {
+    let shared = fleet.start_with(py, &plan.0, Call::blocking(), |fleet| {
         let fleet = fleet
             .clone()
             .run_id(run_id)
@@ -47,7 +48,7 @@ pub(crate) fn _start_shard<'py>(
             (None, None) => fleet.run(&plan.0),
         }
     })?;
-    let control = PyClassInitializer::from(RunControl(shared));
+    let control = PyClassInitializer::from(RunControl::new(shared));
     let shard = _Shard {
         plan: plan.0.clone(),
         ended: Mutex::new(ended),
@@ -60,7 +61,7 @@ impl _Shard {
     /// Waits for the next events, and gives them with a report of the hosts that have ended since the last batch; no
     /// events when the run has ended.
     fn batch<'py>(slf: &Bound<'py, Self>) -> PyResult<(Vec<Bound<'py, PyAny>>, Report)> {
-        let (py, shared) = (slf.py(), Arc::clone(slf.as_super().get().shared()));
+        let (py, shared) = (slf.py(), Arc::clone(slf.as_super().get().shared()?));
         let batch = shared.batch(py)?;
         let mut events = Vec::with_capacity(batch.len());
         for event in &batch {
@@ -83,7 +84,7 @@ impl _Shard {
 
     /// Waits for the end of the run.
     fn report(slf: &Bound<'_, Self>) -> PyResult<Report> {
-        let shared: &Arc<Shared> = slf.as_super().get().shared();
+        let shared: &Arc<Shared> = slf.as_super().get().shared()?;
         shared.wait(slf.py())
     }
 }

@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use crate::errors::raise;
-use crate::keys::{PrivateKey, aside, decrypted};
+use crate::keys::{PrivateKey, decrypted};
+use crate::runtime::{aside, wait};
 use crate::sealed_file::{SealedFile, id_of};
 use crate::secret::{Secret, SecretText, not_pickled};
 use crate::words::takes;
@@ -64,7 +65,7 @@ impl SigningKey {
     /// The key as PKCS#8 in PEM, encrypted under a passphrase.
     fn to_pem(&self, py: Python<'_>, passphrase: SecretText) -> PyResult<Secret> {
         let key = self.0.clone();
-        aside(py, move || key.to_pem(&passphrase.0)).map(Secret)
+        wait(py, aside(move || key.to_pem(&passphrase.0))).map(Secret)
     }
 
     /// The key as PKCS#8 in PEM that anybody who sees it can use.
@@ -76,7 +77,7 @@ impl SigningKey {
     /// Writes it, encrypted, into a new file that only its owner can read; one that is there already is left as it is.
     fn write_new(&self, py: Python<'_>, path: PathBuf, passphrase: SecretText) -> PyResult<()> {
         let key = self.0.clone();
-        aside(py, move || key.write_new(path, &passphrase.0))
+        wait(py, aside(move || key.write_new(path, &passphrase.0)))
     }
 
     /// As `write_new`, without a passphrase.

@@ -7,9 +7,10 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::callback::Stash;
+use crate::call::Call;
 use crate::errors::Raised;
 use crate::hostset::{HostSet, Hosts};
+use crate::owned::Owned;
 use crate::runtime::wait;
 use crate::sim_command::{Content, Played, SimulatedCommand, fault};
 use crate::table::Table;
@@ -45,17 +46,15 @@ use crate::words::{RemotePath, Span, quoted};
 /// 'a\n'
 #[pyclass(module = "clusterops.testing", frozen)]
 pub(crate) struct SimulatedFleet {
-    sim: Mutex<Option<Arc<Sim>>>,
-    raised: Stash,
+    sim: Owned<Mutex<Option<Arc<Sim>>>>,
+    /// What keeps what functions that answer raise.
+    call: Call,
 }
 
 impl SimulatedFleet {
     fn sim(&self) -> PyResult<Arc<Sim>> {
-        let sim = self
-            .sim
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let sim = self.sim.get("the simulated fleet")?.lock();
+        let sim = sim.unwrap_or_else(PoisonError::into_inner).clone();
         sim.ok_or_else(|| Raised::invalid("the simulated fleet is closed").into())
     }
 }
@@ -73,15 +72,15 @@ impl SimulatedFleet {
         user: Option<String>,
         password: Option<String>,
     ) -> PyResult<Self> {
-        let (mut model, raised) = (SimHost::new(""), Stash::default());
+        let (mut model, call) = (SimHost::new(""), Call::blocking());
         for (command, answer) in answers.into_iter().flat_map(|answers| answers.0) {
-            model = answer.on(model, command.as_str(), &raised);
+            model = answer.on(model, command.as_str(), &call);
         }
         if let Some(answer) = scripts {
             model = answer.on(
                 model,
                 Match::when(|command| command.script().is_some()),
-                &raised,
+                &call,
             );
         }
         if let Some(user) = user {
@@ -98,8 +97,8 @@ impl SimulatedFleet {
             }
         }
         Ok(Self {
-            sim: Mutex::new(Some(Arc::new(sim))),
-            raised,
+            sim: Owned::new(Mutex::new(Some(Arc::new(sim)))),
+            call,
         })
     }
 
@@ -131,11 +130,16 @@ impl SimulatedFleet {
 
     /// Ends the hosts and closes their connections; raises what a function that was asked for an answer raised first.
     fn close(&self) -> PyResult<()> {
-        self.sim
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        self.raised.take().map_or(Ok(()), Err)
+        // A child's copy has no hosts.
+        let open = self.sim.here().map(Mutex::lock);
+        let open = open.and_then(|open| open.unwrap_or_else(PoisonError::into_inner).take());
+        match open {
+            Some(sim) => {
+                drop(sim);
+                self.call.or(Ok(()))
+            }
+            None => Ok(()),
+        }
     }
 
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {

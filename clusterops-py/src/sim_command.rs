@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::callback::Stash;
+use crate::call::Call;
 use crate::command;
 use crate::table::Table;
 use crate::words::{Span, quoted, takes};
@@ -122,12 +122,12 @@ fn told(value: &Bound<'_, PyAny>) -> Option<PyResult<Answer>> {
 
 impl Played {
     /// The host with this answer to a command. What a function raises is kept, and the command fails.
-    pub(crate) fn on(self, host: SimHost, command: impl Into<Match>, raised: &Stash) -> SimHost {
+    pub(crate) fn on(self, host: SimHost, command: impl Into<Match>, call: &Call) -> SimHost {
         let function = match self {
             Self::Answer(answer) => return host.answer(command, answer),
             Self::Function(function) => function,
         };
-        let raised = raised.clone();
+        let call = call.clone();
         host.answer_with(command, move |asked| {
             // At the interpreter's end nobody waits for an answer any more.
             let answer = Python::try_attach(|py| {
@@ -141,7 +141,7 @@ impl Played {
                 .unwrap_or_else(|| Ok(Answer::status(1)))
                 .unwrap_or_else(|error: PyErr| {
                     let message = format!("the function that answers raised {error}\n");
-                    raised.keep(error);
+                    call.keep(error);
                     Answer::status(1).with_stderr(message)
                 })
         })

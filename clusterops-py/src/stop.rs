@@ -1,12 +1,14 @@
 //! Calls that end in good order when their caller wants them no more: what they began on a host is ended first.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use tokio::sync::watch;
 
-use crate::runtime::{awaitable, handle, lost, wait_or};
+use crate::call::Call;
+use crate::runtime::{Lasting, awaitable, handle, lost, wait_or};
 
 /// Asked for by whoever waits no more, seen by what works for them.
 #[derive(Debug, Clone, Default)]
@@ -58,9 +60,19 @@ where
     T: for<'p> IntoPyObject<'p> + Send + 'static,
     F: Future<Output = PyResult<T>> + Send + 'static,
 {
-    let stop = Stop::default();
+    let (stop, call, lasting) = (Stop::default(), Call::awaited(py)?, Lasting::begin()?);
     let guard = StopOnDrop(stop.clone());
-    let task = handle()?.spawn(work(stop));
+    let work = work(stop.clone());
+    let task = handle()?.spawn(async move {
+        let mut work = pin!(call.during(work));
+        tokio::select! {
+            done = &mut work => done,
+            () = lasting.parting() => {
+                stop.ask();
+                work.await
+            }
+        }
+    });
     awaitable(py, async move {
         let _guard = guard;
         task.await.unwrap_or_else(|error| Err(lost(error)))

@@ -1,7 +1,6 @@
 //! Byte streams to ports and sockets that a host can reach.
 
 use std::future::Future;
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::time::timeout;
 use crate::command::bytes;
 use crate::errors::{Raised, raise};
 use crate::handing::{Handed, Source, awaited, blocking};
+use crate::owned::Owned;
 use crate::runtime::{awaitable, wait};
 use crate::stop::Stop;
 use crate::words::{Span, quoted};
@@ -215,33 +215,33 @@ impl<'py> IntoPyObject<'py> for Piece {
 /// begins with ``a``. A read that is interrupted, cancelled or late loses nothing; of such a write, a part may be sent.
 #[pyclass(module = "clusterops", frozen)]
 pub(crate) struct Stream {
-    open: Arc<Open>,
-    /// The process of this machine that it belongs to.
-    owner: u32,
+    host: String,
+    to: String,
+    open: Owned<Arc<Open>>,
 }
 
 impl Stream {
     pub(crate) fn new(host: &str, to: String, stream: RemoteStream) -> Self {
         let (reading, writing) = split(stream);
         Self {
-            open: Arc::new(Open {
+            host: host.to_owned(),
+            to: to.clone(),
+            open: Owned::new(Arc::new(Open {
                 host: host.to_owned(),
                 to,
                 reading: AsyncMutex::new(Some(reading)),
                 writing: AsyncMutex::new(Some(writing)),
                 unread: Mutex::default(),
                 closing: Stop::default(),
-            }),
-            owner: process::id(),
+            })),
         }
     }
 
     fn open(&self) -> PyResult<Arc<Open>> {
-        if self.owner != process::id() {
-            let message = "the stream was opened by the parent of this process; open another";
-            return Err(Raised::invalid(message).into());
-        }
-        Ok(Arc::clone(&self.open))
+        let open = self
+            .open
+            .get(format_args!("the stream by {} to {}", self.host, self.to));
+        open.cloned()
     }
 
     fn reading(&self, size: usize, deadline: Option<Span>) -> PyResult<Arc<Read>> {
@@ -366,7 +366,7 @@ impl Stream {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let (host, to) = (quoted(py, &self.open.host)?, &self.open.to);
+        let (host, to) = (quoted(py, &self.host)?, &self.to);
         Ok(format!("<Stream by {host} to {to}>"))
     }
 }

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::callback::{Callback, Stash};
+use crate::call::Call;
 use crate::errors::raise;
 use crate::options::{set_each, set_file_option};
 use crate::stop::Stop;
@@ -73,7 +73,7 @@ pub(crate) struct Terms {
     options: TransferOptions,
     bandwidth: Option<Bandwidth>,
     deadline: Option<Duration>,
-    progress: Option<Callback>,
+    progress: Option<Py<PyAny>>,
 }
 
 impl Terms {
@@ -93,7 +93,7 @@ impl Terms {
             "deadline" => self.deadline = value.extract::<Option<Span>>()?.map(Into::into),
             "progress" if value.is_none() => self.progress = None,
             "progress" if value.is_callable() => {
-                self.progress = Some(Callback::here(value.py(), value.clone().unbind())?);
+                self.progress = Some(value.clone().unbind());
             }
             "progress" => {
                 let message = "what is told of the progress can be called";
@@ -112,11 +112,11 @@ pub(crate) async fn transfer(
     mut terms: Terms,
     stop: Stop,
 ) -> PyResult<Transferred> {
-    let (raised, over) = (Stash::default(), Stop::default());
+    let over = Stop::default();
     let (sender, receiver) = watch::channel((0, 0));
     let telling = terms.progress.take().map(|hook| Telling {
         hook: Arc::new(hook),
-        raised: raised.clone(),
+        call: Call::current(),
         stop: stop.clone(),
         over: over.clone(),
     });
@@ -127,7 +127,7 @@ pub(crate) async fn transfer(
         // What it could fail with is kept already.
         let _ = telling.await;
     }
-    raised.or(result.map(Transferred).map_err(raise))
+    result.map(Transferred).map_err(raise)
 }
 
 async fn run(
@@ -191,8 +191,8 @@ async fn passed(deadline: Option<Duration>) -> Duration {
 
 /// Who is told how far a transfer has come.
 struct Telling {
-    hook: Arc<Callback>,
-    raised: Stash,
+    hook: Arc<Py<PyAny>>,
+    call: Call,
     /// Asked for when the hook raises.
     stop: Stop,
     /// Asked for when there is no more to tell.
@@ -204,16 +204,16 @@ impl Telling {
         // The last of it is given also when who told is gone.
         while far.changed().await.is_ok() {
             let now = *far.borrow_and_update();
-            let hook = Arc::clone(&self.hook);
+            let (hook, call) = (Arc::clone(&self.hook), self.call.clone());
             let told = tokio::task::spawn_blocking(move || {
                 Python::attach(|py| {
-                    hook.call(py, "__call__", now.into_pyobject(py)?)?;
+                    call.ask(hook.bind(py), "__call__", now.into_pyobject(py)?)?;
                     Ok(())
                 })
             });
             if let Ok(Err(error)) = told.await {
                 let error: PyErr = error;
-                self.raised.keep(error);
+                self.call.keep(error);
                 self.stop.ask();
                 return;
             }

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from clusterops.testing import SimulatedAnswer, SimulatedFleet
@@ -52,15 +53,85 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 """,
 }
 
+# What the parent made is of no use in a child, which is told so whatever it asks of it, and can let go of it.
+INHERITED = """
+import asyncio, gc
+from clusterops.deploy import Deploy, Marathon
+from clusterops.logs import Client, Export, Look, Query, Tail, TailMerge
+from clusterops.secrets import SealedFile
+from clusterops.testing import SimulatedFleet
+
+plan, url, everything = co.Plan("slow").shell("run", "slow"), "http://127.0.0.1:1", Query.match_all()
+run, awaited = co.Fleet(targets).start(plan), co.Fleet(targets).arun(plan)
+connector, session = co.Connector(), co.Session.connect(targets[0])
+process = session.start("cat", stdin_streamed=True)
+client, marathon, simulated = Client(url), Marathon(url), SimulatedFleet("web1")
+tail, export, look = (kind(client, "logs", everything) for kind in (Tail, Export, Look))
+merge = TailMerge({"a": Tail(client, "logs", everything)})
+file = SealedFile.read(sys.argv[1])
+
+async def wait():
+    await awaited
+
+async def iterate():
+    async for _ in awaited:
+        pass
+
+USES = {
+    f"the run {run.id}": [run.report, lambda: next(run), run.cancel, run.pause],
+    f"the run {awaited.id}": [lambda: asyncio.run(wait()), lambda: asyncio.run(iterate()), awaited.abort],
+    "the connector": [lambda: connector.connect("web1"), lambda: connector.warnings],
+    "the session with web1": [lambda: session.run("uname -r"), lambda: session.start("cat")],
+    "the command": [lambda: next(process), lambda: process.write("x"), process.terminate],
+    f"the client of {url}": [client.server, lambda: client.count("logs", everything), lambda: Tail(client, "a", everything)],
+    "the tail of logs": [lambda: next(tail), lambda: TailMerge({"a": tail})],
+    "the merge of the tails a": [lambda: next(merge)],
+    "the export of logs": [export.pages, lambda: export.to_file("never")],
+    "the look at logs": [look.count, look.histogram],
+    f"the Marathon {url}": [lambda: Deploy(reviewed="sha256:" + 64 * "0").run(file, [], [marathon])],
+    "the simulated fleet": [lambda: simulated.targets],
+}
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    for what, uses in USES.items():
+        for use in uses:
+            try:
+                use()
+            except co.InvalidError as error:
+                assert str(error).startswith(f"{what} was made by the parent of this process"), error
+            else:
+                raise AssertionError(what)
+    del run, awaited, connector, session, process, client, marathon, simulated, tail, export, look, merge, USES, uses, use
+    gc.collect()
+    work()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert run.report().is_success
+os.write(1, b"well\\n")
+"""
+
 # It takes longer than what the child does meanwhile.
 SLOW = SimulatedAnswer(delay=1)
 
 
 @pytest.mark.parametrize("when", PROGRAMS)
 def test_both_sides_of_a_fork_run(simulated_fleet: Callable[..., SimulatedFleet], when: str) -> None:
+    run(simulated_fleet, PROGRAMS[when])
+
+
+def test_what_the_parent_made_is_not_used_by_a_child(
+    simulated_fleet: Callable[..., SimulatedFleet], tmp_path: Path
+) -> None:
+    document = tmp_path / "web.json"
+    document.write_text('{"id": "/web"}')
+    run(simulated_fleet, INHERITED, str(document))
+
+
+def run(simulated_fleet: Callable[..., SimulatedFleet], program: str, *arguments: str) -> None:
     simulated = simulated_fleet("web[1-2]", answers={"uname -r": "6.1.0\n", "slow": SLOW})
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", START + PROGRAMS[when]],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", START + program, *arguments],
         input="".join(f"{target.to_json()}\n" for target in simulated.targets),
         env=os.environ,
         capture_output=True,

@@ -474,13 +474,18 @@ def test_an_export_is_whole_and_goes_on(index: tuple[str, str], tmp_path: Path) 
     assert lines == [f"line {number}" for number in range(7)]
     with pytest.raises(co.InvalidError):
         export.to_file(path)
-    table = tmp_path / "logs.csv"
-    asyncio.run(write_table(export, table))
-    assert table.read_text().splitlines()[:2] == ["_id,host", "0,web-0"]
+    table, awaited_of = tmp_path / "logs.csv", list[int]()
 
+    async def note(progress: ExportProgress) -> None:
+        await asyncio.sleep(0)
+        awaited_of.append(progress.done)
 
-async def write_table(export: Export, path: Path) -> None:
-    await export.ato_file(path, format="csv", columns=["_id", "host"])
+    async def write_table() -> None:
+        await export.ato_file(table, format="csv", columns=["_id", "host"], progress=note)
+        export.to_file(tmp_path / "again.csv", format="csv", columns=["_id"], progress=note)
+
+    asyncio.run(write_table())
+    assert table.read_text().splitlines()[:2] == ["_id,host", "0,web-0"] and awaited_of.count(7) >= 2
 
 
 def test_exports_are_merged_in_one_order(index: tuple[str, str]) -> None:

@@ -1,9 +1,12 @@
 """What can go wrong.
 
-Every exception of this package is a `ClusterOpsError`. Most have a built-in base too, so that both of these work::
+What goes wrong on hosts, servers and files is a `ClusterOpsError`. Most have a built-in base too, so that both of these work::
 
     except clusterops.DeadlineError: ...
     except TimeoutError: ...
+
+Other exceptions are those of Python: `TypeError`, `ValueError` and `KeyError` for arguments of the wrong kind and names that are
+not in a mapping, and whatever objects of the caller's raise.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ use super::query::Asked;
 use super::value_of;
 use crate::errors::raise;
 use crate::http::http_options;
+use crate::owned::Owned;
 use crate::runtime::{awaitable, wait};
 use crate::table::Table;
 use crate::words::{Span, quoted};
@@ -39,7 +40,10 @@ use crate::words::{Span, quoted};
 /// <Client 'https://es1.example.org:9200', 'https://es2.example.org:9200'>
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
-pub(crate) struct Client(pub(crate) logs::Client);
+pub(crate) struct Client {
+    urls: Vec<String>,
+    inner: Owned<logs::Client>,
+}
 
 /// What a cluster runs.
 #[pyclass(module = "clusterops.logs", frozen, eq)]
@@ -130,13 +134,19 @@ fn with(mut search: Search, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Se
 }
 
 impl Client {
+    /// The client, in the process that made it: its connections are none of a child's.
+    pub(super) fn inner(&self) -> PyResult<&logs::Client> {
+        self.inner
+            .get(format_args!("the client of {}", self.urls.join(", ")))
+    }
+
     fn searching(
         &self,
         expression: &str,
         search: Search,
         partial: bool,
     ) -> PyResult<impl Future<Output = PyResult<Page>> + Send + 'static> {
-        let (client, indices) = (self.0.clone(), indices(expression)?);
+        let (client, indices) = (self.inner()?.clone(), indices(expression)?);
         Ok(async move {
             let page = match partial {
                 true => client.search_partial(&indices, &search).await,
@@ -151,7 +161,7 @@ impl Client {
         expression: &str,
         query: Asked,
     ) -> PyResult<impl Future<Output = PyResult<u64>> + Send + 'static> {
-        let (client, indices) = (self.0.clone(), indices(expression)?);
+        let (client, indices) = (self.inner()?.clone(), indices(expression)?);
         Ok(async move { client.count(&indices, &query.0).await.map_err(raise) })
     }
 
@@ -160,7 +170,7 @@ impl Client {
         expression: &str,
         names: Option<Vec<String>>,
     ) -> PyResult<impl Future<Output = PyResult<Fields>> + Send + 'static> {
-        let (client, indices) = (self.0.clone(), indices(expression)?);
+        let (client, indices) = (self.inner()?.clone(), indices(expression)?);
         Ok(async move {
             let names = names.unwrap_or_else(|| vec!["*".into()]);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -174,7 +184,7 @@ impl Client {
         expression: &str,
         query: Asked,
     ) -> PyResult<impl Future<Output = PyResult<Validation>> + Send + 'static> {
-        let (client, indices) = (self.0.clone(), indices(expression)?);
+        let (client, indices) = (self.inner()?.clone(), indices(expression)?);
         Ok(async move {
             let validation = client.validate(&indices, &query.0).await;
             validation.map(Validation).map_err(raise)
@@ -185,29 +195,29 @@ impl Client {
         &self,
         bulk: &Bulk,
         partial: bool,
-    ) -> impl Future<Output = PyResult<Vec<BulkItem>>> + Send + 'static {
-        let (client, bulk) = (self.0.clone(), bulk.inner());
-        async move {
+    ) -> PyResult<impl Future<Output = PyResult<Vec<BulkItem>>> + Send + 'static> {
+        let (client, bulk) = (self.inner()?.clone(), bulk.inner());
+        Ok(async move {
             let answer = match partial {
                 true => client.bulk_partial(&bulk).await,
                 false => client.bulk(&bulk).await,
             };
             let items = answer.map_err(raise)?.items;
             Ok(items.into_iter().map(BulkItem).collect())
-        }
+        })
     }
 
     fn refreshing(
         &self,
         expression: &str,
     ) -> PyResult<impl Future<Output = PyResult<()>> + Send + 'static> {
-        let (client, indices) = (self.0.clone(), indices(expression)?);
+        let (client, indices) = (self.inner()?.clone(), indices(expression)?);
         Ok(async move { client.refresh(&indices).await.map_err(raise) })
     }
 
-    fn asking(&self) -> impl Future<Output = PyResult<LogServer>> + Send + 'static {
-        let client = self.0.clone();
-        async move { client.server().await.cloned().map(LogServer).map_err(raise) }
+    fn asking(&self) -> PyResult<impl Future<Output = PyResult<LogServer>> + Send + 'static> {
+        let client = self.inner()?.clone();
+        Ok(async move { client.server().await.cloned().map(LogServer).map_err(raise) })
     }
 }
 
@@ -242,13 +252,16 @@ impl Client {
             (None, None) => {}
             _ => return Err(PyTypeError::new_err("product and version go together")),
         }
-        Ok(Self(client))
+        Ok(Self {
+            urls: client.urls().map(str::to_owned).collect(),
+            inner: Owned::new(client),
+        })
     }
 
     /// The nodes' URLs.
     #[getter]
     fn urls(&self) -> Vec<String> {
-        self.0.urls().map(str::to_owned).collect()
+        self.urls.clone()
     }
 
     /// What the cluster runs; asked once.
@@ -258,12 +271,12 @@ impl Client {
     /// ServerError
     ///     Something else answers, or a version that is not spoken here.
     fn server(&self, py: Python<'_>) -> PyResult<LogServer> {
-        wait(py, self.asking())
+        wait(py, self.asking()?)
     }
 
     /// As `server`, to be awaited.
     fn aserver<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.asking())
+        awaitable(py, self.asking()?)
     }
 
     /// Searches, and gives a page that covers everything asked for.
@@ -390,7 +403,7 @@ impl Client {
     ///     Something failed (``kind`` is ``partial``); what did not is written.
     #[pyo3(signature = (bulk, *, partial = false))]
     fn bulk(&self, py: Python<'_>, bulk: &Bulk, partial: bool) -> PyResult<Vec<BulkItem>> {
-        wait(py, self.writing(bulk, partial))
+        wait(py, self.writing(bulk, partial)?)
     }
 
     /// As `bulk`, to be awaited.
@@ -401,7 +414,7 @@ impl Client {
         bulk: &Bulk,
         partial: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.writing(bulk, partial))
+        awaitable(py, self.writing(bulk, partial)?)
     }
 
     /// Makes visible to searches what was written to these indices.
@@ -429,7 +442,7 @@ impl Client {
     #[pyo3(signature = (indices, keep_alive))]
     fn open_pit(&self, py: Python<'_>, indices: &str, keep_alive: Span) -> PyResult<Pit> {
         let indices = self::indices(indices)?;
-        wait(py, Pit::open(self.0.clone(), indices, keep_alive.0))
+        wait(py, Pit::open(self.inner()?.clone(), indices, keep_alive.0))
     }
 
     /// As `open_pit`, to be awaited: ``async with await client.aopen_pit("logs-*", 60) as pit``.
@@ -441,11 +454,11 @@ impl Client {
         keep_alive: Span,
     ) -> PyResult<Bound<'py, PyAny>> {
         let indices = self::indices(indices)?;
-        awaitable(py, Pit::open(self.0.clone(), indices, keep_alive.0))
+        awaitable(py, Pit::open(self.inner()?.clone(), indices, keep_alive.0))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let urls: PyResult<Vec<String>> = self.0.urls().map(|url| quoted(py, url)).collect();
+        let urls: PyResult<Vec<String>> = self.urls.iter().map(|url| quoted(py, url)).collect();
         Ok(format!("<Client {}>", urls?.join(", ")))
     }
 }

@@ -7,15 +7,18 @@ use clusterops::logs::export::{self, Format, Order};
 use clusterops::logs::render::Template;
 use pyo3::prelude::*;
 use pyo3::types::PyDelta;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
+use tokio::task::block_in_place;
 
 use super::client::{Client, indices};
 use super::hit::Hit;
 use super::query::Asked;
-use crate::callback::Stash;
+use crate::call::Call;
 use crate::errors::{Raised, raise};
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
+use crate::owned::Owned;
 use crate::runtime::{awaitable, wait};
+use crate::stop::Stop;
 use crate::words::Span;
 
 /// Every document that a query finds in some indices, exactly once.
@@ -42,7 +45,7 @@ use crate::words::Span;
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
 pub(crate) struct Export {
-    inner: export::Export,
+    inner: Owned<export::Export>,
     indices: String,
 }
 
@@ -62,40 +65,50 @@ fn format_of(name: &str, columns: Option<Vec<String>>, template: Option<&str>) -
 }
 
 impl Export {
+    fn inner(&self) -> PyResult<export::Export> {
+        let export = self
+            .inner
+            .get(format_args!("the export of {}", self.indices));
+        export.cloned()
+    }
+
     /// The future of both forms of writing a file. What the progress hook raises ends it; the file can be gone on with.
     fn writing(
         &self,
         path: PathBuf,
         format: Format,
         progress: Option<Py<PyAny>>,
-    ) -> impl Future<Output = PyResult<ExportSummary>> + Send + 'static {
-        let export = self.inner.clone();
-        async move {
-            let (raised, stop) = (Stash::default(), Arc::new(Notify::new()));
-            let (hook_raised, hook_stop) = (raised.clone(), Arc::clone(&stop));
-            let told = move |now: export::Progress| {
+    ) -> PyResult<impl Future<Output = PyResult<ExportSummary>> + Send + 'static> {
+        let export = self.inner()?;
+        Ok(async move {
+            let (call, stop) = (Call::current(), Stop::default());
+            let told = |now: export::Progress| {
                 let Some(progress) = &progress else { return };
-                Python::attach(|py| {
-                    if let Err(error) = progress.call1(py, (ExportProgress(now),)) {
-                        hook_raised.keep(error);
-                        hook_stop.notify_one();
-                    }
+                // It can take its time, and await something.
+                let asked = block_in_place(|| {
+                    Python::attach(|py| {
+                        let now = (ExportProgress(now),).into_pyobject(py)?;
+                        call.ask(progress.bind(py), "__call__", now).map(drop)
+                    })
                 });
+                if let Err(error) = asked {
+                    call.keep(error);
+                    stop.ask();
+                }
             };
-            let written = tokio::select! {
+            tokio::select! {
                 biased;
-                () = stop.notified() => Err(Raised::invalid("the progress hook ended the export").into()),
+                () = stop.asked() => Err(Raised::invalid("the progress hook ended the export").into()),
                 written = export.to_file(path, &format, told) => written.map(ExportSummary).map_err(raise),
-            };
-            raised.or(written)
-        }
+            }
+        })
     }
 
     fn paging(
         &self,
         token: Option<&str>,
     ) -> PyResult<impl Future<Output = PyResult<ExportPages>> + Send + 'static> {
-        let export = self.inner.clone();
+        let export = self.inner()?;
         let token: Option<export::Token> = token.map(str::parse).transpose().map_err(raise)?;
         Ok(async move {
             let pages = match &token {
@@ -105,10 +118,10 @@ impl Export {
             let pages = pages.map_err(raise)?;
             Ok(ExportPages {
                 total: pages.total(),
-                source: Arc::new(Paging {
+                source: Owned::new(Arc::new(Paging {
                     pages: Mutex::new(pages),
                     kept: Kept::default(),
-                }),
+                })),
             })
         })
     }
@@ -132,7 +145,7 @@ impl Export {
         patience: Option<Span>,
     ) -> PyResult<Self> {
         let expression = self::indices(indices)?;
-        let mut export = export::Export::new(&client.0, &expression, query.0);
+        let mut export = export::Export::new(client.inner()?, &expression, query.0);
         if let Some(fields) = fields {
             export = export.fields(fields);
         }
@@ -158,7 +171,7 @@ impl Export {
             export = export.patience(span.0);
         }
         Ok(Self {
-            inner: export,
+            inner: Owned::new(export),
             indices: indices.to_owned(),
         })
     }
@@ -176,7 +189,8 @@ impl Export {
     /// template : str, optional
     ///     The line of each hit (``template``).
     /// progress : callable, optional
-    ///     Is called with an `ExportProgress` after each page, in a thread of the runtime. What it raises ends the export.
+    ///     Is called with an `ExportProgress` after each page, in a thread of the runtime, and awaited where it is ``async``.
+    ///     What it raises ends the export.
     ///
     /// Raises
     /// ------
@@ -193,7 +207,7 @@ impl Export {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<ExportSummary> {
         let format = format_of(format, columns, template)?;
-        wait(py, self.writing(path, format, progress))
+        wait(py, self.writing(path, format, progress)?)
     }
 
     /// As `to_file`, to be awaited.
@@ -208,7 +222,7 @@ impl Export {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let format = format_of(format, columns, template)?;
-        awaitable(py, self.writing(path, format, progress))
+        awaitable(py, self.writing(path, format, progress)?)
     }
 
     /// Counts the documents and begins, or goes on behind the page that a token came with.
@@ -234,7 +248,7 @@ impl Export {
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
 pub(crate) struct ExportPages {
-    source: Arc<Paging>,
+    source: Owned<Arc<Paging>>,
     total: u64,
 }
 
@@ -274,8 +288,8 @@ impl Source for Paging {
 }
 
 impl ExportPages {
-    pub(super) fn source(&self) -> &Arc<Paging> {
-        &self.source
+    pub(super) fn source(&self) -> PyResult<&Arc<Paging>> {
+        self.source.get("the export")
     }
 }
 
@@ -292,15 +306,15 @@ impl ExportPages {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<ExportPage>> {
-        blocking(&self.source, |fetching| wait(py, fetching))
+        blocking(self.source()?, |fetching| wait(py, fetching))
     }
 
     fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __anext__(&self) -> Handed {
-        awaited(&self.source).or_end()
+    fn __anext__(&self) -> PyResult<Handed> {
+        Ok(awaited(self.source()?).or_end())
     }
 
     fn __repr__(&self) -> String {

@@ -12,6 +12,7 @@ use super::export::{ExportPages, Paging};
 use super::hit::Hit;
 use crate::errors::raise;
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
+use crate::owned::Owned;
 use crate::runtime::{handle, wait};
 use crate::table::Table;
 
@@ -33,7 +34,7 @@ use crate::table::Table;
 /// ...     print(name, hit.source["message"])
 #[pyclass(module = "clusterops.logs", frozen)]
 pub(crate) struct ExportMerge {
-    merging: Arc<Merging>,
+    merging: Owned<Arc<Merging>>,
     names: Vec<String>,
 }
 
@@ -84,6 +85,14 @@ impl Source for Merging {
     }
 }
 
+impl ExportMerge {
+    fn merging(&self) -> PyResult<&Arc<Merging>> {
+        let names = self.names.join(", ");
+        self.merging
+            .get(format_args!("the merge of the exports {names}"))
+    }
+}
+
 #[pymethods]
 impl ExportMerge {
     #[new]
@@ -92,13 +101,13 @@ impl ExportMerge {
         let _inside = handle()?.enter();
         let mut merge = merge::Merge::new(MergeOptions::sorted());
         for (name, pages) in &pages.0 {
-            merge.add(name, Reading(Arc::clone(pages.get().source())));
+            merge.add(name, Reading(Arc::clone(pages.get().source()?)));
         }
         Ok(Self {
-            merging: Arc::new(Merging {
+            merging: Owned::new(Arc::new(Merging {
                 merge: Mutex::new(merge),
                 kept: Kept::default(),
-            }),
+            })),
             names: pages.0.into_keys().collect(),
         })
     }
@@ -108,15 +117,15 @@ impl ExportMerge {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<(String, Hit)>> {
-        blocking(&self.merging, |fetching| wait(py, fetching))
+        blocking(self.merging()?, |fetching| wait(py, fetching))
     }
 
     fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __anext__(&self) -> Handed {
-        awaited(&self.merging).or_end()
+    fn __anext__(&self) -> PyResult<Handed> {
+        Ok(awaited(self.merging()?).or_end())
     }
 
     fn __repr__(&self) -> String {

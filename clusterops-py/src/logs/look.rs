@@ -8,6 +8,7 @@ use super::client::{Client, indices};
 use super::context::{Excerpt, Whose, context};
 use super::query::Asked;
 use crate::errors::raise;
+use crate::owned::Owned;
 use crate::report::time;
 use crate::runtime::{awaitable, wait};
 use crate::words::Span;
@@ -32,50 +33,55 @@ use crate::words::Span;
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
 pub(crate) struct Look {
-    inner: look::Look,
+    inner: Owned<look::Look>,
     indices: String,
 }
 
 impl Look {
-    fn counting(&self) -> impl Future<Output = PyResult<u64>> + Send + 'static {
-        let look = self.inner.clone();
-        async move { look.count().await.map_err(raise) }
+    fn inner(&self) -> PyResult<look::Look> {
+        let look = self.inner.get(format_args!("the look at {}", self.indices));
+        look.cloned()
+    }
+
+    fn counting(&self) -> PyResult<impl Future<Output = PyResult<u64>> + Send + 'static> {
+        let look = self.inner()?;
+        Ok(async move { look.count().await.map_err(raise) })
     }
 
     fn drawing(
         &self,
         most: usize,
         interval: Option<Span>,
-    ) -> impl Future<Output = PyResult<Histogram>> + Send + 'static {
-        let look = self.inner.clone();
-        async move {
+    ) -> PyResult<impl Future<Output = PyResult<Histogram>> + Send + 'static> {
+        let look = self.inner()?;
+        Ok(async move {
             let histogram = match interval {
                 Some(interval) => look.histogram_by(interval.0).await,
                 None => look.histogram(most).await,
             };
             histogram.map(Histogram).map_err(raise)
-        }
+        })
     }
 
     fn topping(
         &self,
         field: String,
         most: u32,
-    ) -> impl Future<Output = PyResult<Top>> + Send + 'static {
-        let look = self.inner.clone();
-        async move { look.top(&field, most).await.map(Top).map_err(raise) }
+    ) -> PyResult<impl Future<Output = PyResult<Top>> + Send + 'static> {
+        let look = self.inner()?;
+        Ok(async move { look.top(&field, most).await.map(Top).map_err(raise) })
     }
 
     fn excerpting(
         &self,
         most: usize,
         context: look::Context,
-    ) -> impl Future<Output = PyResult<Vec<Excerpt>>> + Send + 'static {
-        let look = self.inner.clone();
-        async move {
+    ) -> PyResult<impl Future<Output = PyResult<Vec<Excerpt>>> + Send + 'static> {
+        let look = self.inner()?;
+        Ok(async move {
             let excerpts = look.excerpts(&context, most).await.map_err(raise)?;
             Ok(excerpts.into_iter().map(Excerpt).collect())
-        }
+        })
     }
 
     fn showing(
@@ -83,12 +89,12 @@ impl Look {
         index: String,
         id: String,
         context: look::Context,
-    ) -> impl Future<Output = PyResult<Excerpt>> + Send + 'static {
-        let look = self.inner.clone();
-        async move {
+    ) -> PyResult<impl Future<Output = PyResult<Excerpt>> + Send + 'static> {
+        let look = self.inner()?;
+        Ok(async move {
             let excerpt = look.around(&index, &id, &context).await;
             excerpt.map(Excerpt).map_err(raise)
-        }
+        })
     }
 }
 
@@ -104,24 +110,25 @@ impl Look {
         time_field: &str,
     ) -> PyResult<Self> {
         let expression = self::indices(indices)?;
-        let mut look = look::Look::new(&client.0, &expression, query.0).time_field(time_field);
+        let mut look =
+            look::Look::new(client.inner()?, &expression, query.0).time_field(time_field);
         for query in exclude.unwrap_or_default() {
             look = look.exclude(query.0);
         }
         Ok(Self {
-            inner: look,
+            inner: Owned::new(look),
             indices: indices.to_owned(),
         })
     }
 
     /// How many documents there are.
     fn count(&self, py: Python<'_>) -> PyResult<u64> {
-        wait(py, self.counting())
+        wait(py, self.counting()?)
     }
 
     /// As `count`, to be awaited.
     fn acount<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.counting())
+        awaitable(py, self.counting()?)
     }
 
     /// How many documents there are over time: in so many intervals at most, or in intervals of this length.
@@ -132,7 +139,7 @@ impl Look {
         most: usize,
         interval: Option<Span>,
     ) -> PyResult<Histogram> {
-        wait(py, self.drawing(most, interval))
+        wait(py, self.drawing(most, interval)?)
     }
 
     /// As `histogram`, to be awaited.
@@ -143,7 +150,7 @@ impl Look {
         most: usize,
         interval: Option<Span>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.drawing(most, interval))
+        awaitable(py, self.drawing(most, interval)?)
     }
 
     /// The most frequent values of a field, so many at most.
@@ -154,13 +161,13 @@ impl Look {
     ///     No index has the field.
     #[pyo3(signature = (field, most = 10))]
     fn top(&self, py: Python<'_>, field: String, most: u32) -> PyResult<Top> {
-        wait(py, self.topping(field, most))
+        wait(py, self.topping(field, most)?)
     }
 
     /// As `top`, to be awaited.
     #[pyo3(signature = (field, most = 10))]
     fn atop<'py>(&self, py: Python<'py>, field: String, most: u32) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.topping(field, most))
+        awaitable(py, self.topping(field, most)?)
     }
 
     /// The newest lines that are found, with what stands around them: the oldest first, and excerpts that overlap or touch as
@@ -186,7 +193,7 @@ impl Look {
         after: usize,
         origin: Option<Whose>,
     ) -> PyResult<Vec<Excerpt>> {
-        wait(py, self.excerpting(most, context(before, after, origin)))
+        wait(py, self.excerpting(most, context(before, after, origin))?)
     }
 
     /// As `excerpts`, to be awaited.
@@ -199,7 +206,7 @@ impl Look {
         after: usize,
         origin: Option<Whose>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.excerpting(most, context(before, after, origin)))
+        awaitable(py, self.excerpting(most, context(before, after, origin))?)
     }
 
     /// A line, and what stands around it; the query need not find it. The keywords are those of `excerpts`.
@@ -218,7 +225,7 @@ impl Look {
         after: usize,
         origin: Option<Whose>,
     ) -> PyResult<Excerpt> {
-        wait(py, self.showing(index, id, context(before, after, origin)))
+        wait(py, self.showing(index, id, context(before, after, origin))?)
     }
 
     /// As `around`, to be awaited.
@@ -232,7 +239,7 @@ impl Look {
         after: usize,
         origin: Option<Whose>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.showing(index, id, context(before, after, origin)))
+        awaitable(py, self.showing(index, id, context(before, after, origin))?)
     }
 
     fn __repr__(&self) -> String {

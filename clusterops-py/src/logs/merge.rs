@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::tail::{Batches, Notice, Tail, TailDocument};
 use crate::errors::Raised;
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
+use crate::owned::Owned;
 use crate::runtime::{handle, wait};
 use crate::table::Table;
 use crate::words::{Span, quoted};
@@ -38,7 +39,7 @@ const HOLD: Duration = Duration::from_millis(500);
 /// <TailMerge of eu, us>
 #[pyclass(module = "clusterops.logs", frozen)]
 pub(crate) struct TailMerge {
-    merging: Arc<Merging>,
+    merging: Owned<Arc<Merging>>,
     names: Vec<String>,
 }
 
@@ -98,6 +99,15 @@ impl Source for Merging {
     }
 }
 
+impl TailMerge {
+    fn merging(&self) -> PyResult<&Arc<Merging>> {
+        self.merging.get(format_args!(
+            "the merge of the tails {}",
+            self.names.join(", ")
+        ))
+    }
+}
+
 #[pymethods]
 impl TailMerge {
     #[new]
@@ -107,13 +117,13 @@ impl TailMerge {
         let _inside = handle()?.enter();
         let mut merge = merge::Merge::new(MergeOptions::following().hold(hold.0));
         for (name, tail) in &tails.0 {
-            merge.add(name, Tailing(Arc::clone(tail.get().source())));
+            merge.add(name, Tailing(Arc::clone(tail.get().source()?)));
         }
         Ok(Self {
-            merging: Arc::new(Merging {
+            merging: Owned::new(Arc::new(Merging {
                 merge: Mutex::new(merge),
                 kept: Kept::default(),
-            }),
+            })),
             names: tails.0.into_keys().collect(),
         })
     }
@@ -123,15 +133,15 @@ impl TailMerge {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<TailEvent>> {
-        blocking(&self.merging, |fetching| wait(py, fetching))
+        blocking(self.merging()?, |fetching| wait(py, fetching))
     }
 
     fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __anext__(&self) -> Handed {
-        awaited(&self.merging).or_end()
+    fn __anext__(&self) -> PyResult<Handed> {
+        Ok(awaited(self.merging()?).or_end())
     }
 
     fn __repr__(&self) -> String {

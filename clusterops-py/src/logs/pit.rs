@@ -12,6 +12,7 @@ use super::client::search;
 use super::hit::Page;
 use super::query::Asked;
 use crate::errors::{Raised, raise};
+use crate::owned::Owned;
 use crate::runtime::{awaitable, wait};
 
 /// A point in time that a server holds: its searches see what was there when it was opened. Made by `Client.open_pit`, and
@@ -21,7 +22,10 @@ use crate::runtime::{awaitable, wait};
 /// ``pit.search(query, sort=[...], body={"search_after": page[-1].sort})``.
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
-pub(crate) struct Pit {
+pub(crate) struct Pit(Owned<Held>);
+
+#[derive(Clone)]
+struct Held {
     client: logs::Client,
     /// None once it is closed.
     pit: Arc<Mutex<Option<client::Pit>>>,
@@ -38,14 +42,18 @@ impl Pit {
         keep_alive: Duration,
     ) -> PyResult<Self> {
         let pit = client.open_pit(&indices, keep_alive).await.map_err(raise)?;
-        Ok(Self {
+        Ok(Self(Owned::new(Held {
             client,
             pit: Arc::new(Mutex::new(Some(pit))),
-        })
+        })))
+    }
+
+    fn held(&self) -> PyResult<&Held> {
+        self.0.get("the point in time")
     }
 
     fn pit(&self) -> PyResult<client::Pit> {
-        let pit = lock(&self.pit).clone();
+        let pit = lock(&self.held()?.pit).clone();
         pit.ok_or_else(|| Raised::invalid("the point in time is closed").into())
     }
 
@@ -53,7 +61,7 @@ impl Pit {
         &self,
         search: Search,
     ) -> PyResult<impl Future<Output = PyResult<Page>> + Send + 'static> {
-        let (client, held) = (self.client.clone(), Arc::clone(&self.pit));
+        let Held { client, pit: held } = self.held()?.clone();
         let search = self.pit()?.search(search);
         Ok(async move {
             // It says itself what it is about.
@@ -68,14 +76,15 @@ impl Pit {
         })
     }
 
-    fn closing(&self) -> impl Future<Output = PyResult<()>> + Send + 'static {
-        let (client, pit) = (self.client.clone(), lock(&self.pit).take());
-        async move {
+    fn closing(&self) -> PyResult<impl Future<Output = PyResult<()>> + Send + 'static> {
+        let Held { client, pit } = self.held()?.clone();
+        let pit = lock(&pit).take();
+        Ok(async move {
             match pit {
                 Some(pit) => client.close_pit(pit).await.map_err(raise),
                 None => Ok(()),
             }
-        }
+        })
     }
 }
 
@@ -117,12 +126,12 @@ impl Pit {
 
     /// Has the server forget it; once it has, this does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        wait(py, self.closing())
+        wait(py, self.closing()?)
     }
 
     /// As `close`, to be awaited.
     fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, self.closing())
+        awaitable(py, self.closing()?)
     }
 
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -149,7 +158,7 @@ impl Pit {
     }
 
     fn __repr__(&self) -> &'static str {
-        match lock(&self.pit).is_some() {
+        match self.pit().is_ok() {
             true => "<Pit>",
             false => "<Pit, closed>",
         }

@@ -13,6 +13,7 @@ use super::instant_of;
 use super::query::Asked;
 use crate::errors::{Raised, raise};
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
+use crate::owned::Owned;
 use crate::report::time;
 use crate::runtime::wait;
 use crate::words::{Span, quoted, snake_case, takes};
@@ -48,7 +49,7 @@ use crate::words::{Span, quoted, snake_case, takes};
 #[pyclass(module = "clusterops.logs", frozen)]
 #[derive(Debug)]
 pub(crate) struct Tail {
-    source: Arc<Batches>,
+    source: Owned<Arc<Batches>>,
     indices: String,
 }
 
@@ -77,8 +78,9 @@ impl Batches {
 }
 
 impl Tail {
-    pub(super) fn source(&self) -> &Arc<Batches> {
-        &self.source
+    pub(super) fn source(&self) -> PyResult<&Arc<Batches>> {
+        self.source
+            .get(format_args!("the tail of {}", self.indices))
     }
 }
 
@@ -140,7 +142,7 @@ impl Tail {
         batch: Option<usize>,
     ) -> PyResult<Self> {
         let expression = self::indices(indices)?;
-        let mut tail = tail::Tail::new(&client.0, &expression, &query.0).map_err(raise)?;
+        let mut tail = tail::Tail::new(client.inner()?, &expression, &query.0).map_err(raise)?;
         if let Some(since) = since {
             tail = tail.since(since.0);
         }
@@ -167,10 +169,10 @@ impl Tail {
             tail = tail.resume(token).map_err(raise)?;
         }
         Ok(Self {
-            source: Arc::new(Batches {
+            source: Owned::new(Arc::new(Batches {
                 tail: Mutex::new(tail),
                 kept: Kept::default(),
-            }),
+            })),
             indices: indices.to_owned(),
         })
     }
@@ -180,15 +182,15 @@ impl Tail {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<TailBatch> {
-        blocking(&self.source, |fetching| wait(py, fetching))
+        blocking(self.source()?, |fetching| wait(py, fetching))
     }
 
     fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __anext__(&self) -> Handed {
-        awaited(&self.source)
+    fn __anext__(&self) -> PyResult<Handed> {
+        Ok(awaited(self.source()?))
     }
 
     fn __repr__(&self) -> String {
