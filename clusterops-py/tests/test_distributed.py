@@ -419,6 +419,69 @@ def test_a_cancelled_run_ends_everywhere(client: Any, hosts: Callable[[str], Fle
     wait_for(lambda: fleet.processes() == 0)
 
 
+def test_cancelling_who_waits_for_an_event_ends_the_run(client: Any, hosts: Callable[[str], FleetProcess]) -> None:
+    fleet = hosts("n[1-3]")
+    run = DistributedFleet(client, fleet.targets).arun(co.Plan("p").shell("first", "endless"))
+
+    async def look() -> None:
+        async for _ in run:
+            pass
+
+    async def impatient() -> None:
+        task = asyncio.create_task(look())
+        await asyncio.to_thread(wait_for, lambda: fleet.processes() == 3)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(impatient())
+
+    async def left() -> co.Report:
+        assert {told.event.host async for told in run if isinstance(told.event, co.HostEvent)} == set("n1 n2 n3".split())
+        return await run
+
+    assert asyncio.run(left()).ending == "cancelled" and fleet.processes() == 0
+
+
+INTERRUPTED = """
+import asyncio, signal, sys
+import clusterops as co
+from clusterops.distributed import DistributedFleet
+from distributed import Client
+
+async def main(client):
+    targets = [co.Target.from_json(line) for line in sys.stdin]
+    async for _ in (run := DistributedFleet(client, targets).arun(co.Plan("p").shell("first", "endless"))):
+        pass
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    client = Client(sys.argv[1])
+    asyncio.run(main(client))
+"""
+
+
+def test_a_program_that_is_interrupted_ends_after_its_remote_work(
+    cluster: Any, client: Any, hosts: Callable[[str], FleetProcess]
+) -> None:
+    fleet = hosts("n[1-3]")
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, cluster.scheduler_address],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdin
+        child.stdin.write("".join(f"{target.to_json()}\n" for target in fleet.targets))
+        child.stdin.close()
+        child.stdin = None
+        wait_for(lambda: fleet.processes() == 3 or child.poll() is not None)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate()
+        assert "KeyboardInterrupt" in said, said
+    assert fleet.processes() == 0
+
+
 def test_ctrl_c_ends_the_remote_work(client: Any, hosts: Callable[[str], FleetProcess]) -> None:
     fleet = hosts("n[1-3]")
 

@@ -117,6 +117,33 @@ def test_a_cancelled_task_ends_the_remote_work(simulated_fleet: Simulated) -> No
     wait_for(lambda: sum(simulated[name].process_count for name in simulated.hosts) == 0)
 
 
+def test_cancelling_who_waits_for_an_event_ends_the_remote_work(simulated_fleet: Simulated) -> None:
+    simulated = simulated_fleet("n[1-3]", answers=ANSWERS)
+
+    async def looked_at() -> co.Report:
+        run = co.Fleet(simulated.targets).arun(co.Plan("long").shell("wait", "sleep 1000"))
+
+        async def look() -> None:
+            async for _ in run:
+                pass
+
+        task = asyncio.create_task(look())
+        await asyncio.to_thread(wait_for, lambda: running(simulated) == 3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        # What is left to be told is told.
+        ends = {event.host async for event in run if isinstance(event, co.HostEvent) and event.is_final}
+        assert ends == {"n1", "n2", "n3"}
+        return await run
+
+    assert asyncio.run(looked_at()).ending == "cancelled" and running(simulated) == 0
+
+
+def running(simulated: SimulatedFleet) -> int:
+    return sum(simulated[name].process_count for name in simulated.hosts)
+
+
 def test_ctrl_c_ends_the_remote_work(simulated_fleet: Simulated) -> None:
     simulated = simulated_fleet("n[1-3]", answers=ANSWERS)
 

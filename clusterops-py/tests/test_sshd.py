@@ -279,6 +279,58 @@ def test_ctrl_c_ends_what_runs_there(sshd: Sshd, tmp_path: Path, capsys: pytest.
     assert max(took) < 20, took
 
 
+# Each runs until it is interrupted, and nobody looks at what becomes of it then.
+INTERRUPTED = {
+    "awaited": "await fleet.arun(plan)",
+    "iterated over": """
+    async for event in (run := fleet.arun(plan)):
+        pass
+""",
+    "held beside what is awaited": """
+    global run
+    run = fleet.arun(plan)
+    await asyncio.sleep(1000)
+""",
+    "by a session": """
+    async with await co.Session.aconnect(targets[0], options) as session:
+        await asyncio.gather(*(session.arun(sys.argv[1]) for _ in range(3)))
+""",
+}
+PROGRAM = """
+import asyncio, signal, sys
+import clusterops as co
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+targets = [co.Target.from_json(line) for line in sys.stdin]
+options = co.SessionOptions(read_config=False, agent=False)
+fleet, plan = co.Fleet(targets, session=options), co.Plan("long").shell("wait", sys.argv[1])
+
+async def main():
+    {}
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", INTERRUPTED)
+def test_a_program_that_is_interrupted_ends_after_its_remote_work(sshd: Sshd, tmp_path: Path, how: str) -> None:
+    program = PROGRAM.format(INTERRUPTED[how].strip())
+    line = f'echo > "{tmp_path}/$$"; exec sleep 1000'
+    with subprocess.Popen(
+        [sys.executable, "-c", program, line], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin
+        child.stdin.write("".join(f"{target.to_json()}\n" for target in targets(sshd)))
+        child.stdin.close()
+        child.stdin = None
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 3 or child.poll() is not None)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate()
+        assert "KeyboardInterrupt" in said, said
+    pids = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(pids) == 3 and not any(is_running(pid) for pid in pids)
+
+
 def test_the_end_of_a_command_is_seen_to(sshd: Sshd, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     line = f"sleep 1000 & echo $! > {tmp_path}/new && mv {tmp_path}/new {pid}; wait"

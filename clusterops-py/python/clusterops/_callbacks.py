@@ -42,13 +42,18 @@ def finish(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) ->
 async def iterate(run: AsyncRun) -> AsyncIterator[Event]:
     """The events of a run, which cross from Rust as many at once as there are.
 
-    The run keeps what was not yielded, so that whoever is cancelled, or leaves the loop, can go on.
+    Cancelling whoever waits for them cancels the run. It keeps what was not yielded, so that whoever is cancelled, or leaves
+    the loop, can go on.
     """
     buffer = run._buffer  # pyright: ignore[reportPrivateUsage]
     while True:
         while buffer:
             yield buffer.popleft()
-        batch = await run._events()  # pyright: ignore[reportPrivateUsage]
+        try:
+            batch = await run._events()  # pyright: ignore[reportPrivateUsage]
+        except asyncio.CancelledError:
+            run.cancel()
+            raise
         if batch is None:
             return
         buffer.extend(batch)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
 import logging
 import pickle
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["Drive", "Order"]
 
 log = logging.getLogger("clusterops.distributed")
+
+# The runs that go on, which are cancelled at the program's end; and how long it is waited for that, in seconds.
+_going: weakref.WeakSet[Drive] = weakref.WeakSet()
+AT_EXIT = 10
 
 # How long the thread waits for messages before it looks for something else, and how often it looks whether workers are
 # still there, in seconds.
@@ -122,6 +128,7 @@ class Drive:
         self._error: BaseException | None = None
         # A thread that is joined counts as ended when that is interrupted.
         self._over = threading.Event()
+        _going.add(self)
         threading.Thread(target=self._drive, name=f"clusterops-{order.run_id}", daemon=True).start()
 
     # --- As its handles see it ---------------------------------------------------------------------------------------
@@ -129,6 +136,10 @@ class Drive:
     def join(self) -> None:
         """Waits for the end."""
         self._over.wait()
+
+    def join_until(self, deadline: float) -> None:
+        """Waits for the end, up to a moment of the monotonic clock."""
+        self._over.wait(max(deadline - time.monotonic(), 0))
 
     def wait(self) -> Report:
         """Waits for the report, or raises why there is none."""
@@ -420,3 +431,16 @@ class Drive:
 def _is_known(part: _Part, event: Event) -> bool:
     """Whether an end was told before the part was gone on with."""
     return part.attempt > 1 and isinstance(event, HostEvent) and event.is_final and event.host in part.known
+
+
+def _end_with_the_program() -> None:
+    deadline = time.monotonic() + AT_EXIT
+    drives = list(_going)
+    for drive in drives:
+        drive.let_go()
+    for drive in drives:
+        drive.join_until(deadline)
+
+
+# Dask says its farewells at the exit too: what is registered later is called earlier, and Dask was imported before this.
+atexit.register(_end_with_the_program)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from typing import Any, TypeVar
 
 from .._clusterops import Report
 from ._drive import Drive
 from ._stream import WorkerEvent
 
 __all__ = ["AsyncDistributedRun", "DistributedRun", "WorkerEvent"]
+
+T = TypeVar("T")
 
 
 class _Handle:
@@ -118,7 +119,7 @@ class DistributedRun(_Handle):
 class AsyncDistributedRun(_Handle):
     """A run to be awaited for its report, and iterated (``async for``) for its events.
 
-    Cancelling whoever awaits it cancels the run.
+    Cancelling whoever awaits it, or waits for its next event, cancels the run.
 
     Examples
     --------
@@ -131,30 +132,28 @@ class AsyncDistributedRun(_Handle):
     def __init__(self, drive: Drive) -> None:
         super().__init__(drive)
         self._waiting: deque[WorkerEvent] = deque()
-        # One thread at a time: that of a fetch which was cancelled still waits.
-        self._fetching = threading.Lock()
 
     def __await__(self) -> Generator[Any, None, Report]:
         return self._report().__await__()
 
     async def _report(self) -> Report:
-        try:
-            return await asyncio.to_thread(self._drive.wait)
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.to_thread(self.cancel))
-            raise
+        await self._unless_cancelled(self._drive.stream.aended())
+        return self._drive.wait()
 
     async def __aiter__(self) -> AsyncIterator[WorkerEvent]:
         # Kept here, so that whoever is cancelled, or leaves the loop, can go on.
         while True:
             while self._waiting:
                 yield self._waiting.popleft()
-            if not await asyncio.to_thread(self._fetch):
+            events = await self._unless_cancelled(self._drive.stream.atake())
+            if not events:
                 return
+            self._waiting.extend(events)
 
-    def _fetch(self) -> bool:
-        """Waits until there are events to be had; false at the end."""
-        with self._fetching:
-            if not self._waiting:
-                self._waiting.extend(self._drive.stream.take())
-            return bool(self._waiting)
+    async def _unless_cancelled(self, awaited: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await awaited
+        except asyncio.CancelledError:
+            # The thread that drives it does so at once, and nobody waits here.
+            self._drive.let_go()
+            raise
