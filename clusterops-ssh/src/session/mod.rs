@@ -237,8 +237,9 @@ impl Session {
         self.link.session_channel().await
     }
 
-    /// How much of the time that a process has to end is given to a signal request. sshd sends none for root and forced
-    /// commands (session.c, session_signal_req).
+    /// How much of the time that a process has to end is given to a signal request. sshd sends none for root, nor for forced
+    /// commands (session.c, session_signal_req); which commands are forced only the server knows, so that these are waited for
+    /// in vain.
     pub(crate) fn signal_patience(&self, grace: Duration) -> Duration {
         match self.link.settings.user.as_str() {
             "root" => Duration::ZERO,
