@@ -231,6 +231,7 @@ impl Source for Running {
 /// Output that nobody takes for some seconds, more than 1 MiB of it, ends the command with an error.
 #[pyclass(module = "clusterops", frozen)]
 pub(crate) struct Process {
+    host: String,
     running: Owned<Arc<Running>>,
 }
 
@@ -259,12 +260,16 @@ impl Process {
             due,
         };
         Ok(Self {
+            host: running.session.host().to_owned(),
             running: Owned::new(Arc::new(running)),
         })
     }
 
     fn running(&self) -> PyResult<Arc<Running>> {
-        self.running.get("the command").cloned()
+        let running = self
+            .running
+            .get(format_args!("the command on {}", self.host));
+        running.cloned()
     }
 
     /// Blocks for what comes of it; Ctrl-C ends it first.
@@ -300,8 +305,8 @@ impl Drop for Process {
 impl Process {
     /// The host's name.
     #[getter]
-    fn host(&self) -> PyResult<String> {
-        Ok(self.running()?.session.host().to_owned())
+    fn host(&self) -> &str {
+        &self.host
     }
 
     /// The exit status, once the output was read to its end and where the command exited with one.
@@ -446,12 +451,13 @@ impl Process {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let running = self.running()?;
-        let host = quoted(py, running.session.host())?;
-        Ok(match running.exit() {
-            Some(exit) => format!("<Process on {host}: {exit}>"),
-            None => format!("<Process on {host}>"),
-        })
+        let host = quoted(py, &self.host)?;
+        Ok(
+            match self.running.here().and_then(|running| running.exit()) {
+                Some(exit) => format!("<Process on {host}: {exit}>"),
+                None => format!("<Process on {host}>"),
+            },
+        )
     }
 }
 

@@ -312,7 +312,7 @@ impl Run {
 
 /// A run to be awaited for its report, and iterated (``async for``) for its events.
 ///
-/// Cancelling whoever awaits it, or waits for its next event, cancels the run; events that are left can be iterated over still.
+/// Cancelling the task that awaits it, or iterates, cancels the run; events that are left can be iterated over still.
 #[pyclass(module = "clusterops", extends = RunControl, frozen)]
 pub(crate) struct AsyncRun(Py<PyAny>);
 

@@ -419,7 +419,7 @@ def test_a_cancelled_run_ends_everywhere(client: Any, hosts: Callable[[str], Fle
     wait_for(lambda: fleet.processes() == 0)
 
 
-def test_cancelling_who_waits_for_an_event_ends_the_run(client: Any, hosts: Callable[[str], FleetProcess]) -> None:
+def test_cancelling_who_iterates_ends_the_run(client: Any, hosts: Callable[[str], FleetProcess]) -> None:
     fleet = hosts("n[1-3]")
     run = DistributedFleet(client, fleet.targets).arun(co.Plan("p").shell("first", "endless"))
 

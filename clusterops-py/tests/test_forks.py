@@ -82,7 +82,7 @@ USES = {
     f"the run {awaited.id}": [lambda: asyncio.run(wait()), lambda: asyncio.run(iterate()), awaited.abort],
     "the connector": [lambda: connector.connect("web1"), lambda: connector.warnings],
     "the session with web1": [lambda: session.run("uname -r"), lambda: session.start("cat")],
-    "the command": [lambda: next(process), lambda: process.write("x"), process.terminate],
+    "the command on web1": [lambda: next(process), lambda: process.write("x"), process.terminate],
     f"the client of {url}": [client.server, lambda: client.count("logs", everything), lambda: Tail(client, "a", everything)],
     "the tail of logs": [lambda: next(tail), lambda: TailMerge({"a": tail})],
     "the merge of the tails a": [lambda: next(merge)],

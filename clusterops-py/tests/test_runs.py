@@ -117,7 +117,8 @@ def test_a_cancelled_task_ends_the_remote_work(simulated_fleet: Simulated) -> No
     wait_for(lambda: sum(simulated[name].process_count for name in simulated.hosts) == 0)
 
 
-def test_cancelling_who_waits_for_an_event_ends_the_remote_work(simulated_fleet: Simulated) -> None:
+@pytest.mark.parametrize("waits_elsewhere", [False, True])
+def test_cancelling_who_iterates_ends_the_remote_work(simulated_fleet: Simulated, waits_elsewhere: bool) -> None:
     simulated = simulated_fleet("n[1-3]", answers=ANSWERS)
 
     async def looked_at() -> co.Report:
@@ -125,7 +126,8 @@ def test_cancelling_who_waits_for_an_event_ends_the_remote_work(simulated_fleet:
 
         async def look() -> None:
             async for _ in run:
-                pass
+                if waits_elsewhere:
+                    await asyncio.sleep(1000)
 
         task = asyncio.create_task(look())
         await asyncio.to_thread(wait_for, lambda: running(simulated) == 3)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,21 +40,38 @@ def finish(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) ->
     return outcome[0]
 
 
+@contextmanager
+def ending_with_its_task(cancel: Callable[[], None]) -> Generator[None, None, None]:
+    """Calls `cancel` when the task that this is done in is cancelled, whether it waits here or elsewhere meanwhile."""
+    task = asyncio.current_task()
+    assert task is not None, "coroutines run in tasks"
+
+    def end(task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            cancel()
+
+    task.add_done_callback(end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        cancel()
+        raise
+    finally:
+        task.remove_done_callback(end)
+
+
 async def iterate(run: AsyncRun) -> AsyncIterator[Event]:
     """The events of a run, which cross from Rust as many at once as there are.
 
-    Cancelling whoever waits for them cancels the run. It keeps what was not yielded, so that whoever is cancelled, or leaves
+    Cancelling the task that iterates cancels the run. It keeps what was not yielded, so that whoever is cancelled, or leaves
     the loop, can go on.
     """
     buffer = run._buffer  # pyright: ignore[reportPrivateUsage]
-    while True:
-        while buffer:
-            yield buffer.popleft()
-        try:
+    with ending_with_its_task(run.cancel):
+        while True:
+            while buffer:
+                yield buffer.popleft()
             batch = await run._events()  # pyright: ignore[reportPrivateUsage]
-        except asyncio.CancelledError:
-            run.cancel()
-            raise
-        if batch is None:
-            return
-        buffer.extend(batch)
+            if batch is None:
+                return
+            buffer.extend(batch)

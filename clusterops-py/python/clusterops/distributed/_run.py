@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
 
+from .._callbacks import ending_with_its_task
 from .._clusterops import Report
 from ._drive import Drive
 from ._stream import WorkerEvent
 
 __all__ = ["AsyncDistributedRun", "DistributedRun", "WorkerEvent"]
-
-T = TypeVar("T")
 
 
 class _Handle:
@@ -119,7 +117,7 @@ class DistributedRun(_Handle):
 class AsyncDistributedRun(_Handle):
     """A run to be awaited for its report, and iterated (``async for``) for its events.
 
-    Cancelling whoever awaits it, or waits for its next event, cancels the run.
+    Cancelling the task that awaits it, or iterates, cancels the run.
 
     Examples
     --------
@@ -137,23 +135,18 @@ class AsyncDistributedRun(_Handle):
         return self._report().__await__()
 
     async def _report(self) -> Report:
-        await self._unless_cancelled(self._drive.stream.aended())
+        # The thread that drives the run cancels it, and nobody waits for that here.
+        with ending_with_its_task(self._drive.let_go):
+            await self._drive.stream.aended()
         return self._drive.wait()
 
     async def __aiter__(self) -> AsyncIterator[WorkerEvent]:
-        # Kept here, so that whoever is cancelled, or leaves the loop, can go on.
-        while True:
-            while self._waiting:
-                yield self._waiting.popleft()
-            events = await self._unless_cancelled(self._drive.stream.atake())
-            if not events:
-                return
-            self._waiting.extend(events)
-
-    async def _unless_cancelled(self, awaited: Coroutine[Any, Any, T]) -> T:
-        try:
-            return await awaited
-        except asyncio.CancelledError:
-            # The thread that drives it does so at once, and nobody waits here.
-            self._drive.let_go()
-            raise
+        with ending_with_its_task(self._drive.let_go):
+            while True:
+                # Kept here, so that whoever is cancelled, or leaves the loop, can go on.
+                while self._waiting:
+                    yield self._waiting.popleft()
+                events = await self._drive.stream.atake()
+                if not events:
+                    return
+                self._waiting.extend(events)
