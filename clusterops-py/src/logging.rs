@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -28,6 +29,9 @@ const LOGGERS: [&str; 4] = [
     "clusterops.logs",
     "clusterops.ssh",
 ];
+
+/// These, which Python never makes anew.
+static FOUND: PyOnceLock<Vec<Py<PyAny>>> = PyOnceLock::new();
 
 /// What the queue takes.
 enum Entry {
@@ -123,10 +127,17 @@ pub(crate) fn listen(py: Python<'_>) -> PyResult<()> {
 
 /// The lowest level of ours that a handler gets.
 fn level(py: Python<'_>) -> PyResult<LevelFilter> {
-    let loggers = py.import("logging")?.getattr("getLogger")?;
+    let loggers = FOUND.get_or_try_init(py, || {
+        let logging = py.import("logging")?;
+        let found = LOGGERS.map(|name| logging.call_method1("getLogger", (name,)));
+        found
+            .into_iter()
+            .map(|found| found.map(Bound::unbind))
+            .collect::<PyResult<Vec<_>>>()
+    })?;
     let mut lowest = LevelFilter::Off;
-    for name in LOGGERS {
-        let logger = loggers.call1((name,))?;
+    for logger in loggers {
+        let logger = logger.bind(py);
         if !logger.call_method0("hasHandlers")?.is_truthy()? {
             continue;
         }
