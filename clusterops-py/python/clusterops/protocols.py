@@ -1,4 +1,7 @@
-"""What Python objects may implement; methods may be plain or ``async``, and what they raise reaches the caller."""
+"""What Python objects may implement; methods may be plain or ``async``, and what they raise reaches the caller.
+
+Coroutines run in the event loop of who awaits the call, and in a loop of their own where a call blocks.
+"""
 
 from __future__ import annotations
 
