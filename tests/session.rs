@@ -48,6 +48,31 @@ async fn words_environment_directory_and_input_arrive_unchanged() {
     session.close().await;
 }
 
+/// sshd gives a session ten channels at once.
+#[tokio::test]
+async fn what_is_dropped_gives_its_channel_back() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    let hello = Command::new(["echo", "hello"]);
+    let zeros = Command::new(["cat", "/dev/zero"]);
+    for _ in 0..12 {
+        let mut process = session.exec(&zeros).await.expect("there is a channel");
+        process.next().await.expect("it writes");
+    }
+    for _ in 0..12 {
+        // The request for a channel is sent by then, and not answered.
+        tokio::select! {
+            biased;
+            _ = session.exec(&hello) => panic!("without an answer"),
+            () = std::future::ready(()) => {}
+        }
+    }
+    let output = session.output(&hello).await.expect("there is a channel");
+    assert_eq!(output.stdout.to_string(), "hello\n");
+}
+
 #[tokio::test]
 async fn the_three_ways_to_end_are_told_apart() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {

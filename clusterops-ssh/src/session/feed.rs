@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use russh::ChannelWriteHalf;
-use russh::client::Msg;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
 
+use super::channel_input::ChannelInput;
 use super::typed_ahead::{PIECE, TypedAhead};
 use crate::wire::terminal::Typist;
 
@@ -131,11 +130,7 @@ enum Written {
 
 impl Feed {
     /// Writes it all, each part on its cue, and ends the input.
-    pub(super) async fn run(
-        self,
-        channel: Arc<ChannelWriteHalf<Msg>>,
-        mut cues: mpsc::Receiver<Cue>,
-    ) {
+    pub(super) async fn run(self, channel: Arc<ChannelInput>, mut cues: mpsc::Receiver<Cue>) {
         let answer = self.answer.clone().unwrap_or_default();
         let goes_on = match self.write(channel.make_writer(), &mut cues).await {
             Some(Written::All) => true,

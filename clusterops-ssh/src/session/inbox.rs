@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::Msg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::channel_input::ChannelInput;
 use super::typed_ahead::Grants;
 
 /// How much may wait to be read, in bytes.
@@ -74,7 +74,7 @@ impl Inbox {
     /// Takes over the reading of a channel of a session; `input` is its other half, by which it is closed if need be.
     pub(super) fn keeping(
         source: Source,
-        input: Arc<ChannelWriteHalf<Msg>>,
+        input: Arc<ChannelInput>,
         patience: Duration,
         others: Stalled,
     ) -> Self {
@@ -163,7 +163,7 @@ impl Reader {
 
 async fn drain(
     mut source: Source,
-    input: Arc<ChannelWriteHalf<Msg>>,
+    input: Arc<ChannelInput>,
     arrivals: UnboundedSender<Arrival>,
     reader: Arc<Reader>,
 ) {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{Handle, Msg};
-use russh::{Channel, ChannelOpenFailure, Disconnect};
+use russh::{Channel, ChannelOpenFailure, ChannelReadHalf, Disconnect};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+use super::channel_input::ChannelInput;
 use super::inbox::Stalled;
 use super::lost::Lost;
 use super::settings::Settings;
@@ -51,28 +53,38 @@ impl Link {
     ///
     /// sshd counts a session against MaxSessions (sshd_config(5)) until it has seen our side close it, which can be a
     /// moment after we saw the end of its output. So a refusal is worth a few more tries.
-    pub(super) async fn session_channel(&self) -> Result<Channel<Msg>> {
-        // russh waits for the answer for as long as the connection lives.
-        let patience = timeout(ANSWERING, async {
+    pub(super) async fn session_channel(&self) -> Result<(ChannelReadHalf, ChannelInput)> {
+        let connection = Arc::clone(&self.connection);
+        let (mut answer, answered) = oneshot::channel();
+        // russh waits for the answer for as long as the connection lives. It does so in a task of its own, for a channel
+        // that is opened after all must be closed also when nobody waits any more.
+        tokio::spawn(async move {
             let mut pause = Duration::from_millis(10);
-            loop {
-                match self.connection.channel_open_session().await {
-                    Err(russh::Error::ChannelOpenFailure(_)) if pause < Duration::from_secs(1) => {
-                        sleep(pause).await
-                    }
-                    opened => return opened,
+            let opened = loop {
+                match connection.channel_open_session().await {
+                    Err(russh::Error::ChannelOpenFailure(_)) if pause < Duration::from_secs(1) => {}
+                    opened => break opened,
                 }
-                pause *= 2;
-            }
+                tokio::select! {
+                    () = sleep(pause) => pause *= 2,
+                    () = answer.closed() => return,
+                }
+            };
+            let _ = answer.send(opened.map(|channel| {
+                let (output, input) = channel.split();
+                (output, ChannelInput::new(input))
+            }));
         });
-        match patience.await {
-            Ok(Ok(channel)) => {
+        // A task that ends without an answer was dropped with its runtime.
+        let answered = async { answered.await.unwrap_or(Err(russh::Error::Disconnect)) };
+        match timeout(ANSWERING, answered).await {
+            Ok(Ok((output, input))) => {
                 for (name, value) in &self.settings.environment {
                     // sshd passes over what it does not accept (AcceptEnv), and so do we.
-                    let sent = channel.set_env(false, name, value).await;
+                    let sent = input.set_env(false, name, value).await;
                     sent.map_err(|error| self.on_host(error.into()))?;
                 }
-                Ok(channel)
+                Ok((output, input))
             }
             Ok(Err(error @ russh::Error::ChannelOpenFailure(_))) => {
                 let message = "the server refused a channel: it may allow a session no more of them at once \

@@ -3,6 +3,7 @@
 mod algorithms;
 mod ascent;
 mod auth;
+mod channel_input;
 mod connect;
 mod dial;
 mod feed;
@@ -31,12 +32,12 @@ use std::future::{Future, pending};
 use std::time::Duration;
 
 use clusterops_core::Target;
-use russh::Channel;
-use russh::client::Msg;
+use russh::ChannelReadHalf;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 pub(crate) use self::ascent::Raised;
+pub(crate) use self::channel_input::ChannelInput;
 pub use self::connect::Connector;
 pub use self::feed::ProcessStdin;
 pub(crate) use self::link::ANSWERING;
@@ -133,7 +134,7 @@ impl Session {
     /// Starts a command; its output comes as it is written.
     ///
     /// The deadline of the command is not watched here: that is up to whoever reads. Cancel-safe: a dropped call may
-    /// have started the command.
+    /// have started the command, whose channel is then closed.
     ///
     /// # Errors
     /// [`ErrorKind::Plan`] for what cannot be run anywhere (no words, a NUL character), [`ErrorKind::Disconnected`] and
@@ -233,7 +234,7 @@ impl Session {
     }
 
     /// A new session channel.
-    pub(crate) async fn channel(&self) -> Result<Channel<Msg>> {
+    pub(crate) async fn channel(&self) -> Result<(ChannelReadHalf, ChannelInput)> {
         self.link.session_channel().await
     }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use russh::client::Msg;
-use russh::{ChannelMsg, ChannelWriteHalf};
+use russh::ChannelMsg;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +18,7 @@ use self::refusal::signal_word;
 pub(super) use self::refusal::with_words;
 pub(crate) use self::start::Launch;
 use super::ascent::{Ascent, Next, Raised};
+use super::channel_input::ChannelInput;
 use super::feed::{Cue, ProcessStdin};
 use super::inbox::{self, Inbox};
 use super::lost::Lost;
@@ -43,7 +43,8 @@ const EXTENDED_DATA_STDERR: u32 = 1;
 ///
 /// Up to 1 MiB of output waits to be read; past that, a slow reader slows the command down, and one that has taken nothing
 /// for 3 seconds (less, where others of the session have stalled before) loses the command: its channel is closed, so that
-/// output which nobody reads holds up no other command of the session.
+/// output which nobody reads holds up no other command of the session. Dropping it closes the channel too: a command that
+/// has a terminal is hung up by that, and another goes on until it ends or writes (SIGPIPE).
 ///
 /// ```no_run
 /// # async fn example(session: clusterops_ssh::Session) -> clusterops_ssh::Result<()> {
@@ -60,7 +61,7 @@ const EXTENDED_DATA_STDERR: u32 = 1;
 #[derive(Debug)]
 pub struct Process {
     output: Inbox,
-    input: Arc<ChannelWriteHalf<Msg>>,
+    input: Arc<ChannelInput>,
     feeding: Option<AbortHandle>,
     cues: Option<mpsc::Sender<Cue>>,
     stdin: Option<ProcessStdin>,
@@ -232,6 +233,9 @@ impl Process {
             Some(ChannelMsg::WindowAdjusted { .. }) => {}
             Some(ChannelMsg::Success) if self.awaits_terminal => {}
             _ => self.answer_due = None,
+        }
+        if let Some(ChannelMsg::Close) | None = message {
+            self.input.note_closed();
         }
         match message {
             Some(ChannelMsg::Data { data }) if self.is_rising() => {

@@ -78,7 +78,7 @@ pub(super) struct Place(#[expect(dead_code, reason = "held for its end")] OwnedS
 impl Sftp {
     pub(super) async fn open(session: &Session) -> Result<Self> {
         let host = session.host().to_owned();
-        let (input, output) = session.channel().await?.split();
+        let (input, output) = session.channel().await?;
         let (queue, packets) = mpsc::channel(4);
         let (open, dropped) = oneshot::channel();
         let (started_sender, started) = oneshot::channel();

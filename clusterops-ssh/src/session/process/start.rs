@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use russh::Channel;
-use russh::client::Msg;
+use russh::ChannelReadHalf;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::{Process, State, TASK_VARIABLE};
 use crate::session::ascent::Ascent;
+use crate::session::channel_input::ChannelInput;
 use crate::session::feed::{CUES, Feed, Input};
 use crate::session::inbox::{self, Inbox, Source};
 use crate::session::link::{ANSWERING, Link};
@@ -49,7 +49,7 @@ impl Launch {
 
 impl Process {
     pub(in crate::session) async fn start(
-        channel: Channel<Msg>,
+        (output, input): (ChannelReadHalf, ChannelInput),
         command: &Command,
         launch: Launch,
         link: &Link,
@@ -77,7 +77,6 @@ impl Process {
             has_terminal,
         });
 
-        let (output, input) = channel.split();
         let typed_ahead = has_terminal.then(|| TypedAhead::new(link));
         let source = Source {
             output,

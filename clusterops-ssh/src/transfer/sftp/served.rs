@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use russh::client::Msg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::SMALL_BLOCK;
-use crate::session::ANSWERING;
+use crate::session::{ANSWERING, ChannelInput};
 use crate::transfer::protocol::{Assembler, Incoming, Reply};
 use crate::{Error, ErrorKind, Result};
 
@@ -58,7 +57,7 @@ pub(super) type Version = (u32, Vec<(Bytes, Bytes)>);
 /// The channel, and whom its task tells of what comes.
 pub(super) struct Served {
     pub(super) input: ChannelReadHalf,
-    pub(super) output: ChannelWriteHalf<Msg>,
+    pub(super) output: ChannelInput,
     pub(super) packets: mpsc::Receiver<Packet>,
     pub(super) shared: Arc<Shared>,
     pub(super) started: oneshot::Sender<Result<()>>,
@@ -97,7 +96,7 @@ impl Served {
 }
 
 /// Asks for the subsystem.
-async fn request(input: &mut ChannelReadHalf, output: &ChannelWriteHalf<Msg>) -> Result<()> {
+async fn request(input: &mut ChannelReadHalf, output: &ChannelInput) -> Result<()> {
     output.request_subsystem(true, "sftp").await?;
     let due = Instant::now() + ANSWERING;
     loop {
@@ -145,11 +144,7 @@ async fn receive(mut input: ChannelReadHalf, shared: &Shared, version: oneshot::
     }
 }
 
-async fn transmit(
-    output: &ChannelWriteHalf<Msg>,
-    mut packets: mpsc::Receiver<Packet>,
-    shared: &Shared,
-) {
+async fn transmit(output: &ChannelInput, mut packets: mpsc::Receiver<Packet>, shared: &Shared) {
     while let Some(packet) = packets.recv().await {
         for mut part in [packet.head, packet.content] {
             while !part.is_empty() {
