@@ -76,6 +76,32 @@ async fn a_broken_transfer_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn two_uploads_of_one_file_leave_each_other_alone() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = shared_folder(&sshd, "files");
+    let local = tempfile::tempdir().expect("a folder");
+    let source = local.path().join("source");
+    fs::write(&source, content(64 << 20)).expect("ours");
+    let there = folder.join("there");
+    let (session, other) = (connect(&sshd).await, connect(&sshd).await);
+    let (files, over) = slow(&session).await;
+    let second = async {
+        while over.load(Ordering::Relaxed) < 1 << 20 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let files = other.files().await.expect("SFTP");
+        files.upload(&source, text(&there)).await
+    };
+    let (first, second) = tokio::join!(files.upload(&source, text(&there)), second);
+    assert_eq!(first.expect("nobody took it").resumed, 0);
+    assert_eq!(second.expect("it has its own").resumed, 0);
+    assert_eq!(names(&folder), ["there"]);
+    assert!(fs::read(there).expect("there") == content(64 << 20));
+}
+
+#[tokio::test]
 async fn nothing_is_built_on_what_is_not_the_start() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;

@@ -1,9 +1,11 @@
 //! One file to a host: written beside its name, compared, and renamed.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep_until};
 
 use super::digest::{Digester, Hasher};
 use super::options::{Bandwidth, Meter, TransferOptions};
@@ -12,6 +14,9 @@ use super::protocol::{Attributes, FileType};
 use super::sftp::{Answer, Handle, Sftp, Trouble};
 use super::source::{Reader, Source, blocking};
 use crate::{Error, ErrorKind, Result};
+
+/// For how long what was left behind must not have grown: else another transfer writes it.
+const WATCHED: Duration = Duration::from_secs(1);
 
 /// What all files of one transfer share.
 pub(super) struct Terms<'a> {
@@ -204,9 +209,13 @@ impl Terms<'_> {
         let Some(length) = self.left_behind(&known, &fresh).await else {
             return Ok(fresh);
         };
-        if self.is_start(source, &known, length, digester).await?
-            && let Ok(handle) = self.sftp.open_to_write(&known).await
-        {
+        let watched = Instant::now() + WATCHED;
+        let is_start = self.is_start(source, &known, length, digester).await?;
+        sleep_until(watched).await;
+        if self.left_behind(&known, &fresh).await != Some(length) {
+            return Ok(fresh);
+        }
+        if is_start && let Ok(handle) = self.sftp.open_to_write(&known).await {
             self.sftp.begin(&known);
             self.remove(fresh).await;
             return Ok(Opened {
