@@ -5,6 +5,8 @@
 
 mod answer;
 mod served;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,7 @@ use tokio::time::timeout;
 
 pub(super) use self::answer::Answer;
 use self::answer::asked_for;
-use self::served::{Packet, Served, Shared};
+use self::served::{Packet, Served, Shared, Sync};
 pub(super) use self::trouble::{Refusal, Trouble};
 use super::paths::shown;
 use super::protocol::{Attributes, FileType, Name, Reply, Request, VERSION, kind, open, status};
@@ -306,11 +308,13 @@ impl Sftp {
         self.send(kind::READ, head, Bytes::new(), place).await
     }
 
-    /// Has the host's kernel write the file to its disk, where the server can (fsync@openssh.com).
+    /// Has the host's kernel write the file to its disk, where the server can (fsync@openssh.com). That takes as long as
+    /// the disk does, and sshd's server answers nothing else meanwhile.
     pub(super) async fn sync(&self, handle: &Handle) -> Result<(), Trouble> {
         if !self.inner.features.fsync {
             return Ok(());
         }
+        let _sync = Sync::begin(&self.inner.shared);
         let asked = self
             .ask(kind::EXTENDED, |request| {
                 request.string(b"fsync@openssh.com").string(&handle.0)

@@ -23,7 +23,7 @@ impl Answer<'_> {
         !self.reply.is_empty()
     }
 
-    /// Waits for the answer, as long as anything moves.
+    /// Waits for the answer, as long as anything moves or is written to the host's disk.
     pub(in crate::transfer) async fn reply(mut self) -> Result<Reply> {
         let shared = &self.sftp.inner.shared;
         loop {
@@ -31,7 +31,7 @@ impl Answer<'_> {
             match timeout(PATIENCE, &mut self.reply).await {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(_)) => return Err(self.sftp.inner.lost()),
-                Err(_) if shared.moved.load(Ordering::Relaxed) == before => {
+                Err(_) if shared.stands_still_since(before) => {
                     let message = format!("the file transfer stands still for {PATIENCE:?}");
                     return Err(Error::new(ErrorKind::Timeout, message).on(self.sftp.host()));
                 }

@@ -1,7 +1,7 @@
 //! The task that serves the channel of a file transfer connection, and what requests share with it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     waiting: Mutex<Waiting>,
     /// Counts whatever moves in either direction.
     pub(super) moved: AtomicU64,
+    /// How many files the host is writing to its disk, over which it may be silent for long.
+    syncs: AtomicU32,
 }
 
 #[derive(Default)]
@@ -44,11 +46,31 @@ impl Shared {
         self.moved.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn stands_still_since(&self, moved: u64) -> bool {
+        self.syncs.load(Ordering::Relaxed) == 0 && self.moved.load(Ordering::Relaxed) == moved
+    }
+
     /// Nothing will be answered any more.
     fn close(&self) {
         let mut waiting = self.waiting();
         waiting.is_closed = true;
         waiting.answers.clear();
+    }
+}
+
+/// A file that the host is writing to its disk.
+pub(super) struct Sync<'a>(&'a Shared);
+
+impl<'a> Sync<'a> {
+    pub(super) fn begin(shared: &'a Shared) -> Self {
+        shared.syncs.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Sync<'_> {
+    fn drop(&mut self) {
+        self.0.syncs.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
