@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clusterops::ssh::{ConnectRetries, ErrorKind};
 use clusterops::{Fleet, Plan, SessionOptions, Stage, Target};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 mod support;
 use support::{Sshd, SshdOptions};
@@ -51,6 +52,67 @@ async fn a_run_learns_the_pace_that_a_server_can_take() {
         attempts > 60,
         "nobody was dropped: the server was not asked too much"
     );
+}
+
+/// Two hosts that say nothing have all the room that a third leaves, which it was told is too much.
+#[tokio::test]
+async fn the_wait_for_the_pace_is_not_the_hosts_time() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let bound = async || {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        (listener, port)
+    };
+    let ((one, one_port), (two, two_port), (relay, relay_port)) =
+        (bound().await, bound().await, bound().await);
+    let (target, port) = (sshd.target("relay", "127.0.0.1"), sshd.port());
+    let serving = tokio::spawn(async move {
+        let _silent = tokio::join!(one.accept(), two.accept());
+        let (mut stream, _) = relay.accept().await.expect("a client");
+        stream
+            .write_all(b"Exceeded MaxStartups\r\n")
+            .await
+            .expect("it listens");
+        stream.shutdown().await.expect("open");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        let (mut stream, _) = relay.accept().await.expect("a client");
+        let server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+        let mut server = server.expect("it listens");
+        let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+    });
+    let targets = [("one", one_port), ("two", two_port), ("relay", relay_port)];
+    let targets = targets.map(|(name, port)| Target {
+        name: name.into(),
+        port: Some(port),
+        known_hosts: None,
+        ..target.clone()
+    });
+    let session = SessionOptions::default()
+        .config(clusterops::config::Config::none().expect("there is a user"))
+        .agent(false)
+        .danger_accept_any_host_key()
+        .handshake_deadline(Duration::from_secs(60));
+    let fleet = fleet(targets, 4).parallelism(3).session(session);
+    let fleet = fleet.host_deadline(Duration::from_secs(10));
+    let report = fleet.run(&plan()).expect("a valid plan").await;
+    let report = report.expect("the run goes on");
+    let ended = report.hosts.iter().map(|host| {
+        let failure = host.failure.as_ref();
+        (
+            failure.map(|failure| failure.kind),
+            host.connection_attempts,
+        )
+    });
+    let late = (Some(ErrorKind::Timeout), 1);
+    assert_eq!(
+        ended.collect::<Vec<_>>(),
+        [late, late, (None, 2)],
+        "{report}"
+    );
+    serving.abort();
 }
 
 /// OpenSSH 9.8 and newer drop sources that behaved badly with these words (PerSourcePenalties, sshd_config(5)).

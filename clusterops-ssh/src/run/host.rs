@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -426,11 +427,15 @@ impl HostRun {
         };
         // Also on the way out: what still has to be done on the host counts as work.
         self.permit = Arc::clone(&self.run.permits).acquire_owned().await.ok();
-        // The time that others take is not the host's.
-        if let Some(limit) = &mut self.limit {
-            limit.until += since.elapsed();
-        }
+        self.do_not_count(since.elapsed());
         waited.ok_or_else(|| self.watch.error())
+    }
+
+    /// The time that others take is not the host's.
+    fn do_not_count(&mut self, waited: Duration) {
+        if let Some(limit) = &mut self.limit {
+            limit.until += waited;
+        }
     }
 
     /// Makes a connection, unless there is one; tries again where that can help.
@@ -446,13 +451,19 @@ impl HostRun {
         let target = &run.targets[self.index];
         let retries = &run.options.connect_retries;
         let mut stop = self.stop_signal();
-        let limit = self.limit.filter(|_| !stop.is_rollback);
         let mut refusals = 0;
         for attempt in 1.. {
             self.tell(HostState::Connecting { attempt });
             self.report.connection_attempts += 1;
+            let since = Instant::now();
+            let handshake = tokio::select! {
+                biased;
+                () = stop.requested() => return Err(stop.watch.error()),
+                handshake = run.pacer.begin() => handshake,
+            };
+            self.do_not_count(since.elapsed());
+            let limit = self.limit.filter(|_| !stop.is_rollback);
             let connecting = async {
-                let handshake = run.pacer.begin().await;
                 // Boxed, so that a host that is connected no longer needs its room.
                 let connected = Box::pin(run.connector.connect(target)).await;
                 handshake.end(self.index, Outcome::of(&connected));
