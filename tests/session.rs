@@ -73,6 +73,19 @@ async fn what_is_dropped_gives_its_channel_back() {
     assert_eq!(output.stdout.to_string(), "hello\n");
 }
 
+/// sshd sends no signals to what root runs, so that nothing but the looks at the host ends it.
+#[tokio::test]
+async fn a_command_is_ended_with_all_the_time_there_is() {
+    let Some(sshd) = Sshd::start(SshdOptions::default().root_login()) else {
+        return;
+    };
+    let session = connect(&sshd).await;
+    let sleep = session.exec(&Command::new(["sleep", "1743"])).await;
+    let mut sleep = sleep.expect("it starts");
+    let ended = sleep.terminate(&session, Duration::MAX).await;
+    assert_eq!(ended, Termination::Confirmed);
+}
+
 #[tokio::test]
 async fn the_three_ways_to_end_are_told_apart() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {

@@ -126,7 +126,8 @@ impl ConnectRetries {
             .first_pause
             .saturating_mul(doublings)
             .min(self.longest_pause);
-        pause.mul_f64(0.5 + fastrand::f64())
+        let varied = pause.as_secs_f64() * (0.5 + fastrand::f64());
+        Duration::try_from_secs_f64(varied).unwrap_or(Duration::MAX)
     }
 }
 
@@ -481,6 +482,12 @@ mod tests {
                     "{attempt}: {pause:?}"
                 );
             }
+        }
+        let longest = retries
+            .first_pause(Duration::MAX)
+            .longest_pause(Duration::MAX);
+        for attempt in 1..100 {
+            assert!(longest.pause(attempt) >= Duration::MAX / 3);
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::process::{Process, Remnant, TASK_VARIABLE};
 use super::{Output, Session, Written};
+use crate::clock::deadline_in;
 use crate::wire::{Birth, Leader};
 use crate::{Command, Error, ErrorKind, Result};
 
@@ -138,7 +139,7 @@ async fn try_terminate(session: &Session, remnant: &Remnant, grace: Duration) ->
         if !found.left.is_empty() {
             signal_all(session, signal, &found.left, remnant).await?;
         }
-        let deadline = Instant::now() + grace;
+        let deadline = deadline_in(grace);
         let mut pause = Duration::from_millis(25);
         loop {
             found = look(session, remnant, &found.left).await?;
