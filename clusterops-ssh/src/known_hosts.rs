@@ -84,8 +84,9 @@ struct Unsaved {
     keys: usize,
     /// How many are further keys of hosts that are known.
     further: usize,
-    /// Why, for the first of them that came while another process held the file's lock.
-    locked: Option<String>,
+    /// Why, for the first of them that another time could store: another process held the file's lock, or a host did not
+    /// prove that it has them.
+    for_now: Option<String>,
     /// Whether the last attempt found it held: the next one does not wait.
     is_locked: bool,
     /// Why nothing can be stored at all: nobody tries any more.
@@ -95,12 +96,18 @@ struct Unsaved {
 impl Unsaved {
     /// Notes why something was not stored.
     fn note(&mut self, why: String, is_locked: bool) {
-        log::warn!(target: LOG, "a host key was not stored: {why}");
         self.is_locked = is_locked;
-        match is_locked {
-            true => self.locked.get_or_insert(why),
-            false => self.hopeless.get_or_insert(why),
-        };
+        if is_locked {
+            self.note_for_now(why);
+        } else {
+            log::warn!(target: LOG, "a host key was not stored: {why}");
+            self.hopeless.get_or_insert(why);
+        }
+    }
+
+    fn note_for_now(&mut self, why: String) {
+        log::warn!(target: LOG, "a host key was not stored: {why}");
+        self.for_now.get_or_insert(why);
     }
 }
 
@@ -384,9 +391,9 @@ impl KnownHosts {
     /// What the user should know about keys that could not be stored.
     pub(crate) fn trouble(&self) -> Option<String> {
         let unsaved = self.unsaved();
-        let why = match (&unsaved.locked, &unsaved.hopeless) {
-            (Some(locked), Some(hopeless)) => format!("{locked}; {hopeless}"),
-            (locked, hopeless) => locked.as_ref().or(hopeless.as_ref())?.clone(),
+        let why = match (&unsaved.for_now, &unsaved.hopeless) {
+            (Some(for_now), Some(hopeless)) => format!("{for_now}; {hopeless}"),
+            (for_now, hopeless) => for_now.as_ref().or(hopeless.as_ref())?.clone(),
         };
         let keys = match unsaved.keys {
             0 => None,
@@ -425,10 +432,7 @@ impl KnownHosts {
         let store =
             |patience| self.store_further(path, host, port, keys, hashed, patience, &mut added);
         if let Err((why, is_locked)) = self.attempt(path, patience, store) {
-            let name = qualified(host, port);
-            let would_take =
-                |table: &Table| **table.file() == *path && table.has_only_by_name(&name);
-            let is_missed = self.read().iter().any(would_take);
+            let is_missed = self.would_take(path, host, port);
             let mut unsaved = self.unsaved();
             if is_missed {
                 unsaved.further += keys.len() - added;
@@ -436,6 +440,29 @@ impl KnownHosts {
             unsaved.note(why, is_locked);
         }
         added
+    }
+
+    /// Notes that further keys of a known host were not added, as it did not prove that it has them.
+    pub(crate) fn note_unproven(
+        &self,
+        path: &Path,
+        host: &str,
+        port: u16,
+        keys: usize,
+        why: String,
+    ) {
+        if self.would_take(path, host, port) {
+            let mut unsaved = self.unsaved();
+            unsaved.further += keys;
+            unsaved.note_for_now(why);
+        }
+    }
+
+    /// Whether further keys of a host are added to the file at `path`.
+    fn would_take(&self, path: &Path, host: &str, port: u16) -> bool {
+        let name = qualified(host, port);
+        let would_take = |table: &Table| **table.file() == *path && table.has_only_by_name(&name);
+        self.read().iter().any(would_take)
     }
 
     /// [`add_to_known_host`](Self::add_to_known_host) for who holds [`adding`](Self::adding); counts what it adds.

@@ -11,8 +11,11 @@ use super::settings::HostName;
 use super::verifier::HostKeyFiles;
 use crate::known_hosts::{PublicKey, Verdict};
 
-/// How long sshd may take to announce its keys, which it does with the end of the login, and to prove that it has them.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long sshd may take to announce its keys, which it does with the end of the login.
+const ANNOUNCING: Duration = Duration::from_secs(1);
+
+/// How long it may take to prove that it has them, which is a signature of each.
+const PROVING: Duration = Duration::from_secs(10);
 
 /// How many announced keys are looked at; sshd has one of each type.
 const MOST: usize = 32;
@@ -32,7 +35,7 @@ impl HostKeyUpdate {
     /// Stores the keys that are new here and that the host proves to have. The host is known without them, so nothing
     /// that goes wrong here ends the connection; keys that cannot be stored are among the warnings.
     pub(super) async fn run(self, connection: &Connection) {
-        let Ok(Ok(announced)) = timeout(PATIENCE, self.announced).await else {
+        let Ok(Ok(announced)) = timeout(ANNOUNCING, self.announced).await else {
             return;
         };
         let HostKeyFiles {
@@ -56,11 +59,19 @@ impl HostKeyUpdate {
         if new.is_empty() {
             return;
         }
-        if let Ok(Ok(())) = timeout(PATIENCE, connection.hostkeys_prove(shown)).await {
-            let (file, hashed, patience) = (self.file, self.hashed, self.patience);
-            let add =
-                move || known_hosts.add_to_known_host(&file, &name, port, &new, hashed, patience);
-            let _ = tokio::task::spawn_blocking(add).await;
-        }
+        let (file, hashed, patience) = (self.file, self.hashed, self.patience);
+        let missed = match timeout(PROVING, connection.hostkeys_prove(shown)).await {
+            Ok(Ok(())) => {
+                let add = move || {
+                    known_hosts.add_to_known_host(&file, &name, port, &new, hashed, patience)
+                };
+                let _ = tokio::task::spawn_blocking(add).await;
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {PROVING:?}"),
+        };
+        let why = format!("`{name}` did not prove that it has what it announced: {missed}");
+        known_hosts.note_unproven(&file, &name, port, new.len(), why);
     }
 }
