@@ -1,12 +1,18 @@
 //! Output within bounds, and events that nobody reads.
 
-use std::time::Duration;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use clusterops::ssh::RunState;
+use clusterops::ssh::{ErrorKind, RunState, Termination};
 use clusterops::{Event, Plan, Report, Stage};
 
 use super::support::{Sshd, SshdOptions};
 use super::{fleet, run, shared_folder, targets};
+
+/// How long a run may take that must end by itself.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 async fn outputs_are_capped_in_memory_and_whole_on_disk() {
@@ -92,6 +98,113 @@ async fn a_disk_that_stalls_costs_time_and_no_output() {
     assert_eq!(report.hosts[0].stages[1].stdout.total(), SIZE as u64);
     let written = written.await.expect("no panic").expect("a pipe");
     assert_eq!(written.len(), SIZE);
+}
+
+/// The output's file as a pipe, behind a first stage that waits for it.
+fn pipe_for(folder: &Path, host: &str) -> PathBuf {
+    let files = folder.join(host);
+    std::fs::create_dir(&files).expect("our folder");
+    let pipe = files.join("02-s.stdout");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("coreutils").success());
+    pipe
+}
+
+/// Writes without end, once `{go}/now` is there, and tells its process in the file of its address.
+fn flood(go: &str) -> Plan {
+    let line = format!("set -- $SSH_CONNECTION; echo $$ > {go}/$3; exec cat /dev/zero");
+    Plan::new("p")
+        .stage(Stage::shell(
+            "wait",
+            format!("until test -e {go}/now; do sleep 0.05; done"),
+        ))
+        .stage(Stage::shell("s", line).deadline(Duration::from_secs(1)))
+}
+
+/// The disk of one host takes all when the command has been ended, that of the other takes nothing at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_holds_where_the_disk_takes_nothing() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let go = shared_folder(&sshd, "go");
+    let hosts = targets(&sshd, 2);
+    let fleet = fleet(hosts.clone()).output_folder(folder.path());
+    let mut running = fleet.run(&flood(&go)).expect("a valid plan");
+    let pipes = ["web1", "web2"].map(|host| pipe_for(folder.path(), host));
+    std::fs::write(format!("{go}/now"), "").expect("our folder");
+
+    let (late, never) = (pipes[0].clone(), pipes[1].clone());
+    let reading = std::thread::spawn({
+        let pid = format!("{go}/{}", hosts[0].address);
+        move || {
+            // Once the command has been there and is gone.
+            let is_over = || {
+                let pid = std::fs::read_to_string(&pid).ok()?;
+                let process = format!("/proc/{}", pid.lines().next()?);
+                (!Path::new(&process).exists()).then_some(())
+            };
+            let until = Instant::now() + PATIENCE;
+            while is_over().is_none() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::fs::read(late).expect("a pipe").len() as u64
+        }
+    });
+    let report = tokio::time::timeout(PATIENCE, &mut running).await;
+    // Whoever still opens the pipe gets on.
+    let opened = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(never);
+    opened.expect("a pipe");
+    let report = report.expect("it ends").expect("it goes on");
+    for host in &report.hosts {
+        let failure = host.failure.as_ref().expect("it is late");
+        assert_eq!(failure.kind, ErrorKind::Timeout, "{report}");
+        assert_eq!(host.termination, Some(Termination::Confirmed), "{report}");
+    }
+    let written = reading.join().expect("it was read");
+    assert_eq!(report.hosts[0].stages[1].stdout.total(), written);
+    let [warning] = &report.warnings[..] else {
+        panic!("{:?}", report.warnings);
+    };
+    let told = "first that of web2: its disk did not take the rest within 60s";
+    assert!(warning.ends_with(told), "{warning}");
+}
+
+/// More is there than the disk takes, always.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_holds_where_the_disk_is_slower_than_the_host() {
+    let Some(sshd) = Sshd::start(SshdOptions::default()) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let go = shared_folder(&sshd, "go");
+    let fleet = fleet(targets(&sshd, 1)).output_folder(folder.path());
+    let mut running = fleet.run(&flood(&go)).expect("a valid plan");
+    let pipe = pipe_for(folder.path(), "web1");
+    std::fs::write(format!("{go}/now"), "").expect("our folder");
+    let reading = std::thread::spawn(move || {
+        let mut pipe = std::fs::File::open(pipe).expect("a pipe");
+        let (mut block, mut read) = (vec![0; 64 << 10], 0);
+        loop {
+            match pipe.read(&mut block).expect("a pipe") {
+                0 => return read,
+                length => read += length as u64,
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let report = tokio::time::timeout(PATIENCE, &mut running).await;
+    let report = report.expect("it ends").expect("it goes on");
+    let host = &report.hosts[0];
+    let failure = host.failure.as_ref().expect("it is late");
+    assert_eq!(failure.kind, ErrorKind::Timeout, "{report}");
+    assert!(report.warnings.is_empty(), "{report}");
+    let written = reading.join().expect("it was read");
+    assert_eq!(host.stages[1].stdout.total(), written);
 }
 
 #[tokio::test]

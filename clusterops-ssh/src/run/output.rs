@@ -1,20 +1,28 @@
 //! Where a command's output goes: into the report within its caps, to whoever reads events, and whole to disk when
 //! that is asked for.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use super::shared::Shared;
 use crate::report::{Captured, StageReport};
 use crate::session::Chunk;
 use crate::{Error, ErrorKind, OutputStream, Result};
+
+/// How long the disk of the output folder may take nothing of what a command writes beyond what waits in memory, and how
+/// long it may take over the rest when the command has ended.
+pub(super) const DISK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The memory that all outputs of a run share.
 #[derive(Debug)]
@@ -95,13 +103,15 @@ impl Folder {
             .clone()
     }
 
-    async fn create_file(&self, host: &str, name: &str) -> std::io::Result<File> {
+    fn create_file(&self, host: &str, name: String) -> JoinHandle<std::io::Result<File>> {
         let folder = self.path.join(file_name(host));
-        tokio::fs::create_dir_all(&folder).await?;
-        File::create(folder.join(name)).await
+        spawn_blocking(move || {
+            std::fs::create_dir_all(&folder)?;
+            std::fs::File::create(folder.join(name)).map(File::from_std)
+        })
     }
 
-    fn report(&self, host: &str, error: &std::io::Error) {
+    fn report(&self, host: &str, error: &dyn std::fmt::Display) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.get_or_insert_with(|| {
             format!(
@@ -120,6 +130,10 @@ pub(super) struct Sink<'a> {
     /// What tells this output from that of other attempts, in the name of its file.
     suffix: String,
     files: [Option<File>; 2],
+    /// The file that is being made, on a disk that may be slow.
+    opening: Option<JoinHandle<std::io::Result<File>>>,
+    /// What no file has taken yet: a piece, and one more for each [`take`](Self::take) that was given up.
+    waiting: VecDeque<(OutputStream, Bytes)>,
 }
 
 impl<'a> Sink<'a> {
@@ -144,9 +158,12 @@ impl<'a> Sink<'a> {
             stage,
             suffix,
             files: [None, None],
+            opening: None,
+            waiting: VecDeque::new(),
         }
     }
 
+    /// Takes a piece of output. Cancel-safe: what is not in a file yet comes there by the next call, or at the end.
     pub(super) async fn take(&mut self, chunk: Chunk, report: &mut StageReport) {
         let captured = match chunk.stream {
             OutputStream::Stdout => &mut report.stdout,
@@ -157,7 +174,8 @@ impl<'a> Sink<'a> {
             .board
             .output(self.host, self.stage, chunk.stream, chunk.bytes.clone());
         if let Some(folder) = &self.run.folder {
-            self.write(folder, chunk.stream, chunk.bytes).await;
+            self.waiting.push_back((chunk.stream, chunk.bytes));
+            self.write(folder).await;
         }
     }
 
@@ -176,38 +194,56 @@ impl<'a> Sink<'a> {
         captured.push(bytes);
     }
 
-    async fn write(&mut self, folder: &Folder, stream: OutputStream, bytes: Bytes) {
-        let target = &self.run.targets[self.host];
-        let file = &mut self.files[stream as usize];
-        let result = async {
-            let file = match file {
-                Some(file) => file,
-                None => {
-                    let stage = file_name(&self.run.plan.stages[self.stage].name);
-                    let ending = match stream {
-                        OutputStream::Stdout => "stdout",
-                        OutputStream::Stderr => "stderr",
-                    };
-                    let name = format!("{:02}-{stage}{}.{ending}", self.stage + 1, self.suffix);
-                    file.insert(folder.create_file(&target.name, &name).await?)
-                }
+    /// Writes what waits.
+    async fn write(&mut self, folder: &Folder) {
+        let host = &self.run.targets[self.host].name;
+        while let Some((stream, bytes)) = self.waiting.front_mut() {
+            let file = &mut self.files[*stream as usize];
+            let result = async {
+                let file = match file {
+                    Some(file) => file,
+                    None => {
+                        let opening = self.opening.get_or_insert_with(|| {
+                            let stage = file_name(&self.run.plan.stages[self.stage].name);
+                            let ending = match stream {
+                                OutputStream::Stdout => "stdout",
+                                OutputStream::Stderr => "stderr",
+                            };
+                            let (number, suffix) = (self.stage + 1, &self.suffix);
+                            let name = format!("{number:02}-{stage}{suffix}.{ending}");
+                            folder.create_file(host, name)
+                        });
+                        let opened = opening.await;
+                        self.opening = None;
+                        file.insert(opened??)
+                    }
+                };
+                file.write_all_buf(bytes).await
             };
-            file.write_all(&bytes).await
-        };
-        if let Err(error) = result.await {
-            folder.report(&target.name, &error);
+            if let Err(error) = result.await {
+                folder.report(host, &error);
+            }
+            self.waiting.pop_front();
         }
     }
 
-    /// Waits until everything is in the files.
+    /// Waits until everything is in the files, as long as a disk may take.
     pub(super) async fn finish(mut self) {
         let Some(folder) = &self.run.folder else {
             return;
         };
-        for file in self.files.iter_mut().flatten() {
-            if let Err(error) = file.flush().await {
-                folder.report(&self.run.targets[self.host].name, &error);
+        let host = &self.run.targets[self.host].name;
+        let writing = async {
+            self.write(folder).await;
+            for file in self.files.iter_mut().flatten() {
+                if let Err(error) = file.flush().await {
+                    folder.report(host, &error);
+                }
             }
+        };
+        if timeout(DISK_PATIENCE, writing).await.is_err() {
+            let message = format!("its disk did not take the rest within {DISK_PATIENCE:?}");
+            folder.report(host, &message);
         }
     }
 }

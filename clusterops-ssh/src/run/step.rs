@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::control::{Mode, Watch};
 use super::intent::Intent;
-use super::output::Sink;
+use super::output::{DISK_PATIENCE, Sink};
 use super::prepare::Prepared;
 use super::shared::Shared;
 use crate::clock::deadline_in;
@@ -24,9 +24,6 @@ use crate::{Command, Error, ErrorKind, Exit, Purpose, Result, RunAs, Termination
 const RUN_VARIABLE: &str = "CLUSTEROPS_RUN";
 const STAGE_VARIABLE: &str = "CLUSTEROPS_STAGE";
 const ATTEMPT_VARIABLE: &str = "CLUSTEROPS_ATTEMPT";
-
-/// How long the disk of the output folder may take nothing of what a command writes beyond what waits in memory.
-const DISK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a step did not succeed, and what became of its remote processes where it was ended before its time.
 pub(super) struct Stopped {
@@ -468,22 +465,31 @@ impl StepRun<'_> {
         let watch = self.stop.watch.clone();
         let mut stopped = pin!(self.stop.requested());
         let mut deadline = pin!(sleep_until(limit.until));
+        // What is there at the deadline is still taken, but not for as long as more is.
+        let mut overdue = pin!(sleep_until(limit.until + GRACE));
         loop {
             let next = tokio::select! {
                 biased;
                 () = &mut stopped => return Err(watch.error()),
+                () = &mut overdue => break,
                 next = process.next() => next?,
-                () = &mut deadline => match process.conclude() {
-                    Some(ended) => return ended,
-                    None => return Err(late(limit, process.has_exited())),
-                },
+                () = &mut deadline => break,
             };
             let Some(chunk) = next else {
                 return Ok(process.exit());
             };
             if let Some((sink, report)) = sink {
-                sink.take(chunk, report).await;
+                tokio::select! {
+                    biased;
+                    () = sink.take(chunk, report) => {}
+                    () = &mut stopped => return Err(watch.error()),
+                    () = &mut overdue => break,
+                }
             }
+        }
+        match process.conclude() {
+            Some(ended) => ended,
+            None => Err(late(limit, process.has_exited())),
         }
     }
 
