@@ -56,6 +56,16 @@ impl Indices {
         &self.0
     }
 
+    /// The parts that are names in this cluster, and no patterns.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let is_name = |part: &&str| {
+            let is_pattern = part.contains('*') || part.starts_with('-') || *part == "_all";
+            !is_pattern && split_cluster(part).0.is_none()
+        };
+        let parts = parts(&self.0).unwrap_or_default();
+        parts.into_iter().filter(is_name).collect()
+    }
+
     /// Whether a part of it is in another cluster.
     pub fn has_remote(&self) -> bool {
         parts(&self.0).is_ok_and(|parts| parts.iter().any(|part| split_cluster(part).0.is_some()))

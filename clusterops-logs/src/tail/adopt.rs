@@ -64,6 +64,8 @@ impl Exact {
         if !unknown.is_empty() || old {
             self.look_for_unseen(settings, survey, notices).await?;
             let reached = self.read_reach(settings, survey).await?;
+            self.look_for_unreached(settings, survey, &reached, notices)
+                .await?;
             if !unknown.is_empty() {
                 // Without them, every index that comes later counts as new.
                 let facts = facts_or_none(settings, settings.indices.as_str()).await?;
@@ -102,7 +104,8 @@ impl Exact {
         settings: &Settings,
         survey: &Survey,
     ) -> Result<HashMap<String, Reach>> {
-        let reached = survey::reach(&settings.client, settings.indices.as_str()).await?;
+        let reached = survey::reach(&settings.client, settings.indices.as_str()).await;
+        let reached = reached.map_err(|error| self.unsighted(error))?;
         self.reached = Some(Instant::now());
         self.reach(survey, &reached);
         Ok(reached)
@@ -141,11 +144,49 @@ impl Exact {
         if again.silent > 0 {
             return Ok(());
         }
+        self.tell_unseen(unseen, "the statistics", notices)
+    }
+
+    /// Looks for indices whose statistics are shown, and not how searches reach them: servers leave out those, too.
+    async fn look_for_unreached(
+        &mut self,
+        settings: &Settings,
+        survey: &Survey,
+        reached: &HashMap<String, Reach>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<()> {
+        let is_followed = |uuid: &String| self.follows.keys().any(|shard| shard.index == *uuid);
+        let mut unreached = survey.names.clone();
+        unreached.retain(|uuid, name| {
+            !reached.contains_key(name) && !self.unseen.contains(name) && !is_followed(uuid)
+        });
+        if unreached.is_empty() {
+            return Ok(());
+        }
+        // One that is gone, or meant no longer, is not shown now.
+        let client = &settings.client;
+        let reached = survey::reach(client, settings.indices.as_str()).await?;
+        let again = Survey::read(client, settings.indices.as_str()).await?;
+        unreached.retain(|uuid, name| {
+            again.names.get(uuid) == Some(name) && !reached.contains_key(name)
+        });
+        let unreached = unreached.into_values().collect();
+        self.tell_unseen(unreached, "the shards", notices)
+    }
+
+    fn tell_unseen(
+        &mut self,
+        unseen: Vec<String>,
+        what: &str,
+        notices: &mut Vec<Notice>,
+    ) -> Result<()> {
+        if let Some(index) = unseen.first()
+            && self.is_fresh()
+        {
+            let message = format!("{what} of {index} are not shown to this user");
+            return Err(Error::new(ErrorKind::Denied, message));
+        }
         for index in unseen {
-            if self.is_fresh() {
-                let message = format!("the statistics of {index} are not shown to this user");
-                return Err(Error::new(ErrorKind::Denied, message));
-            }
             notices.push(Notice::Unseen {
                 index: index.clone(),
             });
@@ -212,7 +253,7 @@ impl Exact {
                 // As long as nothing can be written to the other, what is copied is what is read of it.
                 let is_settled = facts.get(&source).is_some_and(|source| source.blocked);
                 let is_unread = self.is_unfinished(&source, survey);
-                if is_settled && is_unread && self.is_postponed(uuid) {
+                if is_settled && is_unread && self.is_postponed(uuid, &source) {
                     continue;
                 }
                 let (copied, may_repeat) = self.copied(&source, own.shards, is_settled, survey);
@@ -227,7 +268,12 @@ impl Exact {
             } else {
                 Beginning::Since
             };
-            if self.begun && !known && !matches!(index.begins, Beginning::Copied(_)) {
+            let is_reached = reached.contains_key(name);
+            if is_reached {
+                self.unseen.remove(name);
+            }
+            let is_copy = matches!(index.begins, Beginning::Copied(_));
+            if self.begun && !known && is_reached && !is_copy {
                 notices.push(Notice::Found {
                     index: name.clone(),
                     from_start: matches!(index.begins, Beginning::Start),
@@ -250,10 +296,10 @@ impl Exact {
     }
 
     /// Whether a copy waits until its source is read. Without the right to refresh, that may be never.
-    fn is_postponed(&mut self, copy: &str) -> bool {
+    fn is_postponed(&mut self, copy: &str, source: &str) -> bool {
         let since = self.postponed.entry(copy.to_owned());
         let since = since.or_insert_with(Instant::now);
-        !self.no_refresh || since.elapsed() < POSTPONED
+        !self.refused.has(source) || since.elapsed() < POSTPONED
     }
 
     /// Gives each shard that is meant and has no position yet the one where it begins.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::adopt::{Index, begin_again};
 use super::follow::Follow;
 use super::readers::Readers;
-use super::refresh::{Unrefreshed, refresh};
+use super::refresh::{Refused, Unrefreshed, Why, refresh};
 use super::slice::Slice;
 use super::survey::{self, Primary, Survey};
 use super::token::{Position, Shard};
@@ -32,7 +32,7 @@ pub(super) struct Exact {
     understood: bool,
     /// The survey that ended the last round, and when it was made.
     last: Option<(Instant, Survey)>,
-    pub(super) no_refresh: bool,
+    pub(super) refused: Refused,
     /// Copies whose sources are read to their ends first, by uuid, and since when.
     pub(super) postponed: HashMap<String, Instant>,
     /// Indices that are meant no longer and have not been read to their end, by uuid.
@@ -141,7 +141,7 @@ impl Exact {
     /// Whether what a shard's search failed with keeps the others from being read, too.
     fn concerns_all(&self, error: &Error) -> bool {
         match error.kind() {
-            ErrorKind::Denied | ErrorKind::Unauthenticated => true,
+            ErrorKind::Unauthenticated => true,
             // Where a shard has understood the query, others are read on.
             ErrorKind::Rejected => !self.understood,
             _ => self.all_fail(),
@@ -155,9 +155,22 @@ impl Exact {
         there.all(Follow::is_failing)
     }
 
+    /// Says what to do where the statistics are shown no longer by which it was read.
+    pub(super) fn unsighted(&self, error: Error) -> Error {
+        if self.is_fresh() || !is_unsighted(&error) {
+            return error;
+        }
+        // Where a position by checkpoints lies in time nobody knows.
+        let message = format!(
+            "{error}; the positions that were read to are found by the statistics of shards: have the right to them again, or begin anew without a token, from the time of the last document"
+        );
+        Error::new(ErrorKind::Denied, message)
+    }
+
     /// The shards that are meant, and those that are still read nonetheless.
     async fn survey(&mut self, settings: &Settings) -> Result<Survey> {
-        let mut survey = Survey::read(&settings.client, settings.indices.as_str()).await?;
+        let survey = Survey::read(&settings.client, settings.indices.as_str()).await;
+        let mut survey = survey.map_err(|error| self.unsighted(error))?;
         let leaving = std::mem::take(&mut self.leaving);
         self.leaving = leaving
             .into_iter()
@@ -282,25 +295,12 @@ impl Exact {
             false => self.unwell(survey),
         };
         self.follow_aliases(settings, survey).await?;
-        let mut unrefreshed = Unrefreshed::new();
-        if !self.no_refresh {
-            let names: BTreeSet<&str> = moved
-                .iter()
-                .filter(|(shard, _)| !unwell.contains(&shard.index))
-                .filter_map(|(shard, _)| survey.names.get(&shard.index))
-                .map(String::as_str)
-                .collect();
-            match refresh(&settings.client, names).await {
-                Ok(failed) => unrefreshed = failed,
-                Err(error) => {
-                    self.no_refresh = true;
-                    let why = error.to_string();
-                    notices.push(Notice::NoRefresh { why });
-                }
-            }
-        }
+        let unrefreshed = self
+            .refresh(settings, survey, &moved, &unwell, notices)
+            .await;
         for (shard, primary) in moved {
-            if self.no_refresh || unwell.contains(&shard.index) {
+            let why = unrefreshed.get(&shard.index);
+            if let Some(Why::Unasked | Why::Denied(_)) = why {
                 let outcome = self.look(settings, &shard, primary).await;
                 let Some(follow) = self.follows.get_mut(&shard) else {
                     continue;
@@ -316,15 +316,52 @@ impl Exact {
             let Some(follow) = self.follows.get_mut(&shard) else {
                 continue;
             };
-            match unrefreshed.get(&follow.position.name) {
-                Some(why) => notices.extend(follow.fails(&shard, why.clone())),
-                None => {
+            match why {
+                Some(Why::Failed(why)) => notices.extend(follow.fails(&shard, why.clone())),
+                _ => {
                     let closes = primary.checkpoint;
                     follow.open(primary, closes);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Refreshes the indices of these shards, as far as there is a right to. What is not refreshed comes by its uuid.
+    async fn refresh(
+        &mut self,
+        settings: &Settings,
+        survey: &Survey,
+        moved: &[(Shard, Primary)],
+        unwell: &BTreeSet<String>,
+        notices: &mut Vec<Notice>,
+    ) -> Unrefreshed {
+        let mut asked: BTreeMap<&String, &str> = BTreeMap::new();
+        for (Shard { index, .. }, _) in moved {
+            if !unwell.contains(index)
+                && !self.refused.has(index)
+                && let Some(name) = survey.names.get(index)
+            {
+                asked.insert(index, name);
+            }
+        }
+        let mut shards: BTreeMap<&str, u32> = BTreeMap::new();
+        for shard in survey.shards.keys() {
+            if let Some(name) = asked.get(&shard.index) {
+                *shards.entry(name).or_default() += 1;
+            }
+        }
+        let unrefreshed = refresh(&settings.client, &shards).await;
+        let why = |(Shard { index, .. }, _): &(Shard, Primary)| {
+            let why = match asked.get(index) {
+                Some(name) => unrefreshed.get(*name)?.clone(),
+                None => Why::Unasked,
+            };
+            Some((index.clone(), why))
+        };
+        let outcome = moved.iter().filter_map(why).collect();
+        notices.extend(self.refused.note(asked.into_iter(), &unrefreshed));
+        outcome
     }
 
     /// Opens a pass without a refresh: it closes what the highest number that searches show proves to be there.
@@ -392,6 +429,11 @@ impl Exact {
         };
         slice.body(&Ask::Page(slice.size))
     }
+}
+
+/// Whether there is no right to what is asked for, or it is what serverless does not show.
+pub(super) fn is_unsighted(error: &Error) -> bool {
+    error.kind() == ErrorKind::Denied || error.server_type() == Some("api_not_available_exception")
 }
 
 /// Whether a shard understands the query, found out before there is anything to read, so that a wrong one is told at once.

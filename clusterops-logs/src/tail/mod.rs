@@ -38,8 +38,9 @@
 //! The indices' `read`, `monitor` and `view_index_metadata` are enough; with `maintenance` (to refresh) documents come sooner.
 //! Without one of them, on other clusters (`cluster:index`) and on serverless, there are no checkpoints: then documents are
 //! found by their time, with an overlap, and those without a time not at all, and the tail says so by [`Notice::ByTime`].
-//! Without `view_index_metadata`, and on
-//! other clusters, what was shrunk, split, cloned or mounted then comes again ([`Notice::UnknownCopies`]).
+//! Without `view_index_metadata`, and on other clusters, what was shrunk, split, cloned or mounted then comes again
+//! ([`Notice::UnknownCopies`]). A tail that goes by checkpoints tells which indices lack a right that others have, and
+//! follows the others ([`Notice::Unseen`], [`Notice::Held`], [`Notice::NoRefresh`], [`Notice::Unavailable`]).
 
 mod absent;
 mod adopt;
@@ -48,6 +49,7 @@ mod copies;
 mod document;
 mod exact;
 mod follow;
+mod named;
 mod notice;
 mod origins;
 mod readers;
@@ -94,6 +96,8 @@ pub struct Tail {
     has_begun: bool,
     /// Whether somebody has a token.
     has_told: bool,
+    /// Whether it is known which of the indices by their names are not there.
+    has_asked_for_names: bool,
     /// How often in a row nothing could be had of the cluster.
     failures: u32,
     /// From when on the cluster is asked again.
@@ -200,6 +204,7 @@ impl Tail {
             has_worked: false,
             has_begun: false,
             has_told: false,
+            has_asked_for_names: false,
             failures: 0,
             not_before: None,
         };
@@ -347,7 +352,8 @@ impl Tail {
     ///
     /// # Errors
     /// What no waiting mends: [`Unauthenticated`](ErrorKind::Unauthenticated), [`Denied`](ErrorKind::Denied) (also where the
-    /// statistics of shards were shown before and are not any more), a query that the server [rejects](ErrorKind::Rejected).
+    /// statistics of shards were shown before and are not any more, and where none of the indices may be read any more), a
+    /// query that the server [rejects](ErrorKind::Rejected).
     /// Another call tries again.
     pub async fn next(&mut self) -> Result<Batch> {
         loop {
@@ -362,7 +368,7 @@ impl Tail {
                 }
                 self.not_before = None;
             }
-            if let Err(error) = self.settings.learn_clock().await {
+            if let Err(error) = self.begin().await {
                 self.failed(error)?;
                 continue;
             }
@@ -394,6 +400,17 @@ impl Tail {
     /// Whether a server has understood the query, if only to find nothing. As long as there are no indices, none has read it.
     pub fn has_worked(&self) -> bool {
         self.has_worked
+    }
+
+    /// What is asked once.
+    async fn begin(&mut self) -> Result<()> {
+        self.settings.learn_clock().await?;
+        if !self.has_asked_for_names {
+            let notices = named::unavailable(&self.settings).await?;
+            self.notices.extend(notices);
+            self.has_asked_for_names = true;
+        }
+        Ok(())
     }
 
     /// What is to be handed over now.
@@ -436,20 +453,12 @@ impl Tail {
                 | ErrorKind::Partial
                 | ErrorKind::Server
         );
-        // What serverless answers for the statistics of shards, which it does not show.
-        let is_kept_back = error.server_type() == Some("api_not_available_exception");
         if let Mode::Exact(exact) = &self.mode
-            && (is_kept_back || error.kind() == ErrorKind::Denied)
+            && exact.is_fresh()
+            && exact::is_unsighted(&error)
         {
-            if exact.is_fresh() {
-                self.go_by_time(error.to_string());
-                return Ok(());
-            }
-            // Where a position by checkpoints lies in time nobody knows.
-            let message = format!(
-                "{error}; the positions that were read to are found by the statistics of shards: have the right to them again, or begin anew without a token, from the time of the last document"
-            );
-            return Err(Error::new(ErrorKind::Denied, message));
+            self.go_by_time(error.to_string());
+            return Ok(());
         }
         if !lost && !error.is_retryable() {
             return Err(error);

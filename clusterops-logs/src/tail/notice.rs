@@ -28,10 +28,17 @@ pub enum Notice {
         /// Whether some documents of that one had not been read, so that some may come twice.
         may_repeat: bool,
     },
-    /// An index can be searched, but its statistics are not shown to this user: it is not followed.
+    /// An index is not followed, since its statistics are not shown to this user, or how searches reach it.
     Unseen {
         /// Its name.
         index: String,
+    },
+    /// An index that is asked for by its name is not there, closed, or not shown to this user. It is followed once it can be.
+    Unavailable {
+        /// Its name.
+        index: String,
+        /// What the server said.
+        why: String,
     },
     /// A shard lost its history and is read again, from the tail's `since` where its index is older than the tail; its
     /// documents come again.
@@ -76,8 +83,8 @@ pub enum Notice {
     },
     /// The cluster can be reached again.
     Recovered,
-    /// There is no right to refresh: documents are handed over when the server shows them. A crash repeats
-    /// no more than it does otherwise.
+    /// There is no right to refresh all indices or some of them, which are named: their documents are handed over when the
+    /// server shows them. A crash repeats no more than it does otherwise.
     NoRefresh {
         /// What the server said.
         why: String,
@@ -111,6 +118,7 @@ impl Notice {
             | Self::Recovered => log::Level::Info,
             Self::Copy { .. }
             | Self::Unseen { .. }
+            | Self::Unavailable { .. }
             | Self::Restarted { .. }
             | Self::Held { .. }
             | Self::Interrupted { .. }
@@ -152,8 +160,11 @@ impl fmt::Display for Notice {
             ),
             Self::Unseen { index } => write!(
                 f,
-                "{index}: not followed, since its statistics are not shown to this user; the privilege `monitor` on it is lacking"
+                "{index}: not followed, since its statistics are not shown to this user, or how searches reach it; the privilege `monitor` or `view_index_metadata` on it is lacking"
             ),
+            Self::Unavailable { index, why } => {
+                write!(f, "{index}: not followed as long as it is like this: {why}")
+            }
             Self::Restarted { index, shard, why } => write!(
                 f,
                 "{index}, shard {shard}: {why}; it is read again, and documents come again"

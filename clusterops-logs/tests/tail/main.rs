@@ -14,6 +14,7 @@ mod long;
 mod one_fails;
 mod parts;
 mod relay;
+mod rights;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

@@ -291,6 +291,7 @@ impl Notice {
             Told::Found { .. } => "Found",
             Told::Copy { .. } => "Copy",
             Told::Unseen { .. } => "Unseen",
+            Told::Unavailable { .. } => "Unavailable",
             Told::Restarted { .. } => "Restarted",
             Told::Held { .. } => "Held",
             Told::Released { .. } => "Released",
