@@ -120,7 +120,7 @@ impl SimulatedFleet {
     fn __getitem__(&self, name: &str) -> PyResult<SimulatedHost> {
         let found = self.sim()?.hosts().find(|host| host.name() == name);
         found
-            .map(SimulatedHost)
+            .map(SimulatedHost::new)
             .ok_or_else(|| PyKeyError::new_err(name.to_owned()))
     }
 
@@ -161,48 +161,64 @@ impl SimulatedFleet {
 
 /// One simulated host: what happened on it, and what is wrong with it.
 #[pyclass(module = "clusterops.testing", frozen)]
-pub(crate) struct SimulatedHost(SimHandle);
+pub(crate) struct SimulatedHost {
+    name: String,
+    handle: Owned<SimHandle>,
+}
+
+impl SimulatedHost {
+    fn new(handle: SimHandle) -> Self {
+        Self {
+            name: handle.name().to_owned(),
+            handle: Owned::new(handle),
+        }
+    }
+
+    fn handle(&self) -> PyResult<&SimHandle> {
+        self.handle
+            .get(format_args!("the simulated host {}", self.name))
+    }
+}
 
 #[pymethods]
 impl SimulatedHost {
     /// The host's name.
     #[getter]
     fn name(&self) -> &str {
-        self.0.name()
+        &self.name
     }
 
     /// The lines of the commands that reached it, the last 1000.
     #[getter]
-    fn commands(&self) -> Vec<String> {
-        let commands = self.0.commands();
-        commands
-            .iter()
-            .map(|command| command.line().into_owned())
-            .collect()
+    fn commands(&self) -> PyResult<Vec<String>> {
+        let commands = self.handle()?.commands();
+        let lines = commands.iter().map(|command| command.line().into_owned());
+        Ok(lines.collect())
     }
 
     /// These commands, with all that came with them.
     #[getter]
-    fn calls(&self) -> Vec<SimulatedCommand> {
-        let commands = self.0.commands();
-        commands.into_iter().map(SimulatedCommand).collect()
+    fn calls(&self) -> PyResult<Vec<SimulatedCommand>> {
+        let commands = self.handle()?.commands();
+        Ok(commands.into_iter().map(SimulatedCommand).collect())
     }
 
     /// How many processes run there.
     #[getter]
-    fn process_count(&self) -> usize {
-        self.0.processes().len()
+    fn process_count(&self) -> PyResult<usize> {
+        Ok(self.handle()?.processes().len())
     }
 
     /// How many connections it has accepted so far.
     #[getter]
-    fn connection_count(&self) -> u64 {
-        self.0.connections()
+    fn connection_count(&self) -> PyResult<u64> {
+        Ok(self.handle()?.connections())
     }
 
     /// Cuts its connections, as when the network breaks; processes go on.
-    fn cut_connections(&self) {
-        self.0.cut_connections();
+    fn cut_connections(&self) -> PyResult<()> {
+        self.handle()?.cut_connections();
+        Ok(())
     }
 
     /// Breaks the host, for connections and commands from now on.
@@ -227,31 +243,33 @@ impl SimulatedHost {
         span: Option<Span>,
         signal: Option<&str>,
     ) -> PyResult<()> {
-        self.0.fault(self::fault(fault, count, span, signal)?);
+        self.handle()?
+            .fault(self::fault(fault, count, span, signal)?);
         Ok(())
     }
 
     /// Takes all faults away.
-    fn heal(&self) {
-        self.0.heal();
+    fn heal(&self) -> PyResult<()> {
+        self.handle()?.heal();
+        Ok(())
     }
 
     /// What a file there holds.
     fn read_file<'py>(&self, py: Python<'py>, path: RemotePath) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.0.read_file(&path.0)?))
+        Ok(PyBytes::new(py, &self.handle()?.read_file(&path.0)?))
     }
 
     /// The permissions of a file or folder there, such as ``0o644``.
     fn mode(&self, path: RemotePath) -> PyResult<u32> {
-        Ok(self.0.mode(&path.0)?)
+        Ok(self.handle()?.mode(&path.0)?)
     }
 
     /// Writes a file there.
     fn write_file(&self, path: RemotePath, content: Content) -> PyResult<()> {
-        Ok(self.0.write_file(&path.0, content.0)?)
+        Ok(self.handle()?.write_file(&path.0, content.0)?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("<SimulatedHost {}>", quoted(py, self.0.name())?))
+        Ok(format!("<SimulatedHost {}>", quoted(py, &self.name)?))
     }
 }

@@ -144,6 +144,59 @@ def test_what_group_sources_raise_goes_to_the_call_that_asked() -> None:
             inventory.resolve(f"@rack:{group}")
 
 
+def test_group_sources_are_asked_in_the_loop_of_who_awaits() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    class Racks:
+        name = "rack"
+
+        async def map(self, group: str) -> str | None:
+            loops.append(asyncio.get_running_loop())
+            await asyncio.sleep(0)
+            return "web1"
+
+        def list(self) -> list[str]:
+            return []
+
+    groups = co.Groups([Racks()], default="rack")
+    inventory = co.Inventory.parse("hosts: {web1: {}}", "fleet.yaml", sources=[groups])
+
+    async def awaited() -> None:
+        here = asyncio.get_running_loop()
+        assert await inventory.aresolve("@rack:r1") == await groups.aparse("@r1") == co.HostSet("web1")
+        assert loops == [here, here]
+        # They stand still where the loop does.
+        assert inventory.resolve("@rack:r1") == groups.parse("@r1") == co.HostSet("web1")
+        assert len(loops) == 4 and here not in loops[2:]
+
+    asyncio.run(awaited())
+
+
+def test_what_awaited_group_sources_raise_goes_to_the_call_that_asked() -> None:
+    asked: set[str] = set()
+
+    class Racks:
+        name = "rack"
+
+        async def map(self, group: str) -> str | None:
+            asked.add(group)
+            while len(asked) < 2:
+                await asyncio.sleep(0.01)
+            # The first that was asked raises last.
+            await asyncio.sleep(0.05 if group == "r1" else 0)
+            raise LookupError(group)
+
+        def list(self) -> list[str]:
+            return []
+
+    groups = co.Groups([Racks()], default="rack")
+
+    async def both() -> tuple[Any, Any]:
+        return await asyncio.gather(groups.aparse("@r1"), groups.aparse("@r2"), return_exceptions=True)
+
+    assert [(type(error), str(error)) for error in asyncio.run(both())] == [(LookupError, "r1"), (LookupError, "r2")]
+
+
 def test_what_credentials_raise_ends_a_loop_over_events(simulated: SimulatedFleet) -> None:
     fleet = co.Fleet(simulated.targets, credentials=BrokenVault())
     run = fleet.start(SECRET)

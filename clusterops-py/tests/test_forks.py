@@ -57,7 +57,7 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 INHERITED = """
 import asyncio, gc
 from clusterops.deploy import Deploy, Marathon
-from clusterops.logs import Client, Export, Look, Query, Tail, TailMerge
+from clusterops.logs import Client, Export, ExportMerge, Look, Query, Tail, TailMerge
 from clusterops.secrets import SealedFile
 from clusterops.testing import SimulatedFleet
 
@@ -67,7 +67,8 @@ connector, session = co.Connector(), co.Session.connect(targets[0])
 process = session.start("cat", stdin_streamed=True)
 client, marathon, simulated = Client(url), Marathon(url), SimulatedFleet("web1")
 tail, export, look = (kind(client, "logs", everything) for kind in (Tail, Export, Look))
-merge = TailMerge({"a": Tail(client, "logs", everything)})
+merge, exports = TailMerge({"a": Tail(client, "logs", everything)}), ExportMerge({})
+host = simulated["web1"]
 file = SealedFile.read(sys.argv[1])
 
 async def wait():
@@ -86,10 +87,12 @@ USES = {
     f"the client of {url}": [client.server, lambda: client.count("logs", everything), lambda: Tail(client, "a", everything)],
     "the tail of logs": [lambda: next(tail), lambda: TailMerge({"a": tail})],
     "the merge of the tails a": [lambda: next(merge)],
+    "the merge of the exports ": [lambda: next(exports)],
     "the export of logs": [export.pages, lambda: export.to_file("never")],
     "the look at logs": [look.count, look.histogram],
     f"the Marathon {url}": [lambda: Deploy(reviewed="sha256:" + 64 * "0").run(file, [], [marathon])],
     "the simulated fleet": [lambda: simulated.targets],
+    "the simulated host web1": [lambda: host.calls, host.heal, lambda: host.read_file("/etc/hosts")],
 }
 child = os.fork()
 if child == 0:
@@ -102,7 +105,8 @@ if child == 0:
                 assert str(error).startswith(f"{what} was made by the parent of this process"), error
             else:
                 raise AssertionError(what)
-    del run, awaited, connector, session, process, client, marathon, simulated, tail, export, look, merge, USES, uses, use
+    del run, awaited, connector, session, process, client, marathon, simulated, tail, export, look, merge, exports, host
+    del USES, uses, use
     gc.collect()
     work()
     os._exit(0)

@@ -40,13 +40,14 @@ def interrupted(call: Callable[[], object], has_begun: Callable[[], bool]) -> No
     thread.join()
 
 
-def test_an_inventory_that_does_not_come(tmp_path: Path) -> None:
-    path = tmp_path / "fleet.yaml"
+@pytest.mark.parametrize("read", [co.Inventory.load, co.Groups.load, co.SshConfig.read])
+def test_a_file_that_does_not_come(read: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "file"
     os.mkfifo(path)
     # Somebody could write, and does not.
     writer = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     try:
-        interrupted(lambda: co.Inventory.load(path), lambda: is_open(path, 2))
+        interrupted(lambda: read(path), lambda: is_open(path, 2))
     finally:
         os.close(writer)
 

@@ -162,9 +162,13 @@ def test_deadlines_keep_what_was_written(session: co.Session) -> None:
 
     def late(deadline: float) -> list[co.ClusterOpsError]:
         errors: list[co.ClusterOpsError] = []
-        for run in (session.run, lambda line, deadline: session.start(line, deadline=deadline).output()):
+        runs: list[Callable[[], co.Output]] = [
+            lambda: session.run(line, deadline=deadline),
+            lambda: session.start(line, deadline=deadline).output(),
+        ]
+        for run in runs:
             with pytest.raises(co.DeadlineError) as raised:
-                run(line, deadline=deadline)
+                run()
             errors += [raised.value, pickle.loads(pickle.dumps(raised.value))]
         return errors
 

@@ -37,6 +37,10 @@ def test_what_a_function_raises_is_raised_by_the_fleet() -> None:
 
     with pytest.raises(LookupError, match="nothing is known of deploy"):
         run()
+    with SimulatedFleet("web1", answers={"deploy": broken}) as closed:
+        co.run(closed.targets, "deploy")
+        with pytest.raises(LookupError, match="nothing is known of deploy"):
+            closed.close()
 
 
 def test_scripts_files_and_stdin() -> None:
