@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::support;
 
 /// How long anything may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A cluster, with a name that only this test's indices begin with.
 #[derive(Clone)]
