@@ -32,6 +32,9 @@ pub mod render;
 pub mod search;
 pub mod tail;
 
+/// What any longer span counts as: nobody waits for more than a year, and clocks can be added to.
+const LONGEST_SPAN: std::time::Duration = std::time::Duration::from_secs(365 * 86_400);
+
 /// The target of log records.
 const LOG: &str = "clusterops::logs";
 

@@ -15,7 +15,7 @@
 //! the input ends before. It waits with its environment on, so that it can be found in /proc from before it was let go.
 //! Its line says when its group's leader was born, too ([`Birth`]).
 //!
-//! On a [terminal](terminal) the header is read in raw mode; the command then gets lines, so that its input can end. How a
+//! On a [terminal] the header is read in raw mode; the command then gets lines, so that its input can end. How a
 //! command runs as [another user](rise) is said by a line before the header; where sudo hands on what is typed, its
 //! [end](ending) is agreed on.
 //!

@@ -351,7 +351,7 @@ fn say_how_to_go_on(settings: &Settings, shown_to: Option<Timestamp>) {
             ));
         }
         (_, Some(time)) => warn(format_args!(
-            "loga: `--since {time}` goes on from about here; `--state FILE` loses nothing and repeats what was shown in the last half second at most"
+            "loga: `--since {time}` goes on from about here; `--state FILE` loses nothing and repeats at most a batch, or what was shown in the last half second"
         )),
         _ => {}
     }

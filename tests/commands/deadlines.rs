@@ -124,7 +124,7 @@ async fn as_many_commands_as_a_session_may_have_are_ended() {
     };
     let session = connect(&sshd, &sshd.target("web1", "127.0.0.1")).await;
     let session = std::sync::Arc::new(session);
-    let command = Command::shell("sleep 1723").deadline(Duration::from_secs(2));
+    let command = Command::shell("sleep 1723").deadline(Duration::from_secs(10));
     let running: Vec<_> = (0..10)
         .map(|_| {
             let (session, command) = (session.clone(), command.clone());

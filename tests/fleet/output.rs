@@ -118,7 +118,15 @@ fn flood(go: &str) -> Plan {
             "wait",
             format!("until test -e {go}/now; do sleep 0.05; done"),
         ))
-        .stage(Stage::shell("s", line).deadline(Duration::from_secs(1)))
+        .stage(Stage::shell("s", line).deadline(Duration::from_secs(10)))
+}
+
+/// Whoever still waits for somebody to write into the pipe reads its end.
+fn release(pipe: &Path) {
+    let _ = std::fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(pipe);
 }
 
 /// The disk of one host takes all when the command has been ended, that of the other takes nothing at all.
@@ -127,15 +135,21 @@ async fn a_deadline_holds_where_the_disk_takes_nothing() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else {
         return;
     };
-    let folder = tempfile::tempdir().expect("a folder");
+    let [folder, other] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let go = shared_folder(&sshd, "go");
     let hosts = targets(&sshd, 2);
+    let brief = fleet(targets(&sshd, 1)).output_folder(other.path());
     let fleet = fleet(hosts.clone()).output_folder(folder.path());
     let mut running = fleet.run(&flood(&go)).expect("a valid plan");
+    // One that is over is not held up for as long as its deadline is.
+    let mut plan = flood(&go);
+    plan.stages[1] = Stage::shell("s", "echo brief");
+    let brief = brief.run(&plan).expect("a valid plan");
+    let untaken = pipe_for(other.path(), "web1");
     let pipes = ["web1", "web2"].map(|host| pipe_for(folder.path(), host));
     std::fs::write(format!("{go}/now"), "").expect("our folder");
 
-    let (late, never) = (pipes[0].clone(), pipes[1].clone());
+    let (late, never) = (pipes[0].clone(), &pipes[1]);
     let reading = std::thread::spawn({
         let pid = format!("{go}/{}", hosts[0].address);
         move || {
@@ -153,18 +167,26 @@ async fn a_deadline_holds_where_the_disk_takes_nothing() {
         }
     });
     let report = tokio::time::timeout(PATIENCE, &mut running).await;
-    // Whoever still opens the pipe gets on.
-    let opened = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(never);
-    opened.expect("a pipe");
+    let brief = tokio::time::timeout(PATIENCE, brief).await;
+    // Whoever still opens the pipes gets on.
+    for pipe in [never, &untaken] {
+        let opened = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+            .open(pipe);
+        opened.expect("a pipe");
+    }
+    let brief = brief.expect("it ends").expect("it goes on");
+    assert!(brief.is_success(), "{brief}");
+    assert_eq!(brief.hosts[0].stages[1].stdout.to_string(), "brief\n");
+    assert_eq!(brief.warnings.len(), 1, "{brief}");
     let report = report.expect("it ends").expect("it goes on");
     for host in &report.hosts {
         let failure = host.failure.as_ref().expect("it is late");
         assert_eq!(failure.kind, ErrorKind::Timeout, "{report}");
         assert_eq!(host.termination, Some(Termination::Confirmed), "{report}");
     }
+    release(&pipes[0]);
     let written = reading.join().expect("it was read");
     assert_eq!(report.hosts[0].stages[1].stdout.total(), written);
     let [warning] = &report.warnings[..] else {
@@ -186,8 +208,9 @@ async fn a_deadline_holds_where_the_disk_is_slower_than_the_host() {
     let mut running = fleet.run(&flood(&go)).expect("a valid plan");
     let pipe = pipe_for(folder.path(), "web1");
     std::fs::write(format!("{go}/now"), "").expect("our folder");
+    let read_from = pipe.clone();
     let reading = std::thread::spawn(move || {
-        let mut pipe = std::fs::File::open(pipe).expect("a pipe");
+        let mut pipe = std::fs::File::open(read_from).expect("a pipe");
         let (mut block, mut read) = (vec![0; 64 << 10], 0);
         loop {
             match pipe.read(&mut block).expect("a pipe") {
@@ -203,6 +226,7 @@ async fn a_deadline_holds_where_the_disk_is_slower_than_the_host() {
     let failure = host.failure.as_ref().expect("it is late");
     assert_eq!(failure.kind, ErrorKind::Timeout, "{report}");
     assert!(report.warnings.is_empty(), "{report}");
+    release(&pipe);
     let written = reading.join().expect("it was read");
     assert_eq!(host.stages[1].stdout.total(), written);
 }

@@ -12,7 +12,7 @@ use super::token::{Binding, SliceState, State};
 use super::{Order, Token};
 use crate::client::Pit;
 use crate::digest::digest;
-use crate::places::{Ask, MOST};
+use crate::places::{Ask, MOST, PageSize};
 use crate::{Client, Indices, Query, Result};
 
 /// The most slices that are of use: a server has no more threads for one caller.
@@ -89,7 +89,7 @@ impl Export {
         self
     }
 
-    /// How many documents to ask for at a time, 1 to 10,000; 5,000 if not said. Of large documents fewer are asked for, so
+    /// How many documents to ask for at a time, 2 to 10,000; 5,000 if not said. Of large documents fewer are asked for, so
     /// that a page has about 8 MiB at most.
     #[must_use]
     pub fn page_size(mut self, documents: u32) -> Self {
@@ -225,7 +225,7 @@ impl Export {
             pit: None,
             generation: 0,
         };
-        let ask = Ask::Page(self.page_size);
+        let ask = Ask::Page(PageSize::new(self.page_size).now());
         Ok(source.page_body(&held, &slice, &ask).into())
     }
 

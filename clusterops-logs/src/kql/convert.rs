@@ -101,21 +101,28 @@ fn nested(kql: &Kql, path: &Text, node: &Node, within: Within<'_>) -> Result<Que
         ..within
     };
     let inner = convert(kql, node, within)?;
-    let is_partly_nested =
-        |field: &Field| field.is_partly_nested() && field.nested_path() == Some(&*path);
-    let some_lack_it = kql
-        .fields
-        .iter()
-        .flat_map(Fields::iter)
-        .any(is_partly_nested);
-    Ok(in_nested(kql, &path, inner, some_lack_it))
+    let mut fields = kql.fields.iter().flat_map(Fields::iter);
+    let field = fields.find(|field| field.nested_path() == Some(&*path));
+    Ok(in_nested(
+        kql,
+        &path,
+        inner,
+        field.and_then(Field::nested_in),
+    ))
 }
 
-/// What is nested at this path, where some indices may have none.
-fn in_nested(kql: &Kql, path: &str, inner: Query, some_lack_it: bool) -> Query {
+/// What is nested at this path, in some of the indices only where they are named: others refuse it.
+fn in_nested(kql: &Kql, path: &str, inner: Query, indices: Option<&[String]>) -> Query {
     let query = Query::nested(path, inner).score_mode(NestedScore::None);
-    match some_lack_it.then_some(true).or(kql.ignore_unmapped) {
-        Some(ignore) => query.ignore_unmapped(ignore).into(),
+    let query = match kql.ignore_unmapped {
+        Some(ignore) => query.ignore_unmapped(ignore),
+        None => query,
+    };
+    match indices {
+        Some(indices) => Query::bool()
+            .filter(Query::terms("_index", indices.iter().cloned()))
+            .must(query)
+            .into(),
         None => query.into(),
     }
 }
@@ -292,14 +299,15 @@ fn fields(
             field: Some(*field).filter(|_| known.len() == 1),
         };
         let query = query(target)?;
-        let is_outside = name.has_wildcard() || field.is_partly_nested();
+        let indices = field.nested_in();
+        let is_outside = name.has_wildcard() || indices.is_some();
         match field.nested_path() {
             Some(at) if is_outside && path.is_none() => {
-                if field.is_partly_nested() {
+                if indices.is_some() {
                     // Where it is not nested.
                     queries.push(query.clone());
                 }
-                queries.push(in_nested(kql, at, query, field.is_partly_nested()));
+                queries.push(in_nested(kql, at, query, indices));
             }
             _ => queries.push(query),
         }
@@ -327,7 +335,7 @@ fn check_nesting(field: &Field, path: Option<&str>) -> Result<()> {
     let name = field.name();
     let message = match (path, field.nested_path()) {
         (asked, known) if asked == known => return Ok(()),
-        (None, Some(_)) if field.is_partly_nested() => return Ok(()),
+        (None, Some(_)) if field.nested_in().is_some() => return Ok(()),
         (Some(path), None) => {
             format!("`{name}` is no nested field: name it outside of `{path}:{{ }}`")
         }

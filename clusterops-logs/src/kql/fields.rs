@@ -40,8 +40,8 @@ pub struct Field {
     name: String,
     types: Vec<String>,
     nested: Option<String>,
-    /// Whether it belongs to nested documents in some indices only.
-    is_partly_nested: bool,
+    /// The indices where it belongs to nested documents, where in others it does not.
+    nested_in: Option<Vec<String>>,
     /// Whether it can be searched anywhere.
     is_searchable: bool,
     /// Whether no index has what a search of it needs.
@@ -81,7 +81,7 @@ impl Field {
             name: name.into(),
             types: types.into_iter().map(Into::into).collect(),
             nested: None,
-            is_partly_nested: false,
+            nested_in: None,
             is_searchable: true,
             is_unindexed: false,
         }
@@ -109,9 +109,9 @@ impl Field {
         self.nested.as_deref()
     }
 
-    /// Whether it belongs to nested documents in some indices, and in others not.
-    pub(super) fn is_partly_nested(&self) -> bool {
-        self.is_partly_nested
+    /// The indices where it belongs to nested documents, where in others it does not.
+    pub(super) fn nested_in(&self) -> Option<&[String]> {
+        self.nested_in.as_deref()
     }
 
     /// The type that it has in all indices.
@@ -181,9 +181,11 @@ impl From<&FieldCaps> for Fields {
                 .into_iter()
                 .find(|path| is_nested(path))
                 .map(str::to_owned);
-            let is_partly_nested = nested
-                .as_deref()
-                .is_some_and(|path| caps.types(path).any(|kind| kind != "nested"));
+            let nested_in = nested.as_deref().and_then(|path| {
+                let is_partly = caps.types(path).any(|kind| kind != "nested");
+                let kinds = caps.fields.get(path).filter(|_| is_partly)?;
+                kinds.get("nested")?.indices.clone()
+            });
             // Where there are columns (`doc_values`), newer servers search them; of the rest, some find nothing then.
             let is_bare = |(kind, field): (&String, &client::Field)| {
                 let can_be = !matches!(
@@ -201,7 +203,7 @@ impl From<&FieldCaps> for Fields {
                 name: name.clone(),
                 types,
                 nested,
-                is_partly_nested,
+                nested_in,
                 is_searchable: capabilities.values().any(|field| field.searchable),
             };
             known.0.insert(name.clone(), field);

@@ -241,15 +241,21 @@ proptest! {
 #[test]
 fn what_is_nested_in_some_indices_only_is_found_in_the_others_too() {
     let caps = |kind: &str| json!({"type": kind, "searchable": true, "aggregatable": true});
+    let of = |kind: &str, index: &str| json!({"type": kind, "searchable": false, "aggregatable": false, "indices": [index]});
     let fields: Fields = serde_json::from_value(json!({"indices": ["a", "b"], "fields": {
-        "spans": {"nested": caps("nested"), "object": caps("object")},
+        "spans": {"nested": of("nested", "a"), "object": of("object", "b")},
         "spans.status": {"keyword": caps("keyword")},
     }}))
     .unwrap();
     let kql = Kql::new().fields(fields);
     let json = |text: &str| kql.query(text).unwrap().to_json().unwrap();
     let plain = json!({"term": {"spans.status": {"value": "ok"}}});
-    let within = |query| json!({"nested": {"path": "spans", "query": query, "score_mode": "none", "ignore_unmapped": true}});
+    let within = |query| {
+        json!({"bool": {
+            "filter": [{"terms": {"_index": ["a"]}}],
+            "must": [{"nested": {"path": "spans", "query": query, "score_mode": "none"}}],
+        }})
+    };
     let either = |queries| json!({"bool": {"should": queries, "minimum_should_match": 1}});
     assert_eq!(
         json("spans.status: ok"),

@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{Error, Result};
+use crate::{Error, LONGEST_SPAN, Result};
 use feed::{Feed, Sent};
 use order::Order;
 
@@ -183,7 +183,7 @@ impl MergeOptions {
     /// How long lines are held for earlier ones to come; sources in order need none.
     #[must_use]
     pub fn hold(mut self, span: Duration) -> Self {
-        self.hold = span;
+        self.hold = span.min(LONGEST_SPAN);
         self
     }
 

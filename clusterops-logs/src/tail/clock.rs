@@ -43,9 +43,11 @@ impl Settings {
             Err(error) if error.is_retryable() || error.kind() == ErrorKind::Connection => {
                 return Err(error);
             }
-            // What is wrong, the search for documents says.
-            Err(_) => {
-                self.clock = Clock::Untold;
+            // What is wrong, the search for documents says; only what is refused for what it asks is not asked again.
+            Err(error) => {
+                if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound) {
+                    self.clock = Clock::Untold;
+                }
                 return Ok(());
             }
         };
@@ -59,6 +61,7 @@ impl Settings {
         let told = told.and_then(|millis| Timestamp::from_millisecond(millis as i64).ok());
         self.clock = match told {
             Some(told) => Clock::Apart(told.duration_since(Timestamp::now())),
+            None if page.shards.failed > 0 => Clock::Unknown,
             None => Clock::Untold,
         };
         if !self.began_by_cluster && matches!(self.clock, Clock::Apart(_)) {

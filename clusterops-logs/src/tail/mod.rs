@@ -69,7 +69,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::{Client, Error, ErrorKind, Indices, LOG, Query, Result};
+use crate::{Client, Error, ErrorKind, Indices, LOG, LONGEST_SPAN, Query, Result};
 use clock::Clock;
 pub use document::Document;
 use document::Wanted;
@@ -294,7 +294,7 @@ impl Tail {
     /// How long to wait where there was nothing new: 500 ms unless it is told.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
-        self.settings.pause = pause;
+        self.settings.pause = pause.min(LONGEST_SPAN);
         self
     }
 
@@ -302,7 +302,7 @@ impl Tail {
     /// comes later nonetheless is marked as [`late`](Document::late).
     #[must_use]
     pub fn reorder(mut self, span: Duration) -> Self {
-        self.settings.reorder = span;
+        self.settings.reorder = span.min(LONGEST_SPAN);
         self
     }
 

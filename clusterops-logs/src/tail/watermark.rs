@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::clock::Clock;
 use super::origins::Origins;
 use super::versions::{self, Versions};
 use super::{Document, Found, Notice, Settings, Since};
@@ -194,7 +195,8 @@ impl Watermark {
             self.is_long = false;
             if std::mem::take(&mut self.is_first) {
                 found.is_begun = true;
-                if settings.since == Since::Now {
+                // Where no index has told the time, the beginning is this machine's, and moves once one has.
+                if settings.since == Since::Now && settings.clock != Clock::Unknown {
                     self.at.get_or_insert(settings.began.as_millisecond());
                 }
             }

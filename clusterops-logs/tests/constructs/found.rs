@@ -4,7 +4,7 @@ use clusterops_logs::http::HttpRequest;
 use clusterops_logs::kql::{Fields, Kql};
 use clusterops_logs::query::{Operator, escape_lucene};
 use clusterops_logs::{Query, Search, kql};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ask, logs, support};
 
@@ -135,6 +135,47 @@ async fn queries_find_what_they_should() {
             let mut expected = expected.to_vec();
             expected.sort_unstable();
             assert_eq!(ids, expected, "{}: {body}", cluster.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_nested_in_some_indices_only_is_found_in_all() {
+    for cluster in support::clusters("what_is_nested_in_some_indices_only_is_found_in_all") {
+        let prefix = format!("partly-nested-{}", std::process::id());
+        for kind in ["nested", "object"] {
+            let status = json!({"status": {"type": "keyword"}});
+            let mapping = json!({"properties": {"spans": {"type": kind, "properties": status}}});
+            let index = format!("/{prefix}-{kind}");
+            let create = HttpRequest::put(&index);
+            cluster.call(create, json!({ "mappings": mapping })).await;
+            let put = HttpRequest::put(format!("{index}/_doc/{kind}")).query("refresh", "true");
+            cluster
+                .call(put, json!({"spans": [{"status": "ok"}]}))
+                .await;
+        }
+        let pattern = format!("{prefix}-*");
+        let caps = HttpRequest::get(format!("/{pattern}/_field_caps")).query("fields", "*");
+        let fields: Fields = serde_json::from_value(cluster.call(caps, Value::Null).await).unwrap();
+        let kql = Kql::new().fields(fields);
+        for (text, expected) in [
+            ("spans.status: ok", &["nested", "object"][..]),
+            ("spans: { status: ok }", &["nested"]),
+            ("*.status: ok", &["nested", "object"]),
+            ("not spans.status: ok", &[]),
+        ] {
+            let body = Search::new(kql.query(text).unwrap()).to_json().unwrap();
+            let search = HttpRequest::post(format!("/{pattern}/_search"));
+            let answer = cluster.call(search, body).await;
+            assert_eq!(answer["_shards"]["failed"], 0, "{text}: {answer}");
+            let hits = answer["hits"]["hits"].as_array().unwrap().iter();
+            let mut ids: Vec<&str> = hits.filter_map(|hit| hit["_id"].as_str()).collect();
+            ids.sort_unstable();
+            assert_eq!(ids, expected, "{}: {text}", cluster.name);
+        }
+        for kind in ["nested", "object"] {
+            let delete = HttpRequest::delete(format!("/{prefix}-{kind}"));
+            cluster.call(delete, Value::Null).await;
         }
     }
 }

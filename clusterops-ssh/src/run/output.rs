@@ -134,6 +134,8 @@ pub(super) struct Sink<'a> {
     opening: Option<JoinHandle<std::io::Result<File>>>,
     /// What no file has taken yet: a piece, and one more for each [`take`](Self::take) that was given up.
     waiting: VecDeque<(OutputStream, Bytes)>,
+    /// Whether the disk takes nothing, so that it is not waited for again.
+    is_given_up: bool,
 }
 
 impl<'a> Sink<'a> {
@@ -160,6 +162,7 @@ impl<'a> Sink<'a> {
             files: [None, None],
             opening: None,
             waiting: VecDeque::new(),
+            is_given_up: false,
         }
     }
 
@@ -173,9 +176,11 @@ impl<'a> Sink<'a> {
         self.run
             .board
             .output(self.host, self.stage, chunk.stream, chunk.bytes.clone());
-        if let Some(folder) = &self.run.folder {
+        if let Some(folder) = self.run.folder.as_ref().filter(|_| !self.is_given_up) {
             self.waiting.push_back((chunk.stream, chunk.bytes));
-            self.write(folder).await;
+            if timeout(DISK_PATIENCE, self.write(folder)).await.is_err() {
+                self.give_up(folder);
+            }
         }
     }
 
@@ -229,7 +234,7 @@ impl<'a> Sink<'a> {
 
     /// Waits until everything is in the files, as long as a disk may take.
     pub(super) async fn finish(mut self) {
-        let Some(folder) = &self.run.folder else {
+        let Some(folder) = self.run.folder.as_ref().filter(|_| !self.is_given_up) else {
             return;
         };
         let host = &self.run.targets[self.host].name;
@@ -242,9 +247,16 @@ impl<'a> Sink<'a> {
             }
         };
         if timeout(DISK_PATIENCE, writing).await.is_err() {
-            let message = format!("its disk did not take the rest within {DISK_PATIENCE:?}");
-            folder.report(host, &message);
+            self.give_up(folder);
         }
+    }
+
+    fn give_up(&mut self, folder: &Folder) {
+        self.is_given_up = true;
+        self.waiting.clear();
+        let host = &self.run.targets[self.host].name;
+        let message = format!("its disk did not take the rest within {DISK_PATIENCE:?}");
+        folder.report(host, &message);
     }
 }
 

@@ -348,7 +348,8 @@ impl StepRun<'_> {
         }
         // Not given up halfway for a stop: a command that was started is one that can be ended.
         let launch = Launch {
-            patience: self.run.folder.is_some().then_some(DISK_PATIENCE),
+            // Longer than a disk has, which is given up before.
+            patience: self.run.folder.is_some().then_some(2 * DISK_PATIENCE),
             ..match &self.intent {
                 Some(intent) => intent.launch(),
                 None => Launch::new(),

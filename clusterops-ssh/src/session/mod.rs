@@ -157,7 +157,8 @@ impl Session {
 
     /// Runs a command to its end and gives what it wrote, up to 8 MiB of each output.
     ///
-    /// Not cancel-safe: when this is dropped the command goes on. [`output_until`](Self::output_until) ends it.
+    /// Not cancel-safe: when this is dropped the command's channel is closed, and it goes on until it ends or writes
+    /// (SIGPIPE); one that has a terminal is hung up. [`output_until`](Self::output_until) ends it.
     ///
     /// # Errors
     /// As [`exec`](Self::exec); and [`ErrorKind::Timeout`] when the deadline passed, after ending the remote process. What

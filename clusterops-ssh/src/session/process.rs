@@ -136,7 +136,7 @@ pub struct Chunk {
 }
 
 impl Process {
-    /// The command's standard input, where it was asked for with [`stdin_streamed`](Command::stdin_streamed); once.
+    /// The command's standard input, where it was asked for with [`stdin_streamed`](crate::Command::stdin_streamed); once.
     pub fn stdin(&mut self) -> Option<ProcessStdin> {
         self.stdin.take()
     }
@@ -150,7 +150,7 @@ impl Process {
     /// shell did not run the command at all, [`ErrorKind::Command`] when the working directory could not be entered or
     /// the script not be stored, [`ErrorKind::Timeout`] when the server has not said within 30 seconds whether it runs the
     /// command, [`ErrorKind::Local`] when the command was given up because nobody read its output. Of a
-    /// command that is to [run as](Command::run_as) another user, [`ErrorKind::Authentication`] when that user's or the
+    /// command that is to [run as](crate::Command::run_as) another user, [`ErrorKind::Authentication`] when that user's or the
     /// login user's password is wrong or the host does not allow it, and [`ErrorKind::Secret`] when a password is asked for
     /// and none is known.
     pub async fn next(&mut self) -> Result<Option<Chunk>> {

@@ -14,7 +14,7 @@ use crate::wire::Leader;
 /// What may be left of a command on its host.
 #[derive(Debug, Clone)]
 pub(crate) struct Remnant {
-    /// The value of [`TASK_VARIABLE`] in its environment.
+    /// The value of [`TASK_VARIABLE`](super::TASK_VARIABLE) in its environment.
     pub(crate) tag: String,
     /// Who leads its process group. What has a birth is looked for with it, and never taken for another of its id.
     pub(crate) leader: Option<Leader>,
