@@ -113,15 +113,28 @@ async fn untold(cluster: &Cluster) {
 }
 
 async fn by_time(cluster: &Cluster) {
-    let index = cluster.create("a", 1, 0, json!({})).await;
     let relay = behind(cluster).await;
     let client = Client::new(&[relay.url()], HttpOptions::default()).unwrap();
-    let mut tail = by_time_of(cluster.tail_of(&client, &cluster.pattern()));
-    let mut seen = Seen::default();
-    seen.until_token(&mut tail).await;
-    cluster
-        .write(&index, at(Timestamp::now() - BEHIND, 0..10))
-        .await;
-    seen.until_count(&mut tail, 10).await;
-    seen.are_once(0..10);
+    for (name, is_there_before) in [("a", true), ("b", false)] {
+        let pattern = format!("{}-{name}*", cluster.prefix);
+        let create = cluster.create(name, 1, 0, json!({}));
+        let mut tail = by_time_of(cluster.tail_of(&client, &pattern));
+        let mut seen = Seen::default();
+        let index = match is_there_before {
+            true => {
+                let index = create.await;
+                seen.until_token(&mut tail).await;
+                index
+            }
+            false => {
+                seen.until_token(&mut tail).await;
+                create.await
+            }
+        };
+        cluster
+            .write(&index, at(Timestamp::now() - BEHIND, 0..10))
+            .await;
+        seen.until_count(&mut tail, 10).await;
+        seen.are_once(0..10);
+    }
 }
