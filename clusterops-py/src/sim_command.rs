@@ -9,6 +9,7 @@ use clusterops::sim::{Answer, Fault, Match, SimCommand, SimHost};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use tokio::task::block_in_place;
 
 use crate::call::Call;
 use crate::command;
@@ -130,11 +131,14 @@ impl Played {
         let call = call.clone();
         host.answer_with(command, move |asked| {
             // At the interpreter's end nobody waits for an answer any more.
-            let answer = Python::try_attach(|py| {
-                let given = function.call1(py, (SimulatedCommand(asked.clone()),))?;
-                told(given.bind(py)).unwrap_or_else(|| {
-                    let message = "a function that answers gives a text or a SimulatedAnswer";
-                    Err(PyTypeError::new_err(message))
+            // It can take its time, and use the library.
+            let answer = block_in_place(|| {
+                Python::try_attach(|py| {
+                    let given = function.call1(py, (SimulatedCommand(asked.clone()),))?;
+                    told(given.bind(py)).unwrap_or_else(|| {
+                        let message = "a function that answers gives a text or a SimulatedAnswer";
+                        Err(PyTypeError::new_err(message))
+                    })
                 })
             });
             answer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from types import MappingProxyType
 
 import clusterops as co
@@ -41,6 +43,24 @@ def test_what_a_function_raises_is_raised_by_the_fleet() -> None:
         co.run(closed.targets, "deploy")
         with pytest.raises(LookupError, match="nothing is known of deploy"):
             closed.close()
+
+
+def test_functions_wait_for_each_other_and_use_the_library() -> None:
+    # More than the runtime has workers.
+    number = (os.cpu_count() or 1) + 1
+    together = threading.Barrier(number)
+
+    def deploy(_: SimulatedCommand) -> str:
+        together.wait(60)
+        return co.run(database.targets, "ask")["db1"]["run"].stdout
+
+    with (
+        SimulatedFleet("db1", answers={"ask": "ready\n"}) as database,
+        SimulatedFleet(f"web[1-{number}]", answers={"deploy": deploy}) as simulated,
+    ):
+        plan = co.Plan("app").shell("deploy", "deploy")
+        report = co.Fleet(simulated.targets, parallelism=number).run(plan)
+    assert report.is_success and report.gather("deploy").answers[0].hosts == co.HostSet(f"web[1-{number}]")
 
 
 def test_scripts_files_and_stdin() -> None:
