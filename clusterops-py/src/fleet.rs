@@ -82,6 +82,7 @@ impl Fleet {
         py: Python<'_>,
         plan: &clusterops::Plan,
         call: Call,
+        ends_with_process: bool,
         begin: impl FnOnce(&clusterops::Fleet) -> clusterops::ssh::Result<clusterops::Run> + Send,
     ) -> PyResult<Arc<Shared>> {
         let control = Arc::new(OnceLock::<Control>::new());
@@ -92,7 +93,7 @@ impl Fleet {
             fleet = fleet.credentials(Arc::new(credentials));
         }
         let stages = plan.stages.iter().map(|stage| stage.name.clone()).collect();
-        let shared = Shared::start(py, stages, call, || begin(&fleet))?;
+        let shared = Shared::start(py, stages, call, ends_with_process, || begin(&fleet))?;
         let control = control.get_or_init(|| shared.control().clone());
         if shared.raised().is_some() {
             control.cancel();
@@ -101,7 +102,7 @@ impl Fleet {
     }
 
     fn begin(&self, py: Python<'_>, plan: &Plan, call: Call) -> PyResult<Arc<Shared>> {
-        self.start_with(py, &plan.0, call, |fleet| fleet.run(&plan.0))
+        self.start_with(py, &plan.0, call, true, |fleet| fleet.run(&plan.0))
     }
 
     fn start_again(
@@ -111,7 +112,7 @@ impl Fleet {
         report: &Report,
         call: Call,
     ) -> PyResult<Arc<Shared>> {
-        self.start_with(py, &plan.0, call, |fleet| {
+        self.start_with(py, &plan.0, call, true, |fleet| {
             fleet.retry(&plan.0, &report.inner)
         })
     }
@@ -123,7 +124,9 @@ impl Fleet {
         journal: PathBuf,
         call: Call,
     ) -> PyResult<Arc<Shared>> {
-        self.start_with(py, &plan.0, call, |fleet| fleet.resume(&plan.0, journal))
+        self.start_with(py, &plan.0, call, true, |fleet| {
+            fleet.resume(&plan.0, journal)
+        })
     }
 }
 
@@ -347,7 +350,7 @@ pub(crate) fn arun<'py>(
 fn start_line(py: Python<'_>, hosts: Targets, line: &str) -> PyResult<Arc<Shared>> {
     let fleet = clusterops::Fleet::new(hosts.0);
     let plan = clusterops::line_plan(line);
-    Shared::start(py, vec!["run".into()], Call::blocking(), || {
+    Shared::start(py, vec!["run".into()], Call::blocking(), true, || {
         fleet.run(&plan)
     })
 }

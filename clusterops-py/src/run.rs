@@ -1,7 +1,7 @@
 //! Runs: blocking and awaited, their events, and what steers them.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -42,14 +42,16 @@ impl Drop for Shared {
 }
 
 impl Shared {
-    /// Starts a run.
+    /// Starts a run. One that does not end with its process breaks off there, as its journal then says.
     pub(crate) fn start(
         py: Python<'_>,
         stages: Vec<String>,
         call: Call,
+        ends_with_process: bool,
         begin: impl FnOnce() -> clusterops::ssh::Result<clusterops::Run> + Send,
     ) -> PyResult<Arc<Self>> {
-        let (handle, lasting) = (handle()?, Lasting::begin()?);
+        let handle = handle()?;
+        let lasting = ends_with_process.then(Lasting::begin).transpose()?;
         let mut run = py
             .detach(|| {
                 let _inside = handle.enter();
@@ -59,9 +61,15 @@ impl Shared {
         let (id, control, events) = (run.id().to_owned(), run.control(), run.events());
         let ((tell, outcome), steering) = (watch::channel(None), control.clone());
         handle.spawn(async move {
+            let parting = async {
+                match &lasting {
+                    Some(lasting) => lasting.parting().await,
+                    None => pending().await,
+                }
+            };
             let result = tokio::select! {
                 result = &mut run => result,
-                () = lasting.parting() => {
+                () = parting => {
                     steering.cancel();
                     run.await
                 }

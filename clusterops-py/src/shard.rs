@@ -36,7 +36,8 @@ pub(crate) fn _start_shard<'py>(
     journal: Option<PathBuf>,
 ) -> PyResult<Bound<'py, _Shard>> {
     let (tell, ended) = unbounded_channel();
-    let shared = fleet.start_with(py, &plan.0, Call::blocking(), |fleet| {
+    // Whoever goes on from its journal is not to find a cancellation there, which nobody asked for.
+    let shared = fleet.start_with(py, &plan.0, Call::blocking(), false, |fleet| {
         let fleet = fleet
             .clone()
             .run_id(run_id)

@@ -29,7 +29,7 @@ class Vault:
     def secret(self, target, purpose):
         return {SECRET!r} if purpose.name == "db" else None
 """
-ANSWERS = {"quick": ("quick\n", 0.0), "slow": ("slow\n", 0.6), "endless": ("", 1000.0)}
+ANSWERS = {"quick": ("quick\n", 0.0), "slow": ("slow\n", 0.6), "long": ("long\n", 5.0), "endless": ("", 1000.0)}
 PLAN = co.Plan("p").shell("first", "quick").shell("second", "slow")
 
 
@@ -532,10 +532,14 @@ def test_an_asynchronous_client_is_refused(cluster: Any) -> None:
 # The last: the cluster makes no other worker for it.
 def test_a_worker_that_is_retired_hands_its_hosts_on(client: Any, hosts: Callable[[str], FleetProcess]) -> None:
     fleet = hosts("n[1-6]")
-    run = DistributedFleet(client, fleet.targets, parallelism=1).start(PLAN)
-    worker = next(told.worker for told in run if isinstance(told.event, co.HostEvent) and told.event.stage == "second")
+    run = DistributedFleet(client, fleet.targets, parallelism=1).start(co.Plan("p").shell("first", "quick").shell("second", "long"))
+    worker, host = next(
+        (told.worker, told.event.host) for told in run if isinstance(told.event, co.HostEvent) and told.event.stage == "second"
+    )
+    wait_for(lambda: "long" in fleet.commands()[host])
+    # It ends in good order, in the middle of the stage: nobody has cancelled that.
     client.retire_workers([worker])
     report = run.report()
-    assert report.is_success and len(report) == 6, str(report)
-    slow = list(counts(fleet, "slow").values())
-    assert set(slow) <= {1, 2} and slow.count(2) <= 1, slow
+    assert report.is_success and report.ending == "completed" and len(report) == 6, str(report)
+    long = list(counts(fleet, "long").values())
+    assert set(long) <= {1, 2} and long.count(2) <= 1, long
