@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::errors::{Raised, raise};
 use crate::event;
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
+use crate::logging;
 use crate::owned::Owned;
 use crate::report::Report;
 use crate::runtime::{Lasting, awaitable, handle, wait, wait_or};
@@ -50,6 +51,8 @@ impl Shared {
         ends_with_process: bool,
         begin: impl FnOnce() -> clusterops::ssh::Result<clusterops::Run> + Send,
     ) -> PyResult<Arc<Self>> {
+        // Its beginning is logged.
+        logging::listen(py)?;
         let handle = handle()?;
         let lasting = ends_with_process.then(Lasting::begin).transpose()?;
         let mut run = py

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::watch;
 
 use crate::call::Call;
+use crate::logging;
 use crate::runtime::{Lasting, awaitable, handle, lost, wait_or};
 
 /// Asked for by whoever waits no more, seen by what works for them.
@@ -60,6 +61,7 @@ where
     T: for<'p> IntoPyObject<'p> + Send + 'static,
     F: Future<Output = PyResult<T>> + Send + 'static,
 {
+    logging::listen(py)?;
     let (stop, call, lasting) = (Stop::default(), Call::awaited(py)?, Lasting::begin()?);
     let guard = StopOnDrop(stop.clone());
     let work = work(stop.clone());

@@ -10,11 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import clusterops as co
 import pytest
 from clusterops.logs import Client
-from clusterops.testing import SimulatedAnswer, SimulatedFleet
+from clusterops.testing import SimulatedAnswer, SimulatedCommand, SimulatedFleet
 
 Simulated = Callable[..., SimulatedFleet]
 ANSWERS: dict[str, str | SimulatedAnswer] = {"app migrate": "the output\n", "false": SimulatedAnswer(status=1)}
@@ -157,6 +158,53 @@ def test_a_client_of_logs_is_told_without_its_credentials(url: str, caplog: pyte
     assert pause[0] == "clusterops.http" and pause[1].startswith(f"GET {url}/: again in ")
     assert server[0] == "clusterops.logs" and server[1].endswith(": OpenSearch 2.19.1")
     assert "sesame" not in caplog.text
+
+
+# No call before this one has looked at the levels, nor does another until the run has come to its command.
+FIRST = """
+import asyncio, logging, pathlib, signal, sys, time
+import clusterops as co
+
+signal.alarm(60)
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(name)s %(message)s")
+targets = [co.Target.from_json(line) for line in sys.stdin]
+fleet, plan = co.Fleet(targets), co.Plan("first").shell("run", "app migrate")
+
+def begun(run):
+    while not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.01)
+    return run
+
+async def awaited():
+    return await begun(fleet.arun(plan))
+
+report = {}
+assert report.is_success
+"""
+
+
+@pytest.mark.parametrize("call", ["begun(fleet.start(plan)).report()", "asyncio.run(awaited())"])
+def test_the_first_run_of_a_program_is_told_from_its_beginning(
+    simulated_fleet: Simulated, tmp_path: Path, call: str
+) -> None:
+    begun = tmp_path / "begun"
+
+    def migrate(_: SimulatedCommand) -> str:
+        begun.touch()
+        return ""
+
+    simulated = simulated_fleet("web1", answers={"app migrate": migrate})
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST.replace("{}", call), str(begun)],
+        input="".join(f"{target.to_json()}\n" for target in simulated.targets),
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert "of plan `first` on 1 hosts begins" in first and "is over: " in last
 
 
 # Its handlers are called by a thread of its own runtime, whatever its parent's were doing.
