@@ -8,6 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::errors::{Raised, raise};
+use crate::runtime::{aside, wait};
 use crate::words::quoted;
 
 /// A document as it stood in a file when it was read; `replace` puts another text in its place.
@@ -45,12 +46,13 @@ impl SealedFile {
     ///     The format is not known, or the file is no text.
     #[staticmethod]
     #[pyo3(signature = (path, *, format = None))]
-    fn read(path: PathBuf, format: Option<&str>) -> PyResult<Self> {
-        let file = match format {
+    fn read(py: Python<'_>, path: PathBuf, format: Option<&str>) -> PyResult<Self> {
+        let format = format.map(str::parse).transpose().map_err(raise)?;
+        let read = move || match format {
             None => secrets::SealedFile::read(path),
-            Some(name) => secrets::SealedFile::read_as(path, name.parse().map_err(raise)?),
+            Some(format) => secrets::SealedFile::read_as(path, format),
         };
-        file.map(Self).map_err(raise)
+        wait(py, aside(read)).map(Self)
     }
 
     /// Puts another text in its place: the whole new file or the whole old one is there at any moment.
