@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -53,11 +54,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def answering() -> Iterator[Answering]:
+@contextmanager
+def standing_in() -> Generator[Answering, None, None]:
+    """A server that runs meanwhile."""
     with Answering() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    with standing_in() as server:
+        yield server

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clusterops::logs;
 use clusterops::logs::export::{self, Format, Order};
 use clusterops::logs::render::Template;
 use pyo3::prelude::*;
@@ -47,6 +48,7 @@ use crate::words::Span;
 pub(crate) struct Export {
     inner: Owned<export::Export>,
     indices: String,
+    is_oldest_first: bool,
 }
 
 /// The form of the lines in a file.
@@ -110,6 +112,7 @@ impl Export {
     ) -> PyResult<impl Future<Output = PyResult<ExportPages>> + Send + 'static> {
         let export = self.inner()?;
         let token: Option<export::Token> = token.map(str::parse).transpose().map_err(raise)?;
+        let is_oldest_first = self.is_oldest_first;
         Ok(async move {
             let pages = match &token {
                 Some(token) => export.resume(token).await,
@@ -121,6 +124,7 @@ impl Export {
                 source: Owned::new(Arc::new(Paging {
                     pages: Mutex::new(pages),
                     kept: Kept::default(),
+                    is_oldest_first,
                 })),
             })
         })
@@ -173,6 +177,7 @@ impl Export {
         Ok(Self {
             inner: Owned::new(export),
             indices: indices.to_owned(),
+            is_oldest_first: oldest_first.is_some(),
         })
     }
 
@@ -252,19 +257,20 @@ pub(crate) struct ExportPages {
     total: u64,
 }
 
-/// The pages, and the one that nobody has taken yet.
+/// The pages, and what nobody has taken yet: a page, the end, or why there is none.
 #[derive(Debug)]
 pub(super) struct Paging {
     pages: Mutex<export::Pages>,
-    kept: Kept<Option<ExportPage>>,
+    kept: Kept<logs::Result<Option<Arc<export::Page>>>>,
+    pub(super) is_oldest_first: bool,
 }
 
 impl Paging {
-    /// The next page, for who hands on its hits; first the one that nobody has taken yet.
-    pub(super) async fn page(&self) -> clusterops::logs::Result<Option<Arc<export::Page>>> {
+    /// The next page, for who hands on its hits; first what nobody has taken yet.
+    pub(super) async fn page(&self) -> logs::Result<Option<Arc<export::Page>>> {
         let mut pages = self.pages.lock().await;
-        if let Some(Ok(Some(page))) = self.kept.take() {
-            return Ok(Some(page.0));
+        if let Some(Ok(kept)) = self.kept.take() {
+            return kept;
         }
         Ok(pages.next().await?.map(Arc::new))
     }
@@ -276,14 +282,14 @@ impl Source for Paging {
     async fn fetch(self: Arc<Self>) {
         let mut pages = self.pages.lock().await;
         if !self.kept.is_there() {
-            let page = pages.next().await.map_err(raise);
-            self.kept
-                .keep(page.map(|page| page.map(|page| ExportPage(Arc::new(page)))));
+            let page = pages.next().await;
+            self.kept.keep(Ok(page.map(|page| page.map(Arc::new))));
         }
     }
 
     fn take(&self) -> Option<PyResult<Option<ExportPage>>> {
-        self.kept.take()
+        let kept = self.kept.take()?;
+        Some(kept.and_then(|page| Ok(page.map_err(raise)?.map(ExportPage))))
     }
 }
 
