@@ -6,6 +6,7 @@ import atexit
 import itertools
 import json
 import logging
+import os
 import pickle
 import threading
 import time
@@ -111,7 +112,8 @@ class Drive:
 
     def __init__(self, cluster: Cluster, order: Order) -> None:
         self.run_id = order.run_id
-        self.stream = Stream()
+        self._process = os.getpid()
+        self._stream = Stream()
         self._cluster = cluster
         self._order = order
         self._items = items(order.files)
@@ -133,8 +135,21 @@ class Drive:
 
     # --- As its handles see it ---------------------------------------------------------------------------------------
 
+    @property
+    def stream(self) -> Stream:
+        """The events."""
+        self._check()
+        return self._stream
+
+    def _check(self) -> None:
+        # The thread did not come with a fork, and locks are as they were at that moment.
+        if os.getpid() != self._process:
+            message = f"the run {self.run_id} was made by the parent of this process, and works only there; make another here"
+            raise InvalidError(message)
+
     def join(self) -> None:
         """Waits for the end."""
+        self._check()
         self._over.wait()
 
     def join_until(self, deadline: float) -> None:
@@ -151,6 +166,7 @@ class Drive:
 
     def ended(self) -> Report:
         """What is known of the hosts that have ended so far."""
+        self._check()
         with self._knowledge:
             parts = [*self._closed, *self._open.values()]
             reports = [report for part in parts for report in part.reports()]
@@ -160,6 +176,7 @@ class Drive:
 
     def ask(self, what: str) -> None:
         """Asks something of all workers, those that begin later included."""
+        self._check()
         if not self._over.is_set():
             self._asked = what
             # Dask waits for half a minute for one that is gone.
@@ -189,7 +206,7 @@ class Drive:
         finally:
             self._tidy()
             self._over.set()
-            self.stream.end()
+            self._stream.end()
 
     def _tidy(self) -> None:
         try:
@@ -350,7 +367,7 @@ class Drive:
         if message["ended"]:
             with self._knowledge:
                 part.learn(Report.from_json(message["ended"]))
-        self.stream.put(part.worker, news)
+        self._stream.put(part.worker, news)
 
     def _close(self, part: _Part) -> None:
         with self._knowledge:
@@ -444,3 +461,5 @@ def _end_with_the_program() -> None:
 
 # Dask says its farewells at the exit too: what is registered later is called earlier, and Dask was imported before this.
 atexit.register(_end_with_the_program)
+# A child has no thread for them, and leaves them to its parent.
+os.register_at_fork(after_in_child=_going.clear)
