@@ -323,7 +323,9 @@ impl Run {
 
 /// A run to be awaited for its report, and iterated (``async for``) for its events.
 ///
-/// Cancelling the task that awaits it, or iterates, cancels the run; events that are left can be iterated over still.
+/// Cancelling the task that awaits it, or iterates, cancels the run; events that are left can be iterated over still. A timeout
+/// around a single event, such as `asyncio.timeout` around ``anext``, cancels that task and thereby the run, too: who wants to do
+/// something else meanwhile has a task of its own iterate.
 #[pyclass(module = "clusterops", extends = RunControl, frozen)]
 pub(crate) struct AsyncRun(Py<PyAny>);
 

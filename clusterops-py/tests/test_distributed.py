@@ -476,10 +476,67 @@ def test_a_program_that_is_interrupted_ends_after_its_remote_work(
         child.stdin.close()
         child.stdin = None
         wait_for(lambda: fleet.processes() == 3 or child.poll() is not None)
+        interrupted = time.monotonic()
         child.send_signal(signal.SIGINT)
         _, said = child.communicate()
+        took = time.monotonic() - interrupted
         assert "KeyboardInterrupt" in said, said
-    assert fleet.processes() == 0
+    # It waits for no longer than 10 s.
+    assert took > 10 or fleet.processes() == 0
+    wait_for(lambda: fleet.processes() == 0)
+
+
+FORKED = """
+import asyncio, os, signal, sys
+import clusterops as co
+from clusterops.distributed import DistributedFleet
+from clusterops.distributed._drive import _end_with_the_program
+from distributed import Client
+
+async def wait(awaited):
+    await awaited
+
+async def iterate(awaited):
+    async for _ in awaited:
+        pass
+
+if __name__ == "__main__":
+    signal.alarm(120)
+    client = Client(sys.argv[1])
+    fleet = DistributedFleet(client, [co.Target.from_json(line) for line in sys.stdin])
+    plan = co.Plan("p").shell("first", "slow")
+    run, awaited = fleet.start(plan), fleet.arun(plan)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        inherited = (lambda: asyncio.run(wait(awaited)), lambda: asyncio.run(iterate(awaited)))
+        for use in (run.report, lambda: next(run), run.cancel, run.pause, run.ended, *inherited):
+            try:
+                use()
+            except co.InvalidError as error:
+                assert "was made by the parent of this process" in str(error), error
+            else:
+                raise AssertionError("it was used")
+        # They are not waited for at the end of a child.
+        _end_with_the_program()
+        assert not run._drive._is_let_go
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert run.report().is_success and asyncio.run(awaited._report()).is_success
+"""
+
+
+def test_what_was_started_before_a_fork_is_its_parents(
+    cluster: Any, client: Any, hosts: Callable[[str], FleetProcess]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, cluster.scheduler_address],
+        input="".join(f"{target.to_json()}\n" for target in hosts("n[1-3]").targets),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_ctrl_c_ends_the_remote_work(client: Any, hosts: Callable[[str], FleetProcess]) -> None:

@@ -117,7 +117,8 @@ class DistributedRun(_Handle):
 class AsyncDistributedRun(_Handle):
     """A run to be awaited for its report, and iterated (``async for``) for its events.
 
-    Cancelling the task that awaits it, or iterates, cancels the run.
+    Cancelling the task that awaits it, or iterates, cancels the run. A timeout around a single event, such as
+    `asyncio.timeout` around ``anext``, cancels that task and thereby the run, too.
 
     Examples
     --------
