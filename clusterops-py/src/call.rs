@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::logging;
+use crate::runtime;
 
 tokio::task_local! {
     /// The call for which a task works.
@@ -100,7 +101,7 @@ impl Call {
     pub(crate) fn raised(&self) -> Option<PyErr> {
         // Whoever attaches while they hold the lock would wait for who is attached and waits for it.
         self.kept().as_ref()?;
-        Python::attach(|py| {
+        runtime::attach(|py| {
             let kept = self.kept();
             kept.as_ref().map(|error| error.clone_ref(py))
         })

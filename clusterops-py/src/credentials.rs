@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::call::Call;
+use crate::runtime;
 use crate::secret::SecretText;
 use crate::target::Target;
 use crate::words::word;
@@ -95,7 +96,7 @@ impl clusterops::Credentials for Credentials {
         let call = self.call.clone().unwrap_or_else(Call::current);
         let asking = call.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            Python::attach(|py| {
+            runtime::attach(|py| {
                 let purpose = describe(py, &purpose)?;
                 let asked = (target, purpose).into_pyobject(py)?;
                 let given = asking.ask(object.bind(py), "secret", asked)?;

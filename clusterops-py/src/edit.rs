@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::errors::raise;
 use crate::identity::Identities;
 use crate::recipients::Whom;
-use crate::runtime::{awaitable, wait_or};
+use crate::runtime::{self, awaitable, wait_or};
 use crate::sealed_file::{SealedFile, id_of};
 use crate::sealing::{Sealed, options};
 
@@ -66,7 +66,7 @@ impl Editing {
             let Some(again) = &self.again else {
                 return false;
             };
-            let asked = Python::attach(|py| {
+            let asked = runtime::attach(|py| {
                 let error = crate::errors::Raised::from(error).exception(py)?;
                 let error = (error,).into_pyobject(py)?;
                 call.ask(again.bind(py), "__call__", error)?.is_truthy()

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::output::Output;
+use crate::runtime;
 use crate::words::snake_case;
 
 /// A table of the kinds of one crate by class, and the function that looks into it.
@@ -217,7 +218,7 @@ impl From<&clusterops::Error> for Raised {
 
 impl From<Raised> for PyErr {
     fn from(raised: Raised) -> Self {
-        Python::attach(|py| match raised.exception(py) {
+        runtime::attach(|py| match raised.exception(py) {
             Ok(exception) => Self::from_value(exception),
             Err(error) => error,
         })

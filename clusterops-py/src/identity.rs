@@ -11,6 +11,7 @@ use pyo3::types::PyBytes;
 use crate::call::Call;
 use crate::errors::raise;
 use crate::keys::PrivateKey;
+use crate::runtime;
 
 /// Who opens: private keys, and objects that use one. What an object raises is raised by the call.
 pub(crate) struct Identities {
@@ -70,7 +71,7 @@ impl clusterops::Identity for Identity {
         let (object, encrypted_key) = (Arc::clone(&self.object), encrypted_key.to_vec());
         let call = self.call.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            Python::attach(|py| {
+            runtime::attach(|py| {
                 let arguments = (PyBytes::new(py, &encrypted_key),).into_pyobject(py)?;
                 let given = call.ask(object.bind(py), "unwrap", arguments)?;
                 let key: Option<Vec<u8>> = given.extract()?;

@@ -15,7 +15,7 @@ use crate::call::Call;
 use crate::errors::raise;
 use crate::groups::Groups;
 use crate::hostset::HostSet;
-use crate::runtime::{aside, awaitable, wait};
+use crate::runtime::{self, aside, awaitable, wait};
 use crate::table::Objects;
 use crate::target::Target;
 
@@ -79,7 +79,7 @@ impl Inventory {
 
 async fn load(path: PathBuf, sources: Option<Objects>) -> PyResult<Inventory> {
     let read = aside(move || clusterops::Inventory::load(path)).await?;
-    Python::attach(|py| Inventory::new(read, sources, py))
+    runtime::attach(|py| Inventory::new(read, sources, py))
 }
 
 #[pymethods]
@@ -251,7 +251,7 @@ impl Source {
         T: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>,
     {
         let call = Call::current();
-        let asked = Python::attach(|py| {
+        let asked = runtime::attach(|py| {
             let object = self.object.bind(py);
             if !object.hasattr(method)? {
                 return Ok(None);

@@ -179,7 +179,7 @@ async fn deliver(mut records: Receiver<Entry>, waiting: Arc<AtomicUsize>, skippe
         let (waiting, skipped) = (Arc::clone(&waiting), skipped.swap(0, Ordering::Relaxed));
         // A handler may wait, for a disk or a socket.
         let told = tokio::task::spawn_blocking(move || {
-            Python::try_attach(|py| tell_all(py, entries, &waiting, skipped))
+            runtime::enter(|py| tell_all(py, entries, &waiting, skipped))
         });
         if !matches!(told.await, Ok(Some(()))) {
             return;

@@ -19,7 +19,7 @@ use crate::errors::{Raised, raise};
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::output::{Output, exit_status};
 use crate::owned::Owned;
-use crate::runtime::{Lasting, awaitable, handle, wait, wait_or};
+use crate::runtime::{self, Lasting, awaitable, handle, wait, wait_or};
 use crate::stop::Stop;
 use crate::words::{Span, quoted, word};
 
@@ -160,7 +160,7 @@ impl Running {
         };
         match failed {
             None => Ok(output),
-            Some(error) => Err(Python::attach(|py| {
+            Some(error) => Err(runtime::attach(|py| {
                 match error.value(py).setattr("output", output) {
                     Ok(()) => error,
                     Err(other) => other,

@@ -17,7 +17,7 @@ use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::logging;
 use crate::owned::Owned;
 use crate::report::Report;
-use crate::runtime::{Lasting, awaitable, handle, wait, wait_or};
+use crate::runtime::{self, Lasting, awaitable, handle, wait, wait_or};
 
 /// How many events cross into Python at once.
 const BATCH: usize = 256;
@@ -353,7 +353,7 @@ impl Source for Converting {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
-        Some(Python::attach(|py| {
+        Some(runtime::attach(|py| {
             let mut events = Vec::with_capacity(batch.len());
             for event in &batch {
                 events.extend(event::convert(py, event, &self.0.stages)?);

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::process;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use pyo3::IntoPyObjectExt as _;
@@ -29,6 +29,9 @@ const SIGNALS: Duration = Duration::from_millis(50);
 /// How long work that was asked to end is waited for at the end of the process.
 const PARTING: Duration = Duration::from_secs(10);
 
+/// How long those who are in Python are waited for then.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// A runtime, and the process whose threads drive it.
 struct Home {
     process: u32,
@@ -38,6 +41,10 @@ struct Home {
     lasting: watch::Sender<usize>,
     /// Asked for when the process ends.
     parting: Stop,
+    /// How many threads of the runtime are in Python, or about to be.
+    inside: watch::Sender<usize>,
+    /// Whether the interpreter is about to end, so that no more of them may go there.
+    is_closed: AtomicBool,
 }
 
 /// No lock is held while this is read or set, so that a fork finds none that nobody would open again.
@@ -82,6 +89,8 @@ fn home() -> PyResult<&'static Home> {
             records,
             lasting: watch::Sender::new(0),
             parting: Stop::default(),
+            inside: watch::Sender::new(0),
+            is_closed: AtomicBool::new(false),
         }));
         if HOME
             .compare_exchange(before, new, Ordering::AcqRel, Ordering::Acquire)
@@ -117,7 +126,40 @@ impl Drop for Lasting {
     }
 }
 
-/// Called at the end of the process: asks what lasts to end, and waits for that, though not for ever.
+/// A thread of the runtime that is in Python, or about to be.
+struct Inside(&'static Home);
+
+impl Inside {
+    fn begin() -> Option<Self> {
+        let home = found()?;
+        home.inside.send_modify(|count| *count += 1);
+        Some(Self(home))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.inside.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Goes to Python from a thread of the runtime with what nobody waits for once the interpreter ends: `None` then. Who is there
+/// while it ends brings the process down (`PyGILState_Ensure`, until Python 3.14).
+pub(crate) fn enter<T>(work: impl for<'py> FnOnce(Python<'py>) -> T) -> Option<T> {
+    let inside = Inside::begin().filter(|inside| !inside.0.is_closed.load(Ordering::SeqCst))?;
+    let done = Python::try_attach(work);
+    drop(inside);
+    done
+}
+
+/// As [`enter`], for what a call asks of Python, which the interpreter's end waits for a while.
+pub(crate) fn attach<T>(work: impl for<'py> FnOnce(Python<'py>) -> T) -> T {
+    let _inside = Inside::begin();
+    Python::attach(work)
+}
+
+/// Called at the end of the process: asks what lasts to end, and waits for that, though not for ever; then nobody goes to Python
+/// any more.
 #[pyfunction]
 pub(crate) fn part(py: Python<'_>) -> PyResult<()> {
     let Some(home) = found() else {
@@ -129,7 +171,15 @@ pub(crate) fn part(py: Python<'_>) -> PyResult<()> {
         // What has not ended by then is left to itself.
         let _ = timeout(PARTING, lasting.wait_for(|count| *count == 0)).await;
         Ok(())
-    })
+    })?;
+    home.is_closed.store(true, Ordering::SeqCst);
+    let mut inside = home.inside.subscribe();
+    py.detach(|| {
+        let empty = async { timeout(LEAVING, inside.wait_for(|count| *count == 0)).await };
+        // What hangs in Python is left to itself.
+        let _ = home.runtime.block_on(empty);
+    });
+    Ok(())
 }
 
 /// What blocks and looks at no signals, as reading files or making a key does: to be waited for or awaited while a thread of its
@@ -205,7 +255,7 @@ where
     let task = handle()?.spawn(async move {
         let result = call.during(future).await;
         // At the interpreter's end nobody waits any more.
-        Python::try_attach(|py| {
+        enter(|py| {
             let result = result.and_then(|value| value.into_py_any(py));
             let settle = Settle {
                 future: to_future,

@@ -13,6 +13,7 @@ use tokio::task::block_in_place;
 
 use crate::call::Call;
 use crate::command;
+use crate::runtime;
 use crate::table::Table;
 use crate::words::{Span, quoted, takes};
 
@@ -133,7 +134,7 @@ impl Played {
             // At the interpreter's end nobody waits for an answer any more.
             // It can take its time, and use the library.
             let answer = block_in_place(|| {
-                Python::try_attach(|py| {
+                runtime::enter(|py| {
                     let given = function.call1(py, (SimulatedCommand(asked.clone()),))?;
                     told(given.bind(py)).unwrap_or_else(|| {
                         let message = "a function that answers gives a text or a SimulatedAnswer";

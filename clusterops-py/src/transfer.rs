@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::call::Call;
 use crate::errors::raise;
 use crate::options::{set_each, set_file_option};
+use crate::runtime;
 use crate::stop::Stop;
 use crate::words::{Span, json, plain, restored, takes, word};
 
@@ -206,7 +207,7 @@ impl Telling {
             let now = *far.borrow_and_update();
             let (hook, call) = (Arc::clone(&self.hook), self.call.clone());
             let told = tokio::task::spawn_blocking(move || {
-                Python::attach(|py| {
+                runtime::attach(|py| {
                     call.ask(hook.bind(py), "__call__", now.into_pyobject(py)?)?;
                     Ok(())
                 })

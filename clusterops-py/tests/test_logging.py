@@ -162,7 +162,7 @@ def test_a_client_of_logs_is_told_without_its_credentials(url: str, caplog: pyte
 
 # No call before this one has looked at the levels, nor does another until the run has come to its command.
 FIRST = """
-import asyncio, logging, os, pathlib, signal, sys, time
+import asyncio, logging, pathlib, signal, sys, time
 import clusterops as co
 
 signal.alarm(60)
@@ -180,9 +180,6 @@ async def awaited():
 
 report = {}
 assert report.is_success
-sys.stdout.flush()
-# Threads of the runtime that are just in Python can crash the interpreter's end, which is not looked at here.
-os._exit(0)
 """
 
 

@@ -18,7 +18,7 @@ use crate::call::Call;
 use crate::errors::{Raised, raise};
 use crate::handing::{Handed, Kept, Source, awaited, blocking};
 use crate::owned::Owned;
-use crate::runtime::{awaitable, wait};
+use crate::runtime::{self, awaitable, wait};
 use crate::stop::Stop;
 use crate::words::Span;
 
@@ -88,7 +88,7 @@ impl Export {
                 let Some(progress) = &progress else { return };
                 // It can take its time, and await something.
                 let asked = block_in_place(|| {
-                    Python::attach(|py| {
+                    runtime::attach(|py| {
                         let now = (ExportProgress(now),).into_pyobject(py)?;
                         call.ask(progress.bind(py), "__call__", now).map(drop)
                     })
