@@ -21,7 +21,8 @@ def test_events_survive_pickling(simulated_fleet: Simulated, tmp_path: Path) -> 
     simulated["n2"].fault("refuse")
     plan = PLAN.upload("second", tmp_path / "app", "/tmp/app")
     seen: set[type[Any]] = set()
-    for event in co.Fleet(simulated.targets, connection_attempts=1).start(plan):
+    run = co.Fleet(simulated.targets, connection_attempts=1).start(plan)
+    for event in run:
         again: Any = pickle.loads(pickle.dumps(event))
         assert repr(again) == repr(event)
         seen.add(type(event))
@@ -30,6 +31,7 @@ def test_events_survive_pickling(simulated_fleet: Simulated, tmp_path: Path) -> 
             assert type(again.failure) is type(event.failure) and str(again.failure) == str(event.failure)
         if isinstance(event, co.OutputEvent):
             assert isinstance(again, co.OutputEvent) and again.skipped == event.skipped
+    assert run.report()["n1"].is_success, run.report()
     assert seen == {co.RunEvent, co.HostEvent, co.OutputEvent, co.TransferEvent}
 
 
