@@ -203,10 +203,10 @@ impl Board {
         inner.enqueue(index);
     }
 
-    /// How far the transfer of a stage has come.
+    /// How far the transfer of a stage has come; who reads late is told the last of it.
     pub(crate) fn transfer(&self, index: usize, stage: usize, progress: Progress) {
         let mut inner = self.lock();
-        if inner.reader_state == ReaderState::Reading {
+        if inner.reader_state != ReaderState::Gone {
             inner.slots[index].transfer = Some(Box::new((stage, progress)));
             inner.enqueue(index);
         }
@@ -361,6 +361,21 @@ mod tests {
             })
             .collect();
         assert_eq!(states, [HostState::Connecting { attempt: 99 }]);
+    }
+
+    #[test]
+    fn how_far_a_transfer_has_come_is_told_to_who_reads_after_it() {
+        let board = Arc::new(Board::new(["a"].into_iter(), ["s"].into_iter()));
+        for bytes in [1, 2] {
+            board.transfer(0, 0, Progress { bytes, total: 2 });
+        }
+        let mut events = Events::new(Arc::clone(&board));
+        let told = drain(&mut events).into_iter();
+        let told = told.filter_map(|event| match event {
+            Event::Transfer { progress, .. } => Some(progress.bytes),
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [2]);
     }
 
     #[test]
