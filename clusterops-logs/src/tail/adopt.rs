@@ -39,6 +39,8 @@ enum Beginning {
 
 /// How often aliases are looked at.
 const REACH: Duration = Duration::from_secs(30);
+/// How long a new index may be shown by statistics alone before that is told.
+const UNREACHED: Duration = Duration::from_secs(10);
 /// How long a copy waits for its source to be read where there is no right to refresh.
 const POSTPONED: Duration = Duration::from_secs(30);
 /// How far the clocks of a cluster's nodes may lie apart, in milliseconds, where it is to be told whether an index is older
@@ -66,6 +68,7 @@ impl Exact {
             let reached = self.read_reach(settings, survey).await?;
             self.look_for_unreached(settings, survey, &reached, notices)
                 .await?;
+            self.tell_reached(survey, &reached, notices);
             if !unknown.is_empty() {
                 // Without them, every index that comes later counts as new.
                 let facts = facts_or_none(settings, settings.indices.as_str()).await?;
@@ -160,6 +163,16 @@ impl Exact {
         unreached.retain(|uuid, name| {
             !reached.contains_key(name) && !self.unseen.contains(name) && !is_followed(uuid)
         });
+        self.unreached
+            .retain(|uuid, _| unreached.contains_key(uuid));
+        // The master is the last to know of a new one, and it is the master who is asked.
+        if !self.is_fresh() {
+            let now = Instant::now();
+            unreached.retain(|uuid, _| {
+                let since = *self.unreached.entry(uuid.clone()).or_insert(now);
+                since.elapsed() >= UNREACHED
+            });
+        }
         if unreached.is_empty() {
             return Ok(());
         }
@@ -172,6 +185,26 @@ impl Exact {
         });
         let unreached = unreached.into_values().collect();
         self.tell_unseen(unreached, "the shards", notices)
+    }
+
+    /// Tells of those that were not reached and are now.
+    fn tell_reached(
+        &mut self,
+        survey: &Survey,
+        reached: &HashMap<String, Reach>,
+        notices: &mut Vec<Notice>,
+    ) {
+        for (uuid, index) in &self.indices {
+            if let Some(name) = survey.names.get(uuid)
+                && reached.contains_key(name)
+                && self.unseen.remove(name)
+            {
+                notices.push(Notice::Found {
+                    index: name.clone(),
+                    from_start: matches!(index.begins, Beginning::Start),
+                });
+            }
+        }
     }
 
     fn tell_unseen(
@@ -226,9 +259,14 @@ impl Exact {
             };
             // One that is not meant any more is read on by what let it through; one whose shards cannot be searched yet has
             // none to begin with.
+            let known = self.follows.keys().any(|shard| shard.index == *uuid);
+            let is_reached = reached.contains_key(name);
+            if self.begun && !known && !is_reached && !self.unseen.contains(name) {
+                // It may be so soon.
+                continue;
+            }
             let reach = reached.get(name).cloned();
             let reach = reach.unwrap_or_else(|| self.reached_before(uuid));
-            let known = self.follows.keys().any(|shard| shard.index == *uuid);
             let own = facts.get(uuid).cloned().unwrap_or(Facts {
                 created_ms: i64::MAX,
                 ..Facts::default()
@@ -268,7 +306,6 @@ impl Exact {
             } else {
                 Beginning::Since
             };
-            let is_reached = reached.contains_key(name);
             if is_reached {
                 self.unseen.remove(name);
             }

@@ -33,6 +33,8 @@ pub(super) struct Exact {
     /// The survey that ended the last round, and when it was made.
     last: Option<(Instant, Survey)>,
     pub(super) refused: Refused,
+    /// Indices that searches do not reach yet, by their uuids, and since when that is known.
+    pub(super) unreached: HashMap<String, Instant>,
     /// Copies whose sources are read to their ends first, by uuid, and since when.
     pub(super) postponed: HashMap<String, Instant>,
     /// Indices that are meant no longer and have not been read to their end, by uuid.

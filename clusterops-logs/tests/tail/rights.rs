@@ -136,43 +136,45 @@ async fn unreadable(cluster: &Cluster) {
 
 async fn unreached(cluster: &Cluster) {
     let first = cluster.create("a", 1, 0, json!({})).await;
-    let relay = Relay::before(&cluster.url, |_, path| {
-        match path.contains("/_search_shards") {
-            true => Fate::Edit(|answer| {
-                answer["indices"]
-                    .as_object_mut()
-                    .unwrap()
-                    .retain(|name, _| !name.ends_with("-b"));
-                let is_of_it = |copy: &Value| {
-                    copy["index"]
-                        .as_str()
-                        .is_some_and(|name| name.ends_with("-b"))
-                };
-                let shards = answer["shards"].as_array_mut().unwrap();
-                shards.retain(|copies| !copies.as_array().unwrap().iter().any(is_of_it));
-            }),
-            false => Fate::Pass,
-        }
-    })
-    .await;
+    let hides_b = |_: &str, path: &str| match path.contains("/_search_shards") {
+        true => Fate::Edit(|answer| {
+            answer["indices"]
+                .as_object_mut()
+                .unwrap()
+                .retain(|name, _| !name.ends_with("-b"));
+            let is_of_it = |copy: &Value| {
+                copy["index"]
+                    .as_str()
+                    .is_some_and(|name| name.ends_with("-b"))
+            };
+            let shards = answer["shards"].as_array_mut().unwrap();
+            shards.retain(|copies| !copies.as_array().unwrap().iter().any(is_of_it));
+        }),
+        false => Fate::Pass,
+    };
+    let relay = Relay::before(&cluster.url, hides_b).await;
     let begin = || cluster.tail_of(&client(&relay), &cluster.pattern());
     let mut tail = begin().since(Since::Start);
     let mut seen = Seen::default();
     cluster.write_some(&first, 0, 10).await;
     seen.until_count(&mut tail, 10).await;
     let index = cluster.create("b", 1, 0, json!({})).await;
-    let told = Notice::Unseen { index };
+    let told = Notice::Unseen {
+        index: index.clone(),
+    };
     seen.until(&mut tail, "told", |seen| seen.notices.contains(&told))
         .await;
     cluster.write_some(&first, 10, 20).await;
     seen.until_count(&mut tail, 20).await;
     seen.are_once(0..20);
-    let found = |notice: &&Notice| matches!(notice, Notice::Found { .. });
-    assert!(
-        !seen.notices.iter().any(|notice| found(&notice)),
-        "{:?}",
-        seen.notices
-    );
+    let is_found =
+        |notice: &Notice| matches!(notice, Notice::Found { index: of, .. } if *of == index);
+    assert!(!seen.notices.iter().any(is_found), "{:?}", seen.notices);
+    // Once searches reach it, it is found.
+    relay.now(|_, _| Fate::Pass);
+    seen.until(&mut tail, "found", |seen| seen.notices.iter().any(is_found))
+        .await;
+    relay.now(hides_b);
     // A tail that begins has another way.
     let batch = begin().next().await.unwrap();
     assert!(
